@@ -1,0 +1,227 @@
+/**
+ * The interface between the hypervisor and whatever executes guest instructions: the software processor in this
+ * folder, or the host's own through `/dev/kvm`. It is modelled on VMX: a vCPU runs in non-root mode under a control
+ * block until something causes an exit, which is data; the hypervisor acts on it and runs the vCPU again.
+ */
+
+import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { HostMemory } from './host-memory.ts'
+
+/** Access that an EPT violation's exit qualification tells of (SDM vol. 3, 28.2.1, table 28-7). */
+export const EPT_QUALIFICATION_READ = 1 << 0
+export const EPT_QUALIFICATION_WRITE = 1 << 1
+export const EPT_QUALIFICATION_FETCH = 1 << 2
+/** Bits 3 to 5: what the EPT entries allowed. */
+export const EPT_QUALIFICATION_READABLE = 1 << 3
+export const EPT_QUALIFICATION_WRITABLE = 1 << 4
+export const EPT_QUALIFICATION_EXECUTABLE = 1 << 5
+/** The guest linear address is valid. */
+export const EPT_QUALIFICATION_LINEAR_VALID = 1 << 7
+/** Set: the access was to the translation of that linear address; clear: to a paging-structure entry. */
+export const EPT_QUALIFICATION_TRANSLATED = 1 << 8
+
+/**
+ * The data access behind an EPT violation, as a hypervisor would find it by decoding the instruction.
+ * After emulating a device access, call {@link Vcpu.completeAccess}; the instruction then runs again with the result
+ * and never touches the device twice. After mapping a frame instead, just run again.
+ */
+export interface GuestAccess {
+  readonly write: boolean
+  /** Bytes: 1, 2, 4 or 8; wider accesses arrive in pieces. */
+  readonly size: number
+  /** What is to be written; 0n for a read. */
+  readonly value: bigint
+}
+
+export type Exit =
+  /** The budget is used up (VMX-preemption timer). */
+  | { readonly reason: 'budget' }
+  | { readonly reason: 'hlt' }
+  /** One port access. String I/O arrives an element at a time. An `in` must be answered by {@link Vcpu.completeIn}. */
+  | {
+      readonly reason: 'io'
+      readonly port: number
+      readonly size: 1 | 2 | 4
+      readonly write: boolean
+      readonly value: number
+    }
+  | {
+      readonly reason: 'ept-violation'
+      readonly gpa: number
+      readonly linear: bigint
+      readonly qualification: number
+      /** Absent for a fetch and for the page walker's own accesses, which no device can serve. */
+      readonly access?: GuestAccess
+    }
+  | { readonly reason: 'ept-misconfiguration'; readonly gpa: number }
+  /** Answer with {@link Vcpu.completeCpuid}. */
+  | { readonly reason: 'cpuid'; readonly leaf: number; readonly subleaf: number }
+  /** An MSR that the processor does not implement: {@link Vcpu.completeRdmsr}, {@link Vcpu.completeWrmsr}. */
+  | { readonly reason: 'rdmsr'; readonly msr: number }
+  | { readonly reason: 'wrmsr'; readonly msr: number; readonly value: bigint }
+  | { readonly reason: 'cr-access'; readonly register: 0 | 3 | 4; readonly value: bigint }
+  | { readonly reason: 'vmcall' }
+  | {
+      readonly reason: 'exception'
+      readonly vector: number
+      readonly errorCode: number | undefined
+      readonly address: bigint | undefined
+    }
+  /** The guest can take an external interrupt now; asked for by {@link Vcpu.requestInterruptWindow}. */
+  | { readonly reason: 'interrupt-window' }
+  | { readonly reason: 'triple-fault' }
+  /** A code breakpoint is at RIP, nothing of the instruction has happened. */
+  | { readonly reason: 'breakpoint' }
+
+export type ExitReason = Exit['reason']
+
+/** Delivery modes of the interrupt command register (SDM vol. 3, 11.6.1). */
+export type DeliveryMode = 'fixed' | 'lowest-priority' | 'smi' | 'nmi' | 'init' | 'start-up' | 'extint'
+
+/** An interrupt message on its way to local APICs. */
+export interface InterruptMessage {
+  readonly mode: DeliveryMode
+  readonly vector: number
+  /** Physical APIC id or logical destination, 8 bits (xAPIC) or 32 bits (x2APIC). */
+  readonly destination: number
+  readonly logical: boolean
+  readonly level: boolean
+  /** Shorthand of an IPI: overrides `destination`. */
+  readonly shorthand?: 'self' | 'all' | 'others'
+  /** INIT level de-assert, which only arbitrates. */
+  readonly deassert?: boolean
+}
+
+/** What a hypervisor controls about one vCPU, in the spirit of the VMCS (SDM vol. 3, chapter 25). */
+export interface ControlBlock {
+  /** Host-physical address of the EPT PML4 table, or undefined: guest-physical is then host-physical plus nothing at all. */
+  eptPointer: number | undefined
+  /** Tags TLB entries; 1 to 65535. */
+  vpid: number
+  /** Bit i set: exception i exits instead of being delivered. */
+  exceptionBitmap: number
+  /** Exit on MOV to CR0, CR3 or CR4. */
+  crExits: { cr0: boolean; cr3: boolean; cr4: boolean }
+  /** Added to the time-stamp counter. */
+  tscOffset: bigint
+}
+
+/** Interrupt messages between the local APICs of a VM and its I/O APIC. */
+export interface ApicBus {
+  /** An IPI from `source`; the bus hands it to the local APICs it addresses. */
+  send(source: number, message: InterruptMessage): void
+  /** End of a level-triggered interrupt: the I/O APIC may send it again. */
+  endOfInterrupt(vector: number): void
+}
+
+/** VMCS activity states (SDM vol. 3, 25.4.2). */
+export type Activity = 'active' | 'hlt' | 'shutdown' | 'wait-for-sipi'
+
+export interface CpuidResult {
+  readonly eax: number
+  readonly ebx: number
+  readonly ecx: number
+  readonly edx: number
+}
+
+export interface Vcpu {
+  /** Also the initial APIC id. */
+  readonly index: number
+  readonly controls: ControlBlock
+  readonly activity: Activity
+  /** Architectural state; valid between runs for every vCPU, not only the one that ran last. */
+  readonly registers: RegisterFile
+
+  /** Power-on state (SDM vol. 3, 10.1.1): CS:IP F000:FFF0; processors other than 0 wait for a SIPI. */
+  reset(): void
+  /**
+   * Runs until an exit, at most `budget` instructions. Retired instructions are added to the VM's clock before the
+   * exit is returned, so that time is exact for whoever handles it. Pending interrupts of the local APIC are
+   * delivered at the boundary where the architecture allows it.
+   */
+  run(budget: number): Exit
+
+  /** Result of the device access that the last `ept-violation` told of (ignored for a write). The access counts as done. */
+  completeAccess(value: bigint): void
+  /** Result of an `in`; an `out` needs no answer. */
+  completeIn(value: number): void
+  completeCpuid(result: CpuidResult): void
+  /** undefined: #GP(0). */
+  completeRdmsr(value: bigint | undefined): void
+  completeWrmsr(known: boolean): void
+
+  /** True when an external interrupt can be injected now: IF set, no shadow, not blocked. */
+  readonly interruptible: boolean
+  /** Injects an external (PIC) interrupt; only when {@link interruptible}. Wakes from HLT. */
+  injectInterrupt(vector: number): void
+  /** Ask for an `interrupt-window` exit as soon as the vCPU is interruptible. */
+  requestInterruptWindow(wanted: boolean): void
+  /** A message from the interrupt fabric addressed to this vCPU's local APIC. */
+  acceptInterrupt(message: InterruptMessage): void
+  /** Does the local APIC pass PIC interrupts (LINT0 as ExtINT and unmasked, or the APIC disabled)? */
+  readonly acceptsExtint: boolean
+  /** Does `destination` name this vCPU's local APIC? */
+  matches(message: InterruptMessage): boolean
+  /** Processor priority, for lowest-priority arbitration. */
+  readonly priority: number
+
+  /** Everything of this vCPU that continues a run, as JSON. */
+  save(): VcpuState
+  restore(state: VcpuState): void
+}
+
+/** A saved vCPU: `state` is the base64 of its state block (`state.ts`), `apic` its local APIC. */
+export interface VcpuState {
+  readonly state: string
+  readonly apic: unknown
+  readonly pending: unknown
+}
+
+/** Names of registers a {@link RegisterFile} knows: `rax`..`r15`, `rip`, `rflags`, `cs`.., `cr0`.., `efer`, ... */
+export interface RegisterFile {
+  get(name: string): bigint
+  set(name: string, value: bigint): void
+  segment(name: SegmentName): SegmentRegister
+  setSegment(name: SegmentName, value: SegmentRegister): void
+  /** GDTR or IDTR. */
+  table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number }
+  setTable(name: 'gdtr' | 'idtr', value: { base: bigint; limit: number }): void
+  readonly cpl: number
+}
+
+export type SegmentName = 'es' | 'cs' | 'ss' | 'ds' | 'fs' | 'gs' | 'ldtr' | 'tr'
+
+export interface SegmentRegister {
+  selector: number
+  base: bigint
+  /** In bytes, granularity applied. */
+  limit: number
+  /** VMCS access-rights format (SDM vol. 3, table 25-2). */
+  rights: number
+}
+
+/** Code breakpoints: the block is cut there; guest memory is untouched. */
+export interface CodeBreakpoints {
+  /** Linear addresses, in whatever address space is current when they are reached. */
+  readonly linear: ReadonlySet<bigint>
+}
+
+export interface ProcessorStatistics {
+  tlbFills: number
+  blocksDecoded: number
+}
+
+/** Hardware that guests share: memory, TLB, decoded code. VMs create their vCPUs here. */
+export interface Processor {
+  readonly memory: HostMemory
+  readonly statistics: ProcessorStatistics
+  createVcpu(options: { index: number; clock: VirtualClock; bus: ApicBus; controls: ControlBlock }): Vcpu
+  /** Drops cached translations of guest-physical addresses under an EPT pointer (SDM vol. 3, 29.4.3). */
+  invept(eptPointer: number): void
+  /**
+   * Must be told of every write to a frame that did not come from a guest instruction (loader, device, debugger):
+   * drops decoded code in [hpa, hpa + length).
+   */
+  frameWritten(hpa: number, length: number): void
+  setBreakpoints(breakpoints: CodeBreakpoints): void
+}

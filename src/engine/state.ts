@@ -1,0 +1,135 @@
+/**
+ * The layout of the processor's state in linear memory: one table from which the code generator,
+ * the accessors (`cpu-state.ts`) and saved state are derived.
+ *
+ * The running vCPU's state always lies at {@link STATE_BASE}; vCPUs take turns by copying
+ * {@link STATE_SIZE} bytes in and out, so that generated code addresses it with constants.
+ */
+
+/** Address of the running vCPU's state in the engine's memory. */
+export const STATE_BASE = 0x1000
+/** Bytes of one vCPU's state: everything that is saved, copied and restored. */
+export const STATE_SIZE = 0x1000
+
+let cursor = STATE_BASE
+function field(bytes: number, align = Math.min(bytes, 8)): number {
+  cursor = Math.ceil(cursor / align) * align
+  const at = cursor
+  cursor += bytes
+  return at
+}
+
+/** General registers in encoding order (RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8-R15), 8 bytes each. */
+export const GPR = field(16 * 8, 64)
+/** Always zero: the base or index "register" of an operand that has none. */
+export const ZERO = field(8)
+/** RIP of the first instruction of the running block; the base "register" of RIP-relative operands. */
+export const BLOCK_RIP = field(8)
+/** RIP of the next instruction; current whenever TypeScript runs between blocks. */
+export const RIP = field(8)
+
+/** Lazy flags: the last result, sign-extended from the operand size: ZF, SF and PF derive from it. */
+export const FLAG_RESULT = field(8)
+/** Lazy flags: a XOR b of the last operation, sign-extended; with the result it gives OF (bit 63) and AF (bit 4). */
+export const FLAG_XOR = field(8)
+/**
+ * Lazy flags: bit 0 is CF; bit 2 inverts the PF derived from the result and bit 7 inverts the SF,
+ * so that every combination which POPF or SAHF can load is representable.
+ */
+export const FLAG_CARRY = field(4)
+/** RFLAGS without CF, PF, AF, ZF, SF, OF: TF, IF, DF, IOPL, NT, RF, VM, AC, VIF, VIP, ID and bit 1. */
+export const FLAG_SYSTEM = field(4)
+
+/** Bytes of one segment cache: base (i64 at 0), limit in bytes (u32 at 8), access rights (u32 at 12), selector (u32 at 16). */
+export const SEGMENT_STRIDE = 24
+export const SEGMENT_BASE = 0
+export const SEGMENT_LIMIT = 8
+/** Access rights in the format of the VMCS (SDM vol. 3, 25.4.1, table 25-2): type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16. */
+export const SEGMENT_RIGHTS = 12
+export const SEGMENT_SELECTOR = 16
+/** Segment caches in encoding order ES, CS, SS, DS, FS, GS, then LDTR and TR. */
+export const SEGMENTS = field(8 * SEGMENT_STRIDE, 8)
+export const GDTR_BASE = field(8)
+export const IDTR_BASE = field(8)
+export const GDTR_LIMIT = field(4)
+export const IDTR_LIMIT = field(4)
+
+export const CR0 = field(8)
+export const CR2 = field(8)
+export const CR3 = field(8)
+export const CR4 = field(8)
+export const XCR0 = field(8)
+export const EFER = field(8)
+/** DR0 to DR7, 8 bytes each (4 and 5 unused). */
+export const DR = field(8 * 8)
+
+export const MSR_STAR = field(8)
+export const MSR_LSTAR = field(8)
+export const MSR_CSTAR = field(8)
+export const MSR_FMASK = field(8)
+export const MSR_KERNEL_GS_BASE = field(8)
+export const MSR_SYSENTER_CS = field(8)
+export const MSR_SYSENTER_ESP = field(8)
+export const MSR_SYSENTER_EIP = field(8)
+export const MSR_PAT = field(8)
+export const MSR_APIC_BASE = field(8)
+export const MSR_TSC_ADJUST = field(8)
+export const MSR_TSC_AUX = field(8)
+export const MSR_MISC_ENABLE = field(8)
+export const MSR_DEBUGCTL = field(8)
+export const MSR_MTRR_DEF_TYPE = field(8)
+/** 8 variable MTRR pairs (base, mask), then 11 fixed-range registers, 8 bytes each. */
+export const MSR_MTRR_VARIABLE = field(16 * 8)
+export const MSR_MTRR_FIXED = field(11 * 8)
+
+/** Current privilege level, 0 to 3. */
+export const CPL = field(4)
+/** Block mode: see `mode.ts`; a function of CR0, EFER, CS, the flatness of segments, RFLAGS.VM. */
+export const MODE = field(4)
+/** 1 when STI or MOV SS hold interrupts off for one instruction (SDM vol. 3, 6.8.3), as interruptibility bits: 1 STI, 2 MOV SS, 8 NMI. */
+export const INTERRUPTIBILITY = field(4)
+/** VMCS activity state (SDM vol. 3, 25.4.2): 0 active, 1 HLT, 2 shutdown, 3 wait-for-SIPI. */
+export const ACTIVITY = field(4)
+/** Debug exceptions that wait for the end of the instruction (SDM vol. 3, 25.4.2), in the format of DR6. */
+export const PENDING_DEBUG = field(4)
+
+/** x87 data registers R0 to R7 in physical order, 16 bytes each, the 80-bit value in the low 10; MM0-MM7 are their low 64 bits. */
+export const X87_REGISTERS = field(8 * 16, 16)
+export const X87_CONTROL = field(4)
+/** Status word without TOP, which is {@link X87_TOP}. */
+export const X87_STATUS = field(4)
+export const X87_TOP = field(4)
+/** Abridged tag word as in FXSAVE: bit i set when R(i) is not empty. */
+export const X87_TAGS = field(4)
+export const X87_OPCODE = field(4)
+export const X87_CS = field(4)
+export const X87_DS = field(4)
+export const X87_IP = field(8)
+export const X87_DP = field(8)
+
+export const MXCSR = field(4)
+/** Bytes of one vector register's slot: room for YMM. */
+export const VECTOR_STRIDE = 32
+/** XMM0 to XMM15 in the low half of each slot. */
+export const VECTORS = field(16 * VECTOR_STRIDE, 64)
+
+/** Tag bits of the ASID that data accesses use now (i64, low 12 bits). */
+export const ASID = field(8)
+/** Identity of the fetch context: ASID and block mode in one i32; part of every jump-cache tag. */
+export const FETCH_CONTEXT = field(4)
+/** Instructions that may retire before TypeScript must be asked (i32; the run limit minus the count). */
+export const BUDGET = field(4)
+/** Machine-wide count of retired instructions at which {@link BUDGET} reaches zero (f64). */
+export const LIMIT = field(8)
+/** Decoded record of the instruction that runs, written before anything that can leave the interpreter. */
+export const CURRENT_RECORD = field(4)
+/** Set by TypeScript when an interrupt or another event waits: code that opens a window leaves to TypeScript. */
+export const EVENT_PENDING = field(4)
+/** Linear address of the running instruction's memory operand, for slow paths and assists. */
+export const ACCESS_ADDRESS = field(8)
+/** Value of a slow access: what was read, or what is to be written (16 bytes). */
+export const ACCESS_VALUE = field(16, 16)
+/** Room for a read-modify-write operand that has no single host address (device, page crossing). */
+export const ACCESS_BUFFER = field(64, 64)
+
+if (cursor > STATE_BASE + STATE_SIZE) throw new RangeError('processor state outgrew STATE_SIZE')

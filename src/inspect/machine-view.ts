@@ -1,0 +1,28 @@
+/**
+ * The machine as inspection sees it: registers, and memory by address space. Everything in this folder is a pure
+ * function from it to a model; it never learns how the guest runs, and nothing here changes the guest.
+ */
+
+import type { SegmentName, SegmentRegister } from '../engine/processor.ts'
+
+export interface VcpuView {
+  readonly index: number
+  /** `rax`..`r15`, `rip`, `rflags`, `cr0`, `cr2`, `cr3`, `cr4`, `efer`, `dr0`.., MSRs by name such as `msr_lstar`. */
+  register(name: string): bigint
+  segment(name: SegmentName): SegmentRegister
+  table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number }
+  readonly cpl: number
+}
+
+export interface MachineView {
+  readonly vcpus: readonly VcpuView[]
+  /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
+  readonly eptPointer: number | undefined
+  /** Host-physical memory, undefined where there is none. */
+  readHost(hpa: number, length: number): Uint8Array | undefined
+  /**
+   * Guest-physical memory; undefined where no RAM is. Pages that the guest never touched have no frame yet and read
+   * as zero without being allocated.
+   */
+  readPhysical(gpa: number, length: number): Uint8Array | undefined
+}
