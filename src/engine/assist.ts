@@ -1,0 +1,61 @@
+/**
+ * Assists: instructions that are rare or bulky are executed by TypeScript, called from either tier.
+ * An assist checks and translates everything before its first side effect, and throws {@link GuestFault} to fault;
+ * RIP then stays at the instruction. On entry RIP is already the next instruction's: a control transfer sets it.
+ */
+
+import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { CpuState } from './cpu-state.ts'
+import type { LinearMemory } from './linear-memory.ts'
+import type { ControlBlock, Exit } from './processor.ts'
+
+/** The instruction that an assist executes: its operands, decoded. */
+export interface AssistInstruction {
+  /** Effective operand size in bits. */
+  readonly operandSize: 16 | 32 | 64
+  readonly addressSize: 16 | 32 | 64
+  /** In bytes. */
+  readonly length: number
+  /** RIP of this instruction and of the next. */
+  readonly rip: bigint
+  readonly nextRip: bigint
+  /** Immediate operand, sign-extended as the instruction says; a far pointer is selector << 32 | offset. */
+  readonly immediate: bigint
+  /** Is one of the operands memory? Then `address` is its linear address, segment-checked (for the size that the definition named). */
+  readonly hasMemory: boolean
+  readonly address: bigint
+  /** Number of the register in operand 0 or 1, in encoding order of its class (general, segment, control, debug, ST(i), MMX, XMM). */
+  readonly register0: number
+  readonly register1: number
+  /** REP or REPE 1, REPNE 2, none 0. */
+  readonly repeat: 0 | 1 | 2
+}
+
+export type Assist = (cpu: AssistCpu, instruction: AssistInstruction) => void
+
+/** The running vCPU as an assist sees it. */
+export interface AssistCpu {
+  readonly state: CpuState
+  readonly memory: LinearMemory
+  readonly clock: VirtualClock
+  readonly controls: ControlBlock
+  /** Virtual time in nanoseconds, exact at this instruction, also in the middle of a block. */
+  readonly now: number
+  /** Time-stamp counter at this instruction: virtual time in ns, plus TSC adjust and offset. */
+  readonly tsc: bigint
+  /** Leaves to the hypervisor; the instruction has not retired. After a `complete...` call it is run again, or skipped as that call says. */
+  exit(exit: Exit): never
+  /** To be called after CR0, CR3, CR4, EFER, CPL, RFLAGS.AC/VM or a segment register changed: derives mode and ASID again. */
+  contextChanged(): void
+  /** Drops TLB entries of this vCPU: all, or all but global ones. */
+  flushTlb(keepGlobal: boolean): void
+  /** Drops entries of one PCID of this vCPU (SDM vol. 3, 4.10.4). */
+  flushPcid(pcid: number): void
+  /** INVLPG: drops the page of `linear` in the current PCID and as a global page. */
+  invalidatePage(linear: bigint): void
+  /** Local APIC registers reached by MSR (x2APIC 0x800-0x8ff, TSC deadline 0x6e0, APIC base 0x1b); undefined: #GP. */
+  readApicMsr(msr: number): bigint | undefined
+  writeApicMsr(msr: number, value: bigint): boolean
+  /** Task priority, CR8. */
+  taskPriority: number
+}
