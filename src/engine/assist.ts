@@ -7,7 +7,7 @@
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import type { CpuState } from './cpu-state.ts'
 import type { LinearMemory } from './linear-memory.ts'
-import type { ControlBlock, Exit } from './processor.ts'
+import type { ControlBlock, CpuidResult, Exit } from './processor.ts'
 
 /** The instruction that an assist executes: its operands, decoded. */
 export interface AssistInstruction {
@@ -31,6 +31,13 @@ export interface AssistInstruction {
   readonly repeat: 0 | 1 | 2
 }
 
+/** What the hypervisor answered to an exit with a `complete...` call of the vCPU. */
+export type Completion =
+  | { readonly kind: 'in'; readonly value: number }
+  | { readonly kind: 'cpuid'; readonly result: CpuidResult }
+  | { readonly kind: 'rdmsr'; readonly value: bigint | undefined }
+  | { readonly kind: 'wrmsr'; readonly known: boolean }
+
 export type Assist = (cpu: AssistCpu, instruction: AssistInstruction) => void
 
 /** The running vCPU as an assist sees it. */
@@ -45,6 +52,18 @@ export interface AssistCpu {
   readonly tsc: bigint
   /** Leaves to the hypervisor; the instruction has not retired. After a `complete...` call it is run again, or skipped as that call says. */
   exit(exit: Exit): never
+  /**
+   * Leaves to the hypervisor with the instruction retired: registers and RIP stand as the assist left them.
+   * For what needs no answer: `out` and `cr-access`, which tells of a write that has happened.
+   */
+  exitRetired(exit: Exit): never
+  /**
+   * Takes the answer that the hypervisor gave to this instruction's exit, or undefined when it runs for the first time.
+   * An assist whose exit needs an answer asks here first, and exits when there is none.
+   */
+  takeCompletion(): Completion | undefined
+  /** Little-endian 64 bits at a guest-physical address, as the page walker reads them (PDPTEs at MOV CR3). */
+  readPhysical64(address: number): bigint
   /** To be called after CR0, CR3, CR4, EFER, CPL, RFLAGS.AC/VM or a segment register changed: derives mode and ASID again. */
   contextChanged(): void
   /** Drops TLB entries of this vCPU: all, or all but global ones. */
