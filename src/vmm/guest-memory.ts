@@ -5,7 +5,7 @@
 
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { Processor } from '../engine/processor.ts'
-import { EPT_RIGHTS, EPT_WRITE, Ept, eptFrames } from './ept.ts'
+import { type EPT_EXECUTE, type EPT_READ, EPT_RIGHTS, Ept, eptFrames } from './ept.ts'
 import type { FramePool, OwnerId } from './frame-pool.ts'
 
 /** RAM that all VMs together may have: a 32-bit WebAssembly memory ends at 4 GiB, and the processor needs room too. */
@@ -130,20 +130,22 @@ export class GuestPhysicalMemory {
   }
 
   /**
-   * Where nothing is, a read gives all ones. An instruction fetch and the page walk need memory for that: a read-only
-   * frame of ones. False when the page has one already, so that the access needs something no hole can give.
+   * Where nothing is, a read gives all ones. An instruction fetch and the page walk need memory for that: a frame of
+   * ones, mapped with `right` only, so that data accesses to the page still exit.
+   * False when the page has it already: the access needs something no hole can give.
    */
-  mapOpenBus(gpa: number): boolean {
+  mapOpenBus(gpa: number, right: typeof EPT_READ | typeof EPT_EXECUTE): boolean {
     const page = gpa - (gpa % PAGE_SIZE)
-    if (this.#openBusPages.includes(page)) return false
+    const rights = this.ept.rights(page)
+    if ((rights & right) !== 0) return false
     if (this.#openBusFrame === undefined) {
       this.#openBusFrame = this.#pool.allocate(this.owner)
       this.#pool.memory.u8.fill(0xff, this.#openBusFrame, this.#openBusFrame + PAGE_SIZE)
     }
-    const oldest = this.#openBusPages.length === OPEN_BUS_PAGES ? this.#openBusPages.shift() : undefined
+    if (rights === 0) this.#openBusPages.push(page)
+    const oldest = this.#openBusPages.length > OPEN_BUS_PAGES ? this.#openBusPages.shift() : undefined
     if (oldest !== undefined) this.ept.unmap(oldest)
-    this.ept.map(page, this.#openBusFrame, EPT_RIGHTS & ~EPT_WRITE)
-    this.#openBusPages.push(page)
+    this.ept.map(page, this.#openBusFrame, rights | right)
     return true
   }
 
