@@ -1,0 +1,24 @@
+/** Functions and addresses that definitions refer to: the processor's slow paths, imported or of the same module. */
+
+import { TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../layout.ts'
+import type { FunctionReference } from '../wasm/function-builder.ts'
+
+export interface Runtime {
+  readonly tlbEntries: number
+  readonly readTlb: number
+  readonly writeTlb: number
+  /** (linear, bytes, record) to a host address from which the bytes can be loaded; faults by throwing. */
+  readonly slowRead: FunctionReference<'i32'>
+  /** The same for a store; ACCESS_BUFFER when `commit` must carry the bytes to where they belong. */
+  readonly slowWrite: FunctionReference<'i32'>
+  /** (record): completes a store to ACCESS_BUFFER. */
+  readonly commit: FunctionReference<'void'>
+  /** (record, offset, bytes, write) to the linear address of a memory operand, segment-checked. */
+  readonly linear: FunctionReference<'i64'>
+  /** (vector, record): throws an exception of the guest. */
+  readonly raise: FunctionReference<'void'>
+  /** (record): runs the assist that the record names. */
+  readonly assist: FunctionReference<'void'>
+}
+
+export const TLB_ADDRESSES = { tlbEntries: TLB_ENTRIES, readTlb: TLB_READ, writeTlb: TLB_WRITE } as const

@@ -1,0 +1,116 @@
+/** Puts functions together into a WebAssembly module that shares the host's memory. */
+
+import { FunctionBuilder, type FunctionReference } from './function-builder.ts'
+import { TYPE_CODE, type ValueType } from './opcodes.ts'
+import { type CodeBytes, unsignedLeb } from './value.ts'
+
+interface Defined {
+  readonly builder: FunctionBuilder
+  readonly typeIndex: number
+}
+
+export class ModuleBuilder {
+  readonly #types: CodeBytes[] = []
+  readonly #typeKeys = new Map<string, number>()
+  readonly #imports: { name: string; typeIndex: number }[] = []
+  readonly #functions: Defined[] = []
+  readonly #exports: { name: string; index: number }[] = []
+  #table: readonly FunctionReference<ValueType | 'void'>[] = []
+
+  /** Imports `env.name`. All imports come before the first function of the module. */
+  import<R extends ValueType | 'void'>(
+    name: string,
+    parameters: readonly ValueType[],
+    result: R,
+  ): FunctionReference<R> {
+    if (this.#functions.length > 0) throw new Error(`import ${name} after a function`)
+    this.#imports.push({ name, typeIndex: this.typeIndex(parameters, result) })
+    return { index: this.#imports.length - 1, parameters, result }
+  }
+
+  /** Declares a function; its body may be built later, so that functions can call each other. */
+  declare<R extends ValueType | 'void'>(
+    parameters: readonly ValueType[],
+    result: R,
+    exportName?: string,
+  ): { builder: FunctionBuilder; reference: FunctionReference<R> } {
+    const builder = new FunctionBuilder(parameters, result)
+    this.#functions.push({ builder, typeIndex: this.typeIndex(parameters, result) })
+    const reference = { index: this.#imports.length + this.#functions.length - 1, parameters, result }
+    if (exportName !== undefined) this.#exports.push({ name: exportName, index: reference.index })
+    return { builder, reference }
+  }
+
+  typeIndex(parameters: readonly ValueType[], result: ValueType | 'void'): number {
+    const key = `${parameters.join()}>${result}`
+    const known = this.#typeKeys.get(key)
+    if (known !== undefined) return known
+    const results = result === 'void' ? [] : [TYPE_CODE[result]]
+    this.#types.push([0x60, parameters.length, ...parameters.map(p => TYPE_CODE[p]), results.length, ...results])
+    this.#typeKeys.set(key, this.#types.length - 1)
+    return this.#types.length - 1
+  }
+
+  /** Table 0, for `callIndirect`. */
+  setTable(entries: readonly FunctionReference<ValueType | 'void'>[]): void {
+    this.#table = entries
+  }
+
+  /** @param memoryPages of the imported memory `env.memory`, its minimum and maximum. */
+  encode(memoryPages: number): Uint8Array<ArrayBuffer> {
+    const out: CodeBytes = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
+    section(out, 1, this.#types)
+    const imports = this.#imports.map(({ name, typeIndex }) => {
+      const entry = [...text('env'), ...text(name), 0]
+      unsignedLeb(entry, typeIndex)
+      return entry
+    })
+    const memory = [...text('env'), ...text('memory'), 2, 1]
+    unsignedLeb(memory, memoryPages)
+    unsignedLeb(memory, memoryPages)
+    section(out, 2, [...imports, memory])
+    section(
+      out,
+      3,
+      this.#functions.map(({ typeIndex }) => leb(typeIndex)),
+    )
+    if (this.#table.length > 0) section(out, 4, [[0x70, 0, ...leb(this.#table.length)]])
+    section(
+      out,
+      7,
+      this.#exports.map(({ name, index }) => [...text(name), 0, ...leb(index)]),
+    )
+    if (this.#table.length > 0) {
+      const elements = [0, 0x41, 0, 0x0b, ...leb(this.#table.length)]
+      for (const entry of this.#table) elements.push(...leb(entry.index))
+      section(out, 9, [elements])
+    }
+    section(
+      out,
+      10,
+      this.#functions.map(({ builder }) => builder.encode()),
+    )
+    return Uint8Array.from(out)
+  }
+}
+
+function section(out: CodeBytes, id: number, entries: readonly CodeBytes[]): void {
+  const count = leb(entries.length)
+  let length = count.length
+  for (const entry of entries) length += entry.length
+  out.push(id)
+  unsignedLeb(out, length)
+  for (const byte of count) out.push(byte)
+  for (const entry of entries) for (const byte of entry) out.push(byte)
+}
+
+function leb(value: number): CodeBytes {
+  const out: CodeBytes = []
+  unsignedLeb(out, value)
+  return out
+}
+
+function text(value: string): CodeBytes {
+  const bytes = [...new TextEncoder().encode(value)]
+  return [...leb(bytes.length), ...bytes]
+}
