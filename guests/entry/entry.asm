@@ -4,21 +4,21 @@
 ; EAX = 0x2BADB002, EBX = address of the Multiboot information. Long mode needs paging, so page tables come first.
 ; Then it calls  kernel_main(multiboot information)  on a stack of 16 KB, interrupts off.
 
-MULTIBOOT_MAGIC     equ 0x1BADB002
-MULTIBOOT_FLAGS     equ 1 << 1              ; wants memory information
+%define MULTIBOOT_MAGIC  0x1BADB002
+%define MULTIBOOT_FLAGS  (1 << 1)     ; wants memory information
 
-PAGE_PRESENT        equ 1 << 0
-PAGE_WRITABLE       equ 1 << 1
-PAGE_LARGE          equ 1 << 7              ; a page-directory entry that maps 2 MB itself
+%define PAGE_PRESENT     (1 << 0)
+%define PAGE_WRITABLE    (1 << 1)
+%define PAGE_LARGE       (1 << 7)     ; a page-directory entry that maps 2 MB itself
 
-CR0_PE              equ 1 << 0
-CR0_WP              equ 1 << 16             ; the kernel, too, respects read-only pages
-CR0_PG              equ 1 << 31
-CR4_PAE             equ 1 << 5
-MSR_EFER            equ 0xC0000080
-EFER_SCE            equ 1 << 0              ; SYSCALL and SYSRET
-EFER_LME            equ 1 << 8              ; long mode, as soon as paging goes on
-EFER_NXE            equ 1 << 11             ; bit 63 of an entry forbids execution
+%define CR0_PE           (1 << 0)
+%define CR0_WP           (1 << 16)    ; the kernel, too, respects read-only pages
+%define CR0_PG           (1 << 31)
+%define CR4_PAE          (1 << 5)
+%define MSR_EFER         0xC0000080
+%define EFER_SCE         (1 << 0)     ; SYSCALL and SYSRET
+%define EFER_LME         (1 << 8)     ; long mode, as soon as paging goes on
+%define EFER_NXE         (1 << 11)    ; bit 63 of an entry forbids execution
 
 extern kernel_main
 global start, boot_gdt, boot_pml4, boot_pdpt, boot_pd
