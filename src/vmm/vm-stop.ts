@@ -9,6 +9,8 @@ export type VmStop =
   | { readonly kind: 'halted-forever' }
   /** Every vCPU is halted; `until` is the virtual time in ns at which a timer will fire, or Infinity. */
   | { readonly kind: 'idle'; readonly until: number }
+  /** The caller asked for it by {@link Vm.requestStop}. */
+  | { readonly kind: 'requested' }
   | { readonly kind: 'power-off' }
   /** The guest asked for a reset; whoever owns the machine carries it out. */
   | { readonly kind: 'reset' }

@@ -1,0 +1,113 @@
+/** The arguments of `ringside run`. */
+
+import { parseArgs } from 'node:util'
+import { parseCount, parseSize } from '../machine/configuration.ts'
+import { MAXIMUM_CPUS } from '../vmm/vm.ts'
+import { UsageError } from './exit-status.ts'
+
+export interface RunArguments {
+  readonly image: string
+  readonly initrd: string | undefined
+  readonly cmdline: string | undefined
+  /** Bytes. */
+  readonly memory: number | undefined
+  readonly cpus: number | undefined
+  /** Wall time in seconds. */
+  readonly timeout: number | undefined
+  readonly until: string | undefined
+  /** File that statistics are written to. */
+  readonly stats: string | undefined
+  readonly reboot: boolean
+  /** File that the machine is saved to where the run ends. */
+  readonly save: string | undefined
+  /** Instruction count at which the run ends. */
+  readonly saveAt: number | undefined
+  /** Snapshot to continue from. */
+  readonly restore: string | undefined
+}
+
+export const USAGE = `Usage:
+  ringside run IMAGE [options]   boot a kernel; its serial console is standard output and input
+  ringside dap                   serve the Debug Adapter Protocol on standard input and output
+  ringside --help | --version
+
+Options of run:
+  --initrd FILE       initial RAM disk, or the first multiboot module
+  --cmdline TEXT      the kernel's command line
+  --memory SIZE       RAM, for example 256M (default) or 1G
+  --cpus N            processors, 1 (default) to ${MAXIMUM_CPUS}
+  --timeout SECONDS   give up after this much wall time
+  --until TEXT        end with status 0 once the console has shown TEXT
+  --stats FILE        write instructions, seconds, exits and more as JSON
+  --no-reboot         end with status 0 when the guest resets the machine
+  --save FILE         save the machine where the run ends
+  --save-at COUNT     end the run when COUNT instructions have retired
+  --restore FILE      continue from a saved machine; image and options must be the same
+
+Exit status: 0 power-off, --until met, or all processors halted for good; (v << 1) | 1 debug exit with value v;
+64 wrong usage; 65 unbootable image or unusable snapshot; 66 unreadable file; 70 a fault of Ringside;
+124 timeout; 126 triple fault.
+On a terminal, Ctrl-A X quits and Ctrl-A Ctrl-A sends Ctrl-A.
+`
+
+/** Throws {@link UsageError} or `ConfigurationError`. */
+export function parseRunArguments(args: readonly string[]): RunArguments {
+  const { values, positionals } = parse(args)
+  if (positionals.length !== 1)
+    throw new UsageError(positionals.length === 0 ? 'run: which image?' : `run: one image, not ${positionals.length}`)
+  const optional = <T>(text: string | undefined, read: (text: string) => T) =>
+    text === undefined ? undefined : read(text)
+  const saveAt = optional(values['save-at'], text => parseCount(text, '--save-at', 1, Number.MAX_SAFE_INTEGER))
+  if (saveAt !== undefined && values.save === undefined)
+    throw new UsageError('run: --save-at tells when, and needs --save FILE to tell where to')
+  return {
+    image: positionals[0],
+    initrd: values.initrd,
+    cmdline: values.cmdline,
+    memory: optional(values.memory, text => parseSize(text, '--memory')),
+    cpus: optional(values.cpus, text => parseCount(text, '--cpus', 1, MAXIMUM_CPUS)),
+    timeout: optional(values.timeout, parseSeconds),
+    until: optional(values.until, checkUntil),
+    stats: values.stats,
+    reboot: !values['no-reboot'],
+    save: values.save,
+    saveAt,
+    restore: values.restore,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        initrd: { type: 'string' },
+        cmdline: { type: 'string' },
+        memory: { type: 'string' },
+        cpus: { type: 'string' },
+        timeout: { type: 'string' },
+        until: { type: 'string' },
+        stats: { type: 'string' },
+        'no-reboot': { type: 'boolean', default: false },
+        save: { type: 'string' },
+        'save-at': { type: 'string' },
+        restore: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(`run: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text)
+  if (text.trim() === '' || !Number.isFinite(seconds) || seconds <= 0)
+    throw new UsageError(`--timeout "${text}" is not a number of seconds`)
+  return seconds
+}
+
+function checkUntil(text: string): string {
+  if (text === '') throw new UsageError('--until needs a text that is not empty')
+  return text
+}

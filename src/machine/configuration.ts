@@ -1,0 +1,135 @@
+/** What a machine is made of: one validated configuration, and the reading of its parts from text. */
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { Json } from '../util/json.ts'
+import { GUEST_RAM_LIMIT } from '../vmm/guest-memory.ts'
+import { MAXIMUM_CPUS } from '../vmm/vm.ts'
+
+/** A configuration that a person wrote and that can't be: the message says what is wrong and what is possible. */
+export class ConfigurationError extends Error {}
+
+/** A file that can't be read. */
+export class FileError extends Error {}
+
+const MEBIBYTE = 2 ** 20
+export const DEFAULT_MEMORY = 256 * MEBIBYTE
+const MINIMUM_MEMORY = 2 * MEBIBYTE
+/** Fixed, so that every run is the same run. */
+export const DEFAULT_START_DATE = new Date('2026-01-01T00:00:00Z')
+
+export interface ImageFile {
+  /** As the user named it. */
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+export interface MachineOptions {
+  readonly image: ImageFile
+  readonly initrd?: ImageFile | undefined
+  readonly cmdline?: string
+  /** Bytes of RAM; {@link DEFAULT_MEMORY} if absent. */
+  readonly memory?: number
+  readonly cpus?: number
+  /** What the real-time clock shows at power-on. */
+  readonly startDate?: Date
+  readonly acpi?: boolean
+  readonly hpet?: boolean
+}
+
+export interface MachineConfiguration {
+  readonly image: ImageFile
+  readonly initrd: ImageFile | undefined
+  readonly cmdline: string
+  readonly memory: number
+  readonly cpus: number
+  readonly startDate: Date
+  readonly acpi: boolean
+  readonly hpet: boolean
+}
+
+/** Fills in defaults and checks every value; throws {@link ConfigurationError}. */
+export function configure(options: MachineOptions): MachineConfiguration {
+  const configuration: MachineConfiguration = {
+    image: options.image,
+    initrd: options.initrd,
+    cmdline: options.cmdline ?? '',
+    memory: options.memory ?? DEFAULT_MEMORY,
+    cpus: options.cpus ?? 1,
+    startDate: options.startDate ?? DEFAULT_START_DATE,
+    acpi: options.acpi ?? true,
+    hpet: options.hpet ?? false,
+  }
+  checkMemory(configuration.memory)
+  checkCpus(configuration.cpus)
+  if (Number.isNaN(configuration.startDate.getTime())) throw new ConfigurationError('the start date is not a date')
+  return configuration
+}
+
+/** A size such as `256M`, `1G`, `65536K` or a plain number of bytes. */
+export function parseSize(text: string, what: string): number {
+  const match = /^(\d+)([KMG]?)(?:iB|B)?$/i.exec(text.trim())
+  if (match === null)
+    throw new ConfigurationError(`${what} "${text}" is not a size: write it like 256M or 1G (units K, M and G)`)
+  const unit = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match[2].toUpperCase()] ?? 1
+  return Number(match[1]) * unit
+}
+
+/** A whole number from `minimum` to `maximum`. */
+export function parseCount(text: string, what: string, minimum: number, maximum: number): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < minimum || value > maximum)
+    throw new ConfigurationError(`${what} "${text}" is not a whole number from ${minimum} to ${maximum}`)
+  return value
+}
+
+/** Reads an image or an initrd; throws {@link FileError}. */
+export function readImage(path: string, what: string): ImageFile {
+  try {
+    return { name: path, bytes: new Uint8Array(readFileSync(path)) }
+  } catch (error) {
+    throw new FileError(`${what} "${path}" can't be read: ${reason(error)}`, { cause: error })
+  }
+}
+
+/** What two machines must have in common for one to continue the other's snapshot. */
+export function identityOf(configuration: MachineConfiguration): Json {
+  return {
+    image: digest(configuration.image),
+    initrd: configuration.initrd === undefined ? null : digest(configuration.initrd),
+    cmdline: configuration.cmdline,
+    memory: configuration.memory,
+    cpus: configuration.cpus,
+    startDate: configuration.startDate.toISOString(),
+    acpi: configuration.acpi,
+    hpet: configuration.hpet,
+  }
+}
+
+function checkMemory(bytes: number): void {
+  if (bytes > GUEST_RAM_LIMIT)
+    throw new ConfigurationError(
+      `${bytes / MEBIBYTE} MiB of memory is more than there is: ` +
+        `all guests together can have at most ${GUEST_RAM_LIMIT / 2 ** 30} GiB`,
+    )
+  if (!(bytes >= MINIMUM_MEMORY) || bytes % 65536 !== 0)
+    throw new ConfigurationError(
+      `${bytes} bytes of memory: at least ${MINIMUM_MEMORY / MEBIBYTE} MiB, in multiples of 64 KiB, are needed`,
+    )
+}
+
+function checkCpus(cpus: number): void {
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAXIMUM_CPUS)
+    throw new ConfigurationError(`${cpus} processors: a machine has 1 to ${MAXIMUM_CPUS}`)
+}
+
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EISDIR') return 'it is a directory'
+  if (code === 'EACCES') return 'permission denied'
+  return error.message
+}
+
+const digest = (file: ImageFile): string => createHash('sha256').update(file.bytes).digest('hex')
