@@ -132,4 +132,13 @@ export const ACCESS_VALUE = field(16, 16)
 /** Room for a read-modify-write operand that has no single host address (device, page crossing). */
 export const ACCESS_BUFFER = field(64, 64)
 
+/** What an SSE instruction raises here and now: 0 nothing, 6 #UD (CR0.EM, or CR4.OSFXSR clear), 7 #NM (CR0.TS). Derived whenever CR0 or CR4 changes. */
+export const VECTOR_CHECK = field(4)
+/** The same for MMX: 6 for CR0.EM, 7 for CR0.TS. Pending x87 exceptions (#MF) are seen in {@link X87_STATUS}. */
+export const MMX_CHECK = field(4)
+/** Operands of an SSE instruction that software floating point executes: destination, source; and its result. */
+export const SSE_A = field(16, 16)
+export const SSE_B = field(16, 16)
+export const SSE_RESULT = field(16, 16)
+
 if (cursor > STATE_BASE + STATE_SIZE) throw new RangeError('processor state outgrew STATE_SIZE')
