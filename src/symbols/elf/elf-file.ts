@@ -114,6 +114,14 @@ export class ElfFile {
     return this.sections.find(section => section.name === name)
   }
 
+  /** The section headers as the file has them; undefined when it has none. A view, not a copy. */
+  sectionTable(): { bytes: Uint8Array; entrySize: number; names: number } | undefined {
+    const { offset, entrySize, names } = this.#sectionHeaders
+    const count = this.sections.length
+    if (count === 0) return undefined
+    return { bytes: this.#reader.slice(offset, count * entrySize, 'table of section headers'), entrySize, names }
+  }
+
   /** What the file holds of a section; empty for one without file contents, such as `.bss`. A view, not a copy. */
   sectionBytes(section: ElfSection): Uint8Array {
     if (section.type === SHT_NOBITS) return new Uint8Array(0)
