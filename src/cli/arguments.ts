@@ -1,6 +1,7 @@
 /** The arguments of `ringside run`. */
 
 import { parseArgs } from 'node:util'
+import { PROTOCOLS } from '../boot/boot.ts'
 import { parseCount, parseSize } from '../machine/configuration.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { UsageError } from './exit-status.ts'
@@ -9,6 +10,8 @@ export interface RunArguments {
   readonly image: string
   readonly initrd: string | undefined
   readonly cmdline: string | undefined
+  /** Boot protocol; recognized from the image if undefined. */
+  readonly protocol: string | undefined
   /** Bytes. */
   readonly memory: number | undefined
   readonly cpus: number | undefined
@@ -34,6 +37,7 @@ export const USAGE = `Usage:
 Options of run:
   --initrd FILE       initial RAM disk, or the first multiboot module
   --cmdline TEXT      the kernel's command line
+  --protocol NAME     boot protocol, if the image does not tell: ${PROTOCOLS.join(', ')}
   --memory SIZE       RAM, for example 256M (default) or 1G
   --cpus N            processors, 1 (default) to ${MAXIMUM_CPUS}
   --timeout SECONDS   give up after this much wall time
@@ -64,6 +68,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     image: positionals[0],
     initrd: values.initrd,
     cmdline: values.cmdline,
+    protocol: values.protocol,
     memory: optional(values.memory, text => parseSize(text, '--memory')),
     cpus: optional(values.cpus, text => parseCount(text, '--cpus', 1, MAXIMUM_CPUS)),
     timeout: optional(values.timeout, parseSeconds),
@@ -84,6 +89,7 @@ function parse(args: readonly string[]) {
       options: {
         initrd: { type: 'string' },
         cmdline: { type: 'string' },
+        protocol: { type: 'string' },
         memory: { type: 'string' },
         cpus: { type: 'string' },
         timeout: { type: 'string' },

@@ -27,10 +27,12 @@ export interface ImageFile {
 export interface MachineOptions {
   readonly image: ImageFile
   readonly initrd?: ImageFile | undefined
-  readonly cmdline?: string
+  readonly cmdline?: string | undefined
+  /** Boot protocol, when the image alone does not tell. */
+  readonly protocol?: string | undefined
   /** Bytes of RAM; {@link DEFAULT_MEMORY} if absent. */
-  readonly memory?: number
-  readonly cpus?: number
+  readonly memory?: number | undefined
+  readonly cpus?: number | undefined
   /** What the real-time clock shows at power-on. */
   readonly startDate?: Date
   readonly acpi?: boolean
@@ -41,6 +43,7 @@ export interface MachineConfiguration {
   readonly image: ImageFile
   readonly initrd: ImageFile | undefined
   readonly cmdline: string
+  readonly protocol: string | undefined
   readonly memory: number
   readonly cpus: number
   readonly startDate: Date
@@ -54,6 +57,7 @@ export function configure(options: MachineOptions): MachineConfiguration {
     image: options.image,
     initrd: options.initrd,
     cmdline: options.cmdline ?? '',
+    protocol: options.protocol,
     memory: options.memory ?? DEFAULT_MEMORY,
     cpus: options.cpus ?? 1,
     startDate: options.startDate ?? DEFAULT_START_DATE,
@@ -98,6 +102,7 @@ export function identityOf(configuration: MachineConfiguration): Json {
     image: digest(configuration.image),
     initrd: configuration.initrd === undefined ? null : digest(configuration.initrd),
     cmdline: configuration.cmdline,
+    protocol: configuration.protocol ?? null,
     memory: configuration.memory,
     cpus: configuration.cpus,
     startDate: configuration.startDate.toISOString(),

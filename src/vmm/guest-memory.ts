@@ -86,6 +86,16 @@ export class GuestPhysicalMemory {
     return this.#blocks.some(block => gpa >= block.start && gpa < block.end)
   }
 
+  /** Is the whole range RAM, in one block? */
+  containsRam(gpa: number, length: number): boolean {
+    return length >= 0 && this.#blocks.some(block => gpa >= block.start && gpa + length <= block.end)
+  }
+
+  /** Does the host frame at `hpa` belong to this VM, as RAM or as a table? */
+  ownsFrame(hpa: number): boolean {
+    return this.#pool.ownerOf(hpa) === this.owner
+  }
+
   /** HPA behind `gpa`, or undefined where no frame is allocated (yet). */
   hostAddress(gpa: number): number | undefined {
     const page = Math.floor(gpa / PAGE_SIZE)
@@ -176,8 +186,7 @@ export class GuestPhysicalMemory {
   }
 
   #check(gpa: number, length: number): void {
-    const inside = this.#blocks.some(block => gpa >= block.start && gpa + length <= block.end)
-    if (!inside || length < 0)
+    if (!this.containsRam(gpa, length))
       throw new RangeError(`guest-physical 0x${gpa.toString(16)}, ${length} bytes, is not all RAM`)
   }
 }

@@ -2,7 +2,7 @@
  * A whole VM as bytes: configuration, clock, turn, exit totals, vCPUs, devices, and RAM by guest-physical page.
  * Host frames and EPT are not part of it: they are made again when the RAM is written back.
  *
- * Layout, little-endian: "RINGSIDE", u32 version, u32 length of the header, SHA-256 of all that follows, the header
+ * Layout, little-endian: "RINGSIDE", u32 version, SHA-256 of all that follows, u32 length of the header, the header
  * as JSON, then chunks of pages: u32 pages, u32 length of the compressed data, u32 page number for each page
  * (bit 31: the page is all zero and has no data), and the pages' bytes compressed by zlib.
  */
@@ -16,8 +16,10 @@ import type { Vm, VmState } from './vm.ts'
 
 const MAGIC = 'RINGSIDE'
 export const SNAPSHOT_VERSION = 1
-const DIGEST_AT = MAGIC.length + 8
-const HEADER_AT = DIGEST_AT + 32
+const VERSION_AT = MAGIC.length
+const DIGEST_AT = VERSION_AT + 4
+const LENGTH_AT = DIGEST_AT + 32
+const HEADER_AT = LENGTH_AT + 4
 const CHUNK_PAGES = 256
 const ZERO_PAGE = 2 ** 31
 
@@ -38,14 +40,13 @@ export function saveSnapshot(vm: Vm, configuration: Json, devices: Readonly<Reco
   const header: SnapshotHeader = { configuration, vm: vm.save(), devices }
   const json = new TextEncoder().encode(JSON.stringify(header))
   const body = [json, ...ramChunks(vm.memory)]
-  const hash = createHash('sha256')
-  for (const piece of body) hash.update(piece)
-
   const prefix = new Uint8Array(HEADER_AT)
   prefix.set(new TextEncoder().encode(MAGIC))
   const view = new DataView(prefix.buffer)
-  view.setUint32(MAGIC.length, SNAPSHOT_VERSION, true)
-  view.setUint32(MAGIC.length + 4, json.length, true)
+  view.setUint32(VERSION_AT, SNAPSHOT_VERSION, true)
+  view.setUint32(LENGTH_AT, json.length, true)
+  const hash = createHash('sha256').update(prefix.subarray(LENGTH_AT))
+  for (const piece of body) hash.update(piece)
   prefix.set(hash.digest(), DIGEST_AT)
   return [prefix, ...body]
 }
@@ -58,16 +59,16 @@ export function readSnapshotHeader(name: string, snapshot: Uint8Array, configura
   const view = new DataView(snapshot.buffer, snapshot.byteOffset, snapshot.byteLength)
   if (snapshot.length < HEADER_AT || new TextDecoder().decode(snapshot.subarray(0, MAGIC.length)) !== MAGIC)
     throw new SnapshotError(`snapshot "${name}": this is not a Ringside snapshot`)
-  const version = view.getUint32(MAGIC.length, true)
+  const version = view.getUint32(VERSION_AT, true)
   if (version !== SNAPSHOT_VERSION)
     throw new SnapshotError(
       `snapshot "${name}": version ${version}, and this Ringside reads version ${SNAPSHOT_VERSION}: save it again`,
     )
-  const digest = createHash('sha256').update(snapshot.subarray(HEADER_AT)).digest()
-  if (digest.compare(snapshot, DIGEST_AT, HEADER_AT) !== 0)
+  const digest = createHash('sha256').update(snapshot.subarray(LENGTH_AT)).digest()
+  if (digest.compare(snapshot, DIGEST_AT, LENGTH_AT) !== 0)
     throw new SnapshotError(`snapshot "${name}": damaged or cut short (its checksum differs): save it again`)
 
-  const json = snapshot.subarray(HEADER_AT, HEADER_AT + view.getUint32(MAGIC.length + 4, true))
+  const json = snapshot.subarray(HEADER_AT, HEADER_AT + view.getUint32(LENGTH_AT, true))
   // Written by saveSnapshot of the same version, as version and checksum say.
   const header: SnapshotHeader = JSON.parse(new TextDecoder().decode(json))
   const difference = firstDifference(header.configuration, configuration)
@@ -80,7 +81,7 @@ export function readSnapshotHeader(name: string, snapshot: Uint8Array, configura
 export function restoreVm(vm: Vm, snapshot: Uint8Array, header: SnapshotHeader): void {
   const view = new DataView(snapshot.buffer, snapshot.byteOffset, snapshot.byteLength)
   vm.reset()
-  let at = HEADER_AT + view.getUint32(MAGIC.length + 4, true)
+  let at = HEADER_AT + view.getUint32(LENGTH_AT, true)
   while (at < snapshot.length) {
     const pages = view.getUint32(at, true)
     const length = view.getUint32(at + 4, true)

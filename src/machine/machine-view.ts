@@ -1,0 +1,59 @@
+/** A VM as inspection sees it: an implementation, by structure, of `MachineView` in `inspect/`, which lies above. */
+
+import { PAGE_SIZE } from '../engine/host-memory.ts'
+import type { SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
+import type { Vm } from '../vmm/vm.ts'
+
+export class VcpuRegisters {
+  readonly #vcpu: Vcpu
+
+  constructor(vcpu: Vcpu) {
+    this.#vcpu = vcpu
+  }
+
+  get index(): number {
+    return this.#vcpu.index
+  }
+
+  get cpl(): number {
+    return this.#vcpu.registers.cpl
+  }
+
+  register(name: string): bigint {
+    return this.#vcpu.registers.get(name)
+  }
+
+  segment(name: SegmentName): SegmentRegister {
+    return this.#vcpu.registers.segment(name)
+  }
+
+  table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number } {
+    return this.#vcpu.registers.table(name)
+  }
+}
+
+export class VmView {
+  readonly vcpus: readonly VcpuRegisters[]
+  readonly #vm: Vm
+
+  constructor(vm: Vm) {
+    this.#vm = vm
+    this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
+  }
+
+  get eptPointer(): number {
+    return this.#vm.memory.ept.root
+  }
+
+  /** Only frames of this VM: nothing of another guest can be looked at through it. */
+  readHost(hpa: number, length: number): Uint8Array | undefined {
+    const { memory } = this.#vm.processor
+    for (let page = hpa - (hpa % PAGE_SIZE); page < hpa + length; page += PAGE_SIZE)
+      if (!this.#vm.memory.ownsFrame(page)) return undefined
+    return memory.u8.slice(hpa, hpa + length)
+  }
+
+  readPhysical(gpa: number, length: number): Uint8Array | undefined {
+    return this.#vm.memory.containsRam(gpa, length) ? this.#vm.memory.read(gpa, length) : undefined
+  }
+}
