@@ -33,9 +33,11 @@ export class ConsoleInput {
     return this.#quit
   }
 
-  /** Hands queued bytes over; `accept` tells how many it took, and the others wait. */
-  deliver(accept: (bytes: Uint8Array) => number): void {
-    if (this.#queue.length > 0) this.#queue.splice(0, accept(Uint8Array.from(this.#queue)))
+  /** Hands queued bytes over until `accept` refuses one. */
+  deliver(accept: (byte: number) => boolean): void {
+    let taken = 0
+    while (taken < this.#queue.length && accept(this.#queue[taken])) taken++
+    this.#queue.splice(0, taken)
   }
 
   /** Resolves when input arrives or ends, or after `milliseconds`. */

@@ -95,7 +95,7 @@ class RunSession {
         }
         // Input arrives here, and nowhere else: where a slice ends is where the guest can get it.
         await nextTurn()
-        this.#input.deliver(bytes => this.#pc.sendConsole(bytes))
+        this.#input.deliver(byte => this.#pc.sendSerial(byte))
       }
     } finally {
       this.#input.close()
@@ -123,7 +123,7 @@ class RunSession {
         return STATUS_DONE
       case 'reset':
         if (!this.#args.reboot) return STATUS_DONE
-        this.#pc.reboot()
+        this.#pc.reset()
         return undefined
       case 'debug-exit':
         return debugExitStatus(stop.value)

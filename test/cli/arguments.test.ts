@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest'
+import { parseRunArguments } from '../../src/cli/arguments.ts'
+import { debugExitStatus, UsageError } from '../../src/cli/exit-status.ts'
+import { ConfigurationError } from '../../src/machine/configuration.ts'
+
+describe('the arguments of run', () => {
+  it('are all understood', () => {
+    const args = parseRunArguments(
+      'kernel --initrd ram.cpio --cmdline console=ttyS0 --memory 1G --cpus 2 --timeout 1.5 --until login: --stats s.json'
+        .split(' ')
+        .concat('--no-reboot', '--save', 'a', '--save-at', '1000', '--restore', 'b', '--protocol', 'flat'),
+    )
+    expect(args).toEqual({
+      image: 'kernel',
+      initrd: 'ram.cpio',
+      cmdline: 'console=ttyS0',
+      protocol: 'flat',
+      memory: 2 ** 30,
+      cpus: 2,
+      timeout: 1.5,
+      until: 'login:',
+      stats: 's.json',
+      reboot: false,
+      save: 'a',
+      saveAt: 1000,
+      restore: 'b',
+    })
+  })
+
+  it('have defaults for everything but the image', () => {
+    expect(parseRunArguments(['kernel'])).toMatchObject({ image: 'kernel', reboot: true, memory: undefined })
+    expect(() => parseRunArguments([])).toThrow('run: which image?')
+    expect(() => parseRunArguments(['a', 'b'])).toThrow(UsageError)
+  })
+
+  it('are refused with a reason where they make no sense', () => {
+    expect(() => parseRunArguments(['k', '--frobnicate'])).toThrow(UsageError)
+    expect(() => parseRunArguments(['k', '--memory', 'lots'])).toThrow('--memory "lots" is not a size')
+    expect(() => parseRunArguments(['k', '--cpus', '9'])).toThrow('--cpus "9" is not a whole number from 1 to 8')
+    expect(() => parseRunArguments(['k', '--cpus', '0'])).toThrow(ConfigurationError)
+    expect(() => parseRunArguments(['k', '--timeout', 'soon'])).toThrow('--timeout "soon"')
+    expect(() => parseRunArguments(['k', '--until', ''])).toThrow('--until')
+    expect(() => parseRunArguments(['k', '--save-at', '5'])).toThrow('needs --save')
+  })
+})
+
+describe('the exit status of a debug exit', () => {
+  it('is the value and a one', () => {
+    expect([0, 1, 0x10, 0xff].map(debugExitStatus)).toEqual([1, 3, 0x21, 0xff])
+  })
+})
