@@ -9,8 +9,10 @@ export interface Definition {
   readonly emit: (scope: InstructionScope) => void
   /** Inline in the interpreter's loop. */
   readonly hot?: boolean
-  /** Ends a block. */
-  readonly ends?: boolean
+  /** `jump`: never goes on to the next record; `maybe`: RIP or interruptibility may change, the block ends after it. */
+  readonly ends?: 'jump' | 'maybe'
+  /** Has implicit memory operands (stack, strings), with a handler of its own for 64-bit mode. */
+  readonly implicit?: boolean
 }
 
 /** An instruction that TypeScript executes. */

@@ -56,13 +56,16 @@ export abstract class InstructionScope {
   readonly bits: readonly Bits[]
   /** Is operand i a register (r), an immediate (i), or memory (m: 64-bit flat, g: any)? */
   readonly shape: string
+  /** 64-bit mode with flat operands: implicit operands (stack, strings) are linear addresses as they are. */
+  readonly long: boolean
   recent: RecentFlags | undefined
 
-  constructor(f: FunctionBuilder, runtime: Runtime, bits: readonly Bits[], shape: string) {
+  constructor(f: FunctionBuilder, runtime: Runtime, bits: readonly Bits[], shape: string, long: boolean) {
     this.f = f
     this.runtime = runtime
     this.bits = bits
     this.shape = shape
+    this.long = long
   }
 
   /** Address of register operand i in the processor's state. */
@@ -85,6 +88,12 @@ export abstract class InstructionScope {
   abstract jumpTo(rip: Value<'i64'>): void
   /** Returns to TypeScript with RIP at the next instruction, when `condition` holds. */
   abstract leaveIf(condition: Value<'i32'>): void
+  /** Returns to TypeScript with RIP at this instruction: a string instruction that was interrupted. */
+  abstract leaveHere(): void
+  /** Attributes byte of the record: operand and address size, repeat prefix. */
+  abstract attributes(): Value<'i32'>
+  /** State address of the memory operand's segment cache. */
+  abstract segmentAddress(): Value<'i32'>
 
   get isMemory(): boolean {
     return this.memoryOperand >= 0
@@ -187,55 +196,52 @@ export abstract class InstructionScope {
 
   // --- memory
 
-  /** Linear address of the memory operand. */
-  address(bits: number, write: boolean): Value<'i64'> {
-    if (this.shape.includes('m')) return this.f.let(this.effectiveOffset())
-    return this.f.let(
-      this.f.callValue(this.runtime.linear, this.record(), this.effectiveOffset(), i32(bits / 8), i32(write ? 1 : 0)),
-    )
+  /** Linear address of the memory operand, plus `extra` bytes before wrapping and checks. */
+  address(bits: number, write: boolean, extra: Value<'i64'> = i64(0)): Value<'i64'> {
+    const offset = this.effectiveOffset().add(extra)
+    if (this.shape.includes('m')) return this.f.let(offset)
+    return this.f.let(this.linear(this.segmentAddress(), offset, bits / 8, write))
+  }
+
+  /** Linear address of an offset in a segment, wrapped to the address size and checked as the record says. */
+  linear(segment: Value<'i32'>, offset: Value<'i64'>, bytes: number, write: boolean): Value<'i64'> {
+    return this.f.callValue(this.runtime.linear, this.record(), segment, offset, i32(bytes), i32(write ? 1 : 0))
   }
 
   /** Host address of `bits` at a linear address, readable; faults otherwise. */
   hostForRead(bits: Bits, linear: Value<'i64'>): Value<'i32'> {
-    return this.translate(S.ASID, this.runtime.readTlb, bits, linear, this.runtime.slowRead)
+    return this.translate(this.runtime.readTlb, bits, linear, this.runtime.slowRead)
   }
 
   hostForWrite(bits: Bits, linear: Value<'i64'>): Value<'i32'> {
-    return this.translate(S.ASID, this.runtime.writeTlb, bits, linear, this.runtime.slowWrite)
+    return this.translate(this.runtime.writeTlb, bits, linear, this.runtime.slowWrite)
   }
 
-  private translate(
-    asid: number,
-    table: number,
-    bits: Bits,
-    linear: Value<'i64'>,
-    slow: Runtime['slowRead'],
-  ): Value<'i32'> {
+  private translate(table: number, bits: Bits, linear: Value<'i64'>, slow: Runtime['slowRead']): Value<'i32'> {
     const f = this.f
     const address = f.let(linear)
     const slot = f.let(this.tlbSlot(address))
     return f.choose(
-      this.tlbHit(asid, table, bits, address, slot),
+      this.tlbHit(table, bits, address, slot),
       () => address.wrap().add(f.load('i32', slot, table + 8)),
       () => f.callValue(slow, address, i32(bits / 8), this.record()),
       'i32',
     )
   }
 
-  private tlbSlot(address: Value<'i64'>): Value<'i32'> {
-    const { tlbEntries } = this.runtime
+  tlbSlot(address: Value<'i64'>): Value<'i32'> {
     return address
       .shrU(8)
       .wrap()
-      .and((tlbEntries - 1) << 4)
+      .and((this.runtime.tlbEntries - 1) << 4)
   }
 
-  private tlbHit(asid: number, table: number, bits: Bits, address: Value<'i64'>, slot: Value<'i32'>): Value<'i32'> {
+  tlbHit(table: number, bits: Bits, address: Value<'i64'>, slot: Value<'i32'>): Value<'i32'> {
     // One compare decides: an access that crosses into the next page has that page's tag, which is never in this slot.
     return address
       .add(bits / 8 - 1)
       .and(-4096)
-      .or(this.state64(asid))
+      .or(this.state64(S.ASID))
       .eq(this.f.load('i64', slot, table))
   }
 
@@ -261,7 +267,7 @@ export abstract class InstructionScope {
     const stored: Word | Value<'v128'> = value.type === 'v128' ? f.let(value) : value
     const slot = f.let(this.tlbSlot(address))
     f.if(
-      this.tlbHit(S.ASID, this.runtime.writeTlb, bits, address, slot),
+      this.tlbHit(this.runtime.writeTlb, bits, address, slot),
       () => f.store(address.wrap().add(f.load('i32', slot, this.runtime.writeTlb + 8)), stored, 0, bits / 8),
       () => {
         const host = f.let(f.callValue(this.runtime.slowWrite, address, i32(bits / 8), this.record()))
@@ -274,6 +280,33 @@ export abstract class InstructionScope {
   /** Raises an exception of the guest without an error code when `condition` holds. */
   raiseIf(condition: Value<'i32'>, vector: number): void {
     this.f.if(condition, () => this.f.call(this.runtime.raise, i32(vector), this.record()))
+  }
+
+  // --- stack
+
+  /** Reads the top of the stack without popping it. */
+  stackTop(bits: Bits): Word {
+    if (this.long) return this.load(bits, this.gpr(4, 64).extendU())
+    const value = this.f.let(this.f.callValue(this.runtime.stackTop, i32(bits / 8), this.record()))
+    return bits === 64 ? value : this.name(value.wrap())
+  }
+
+  /** Adds to the stack pointer, in the width of the stack. */
+  stackAdjust(bytes: Value<'i64'>): void {
+    if (this.long) this.setGpr(4, 64, this.gpr(4, 64).extendU().add(bytes))
+    else this.f.call(this.runtime.stackAdjust, bytes)
+  }
+
+  push(bits: Bits, value: Word): void {
+    if (this.long) {
+      const top = this.f.let(
+        this.gpr(4, 64)
+          .extendU()
+          .sub(bits / 8),
+      )
+      this.store(bits, top, value)
+      this.setGpr(4, 64, top)
+    } else this.f.call(this.runtime.push, value.extendU(), i32(bits / 8), this.record())
   }
 
   // --- flags (state.ts: FLAG_RESULT, FLAG_XOR, FLAG_CARRY)

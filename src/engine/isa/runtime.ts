@@ -13,12 +13,26 @@ export interface Runtime {
   readonly slowWrite: FunctionReference<'i32'>
   /** (record): completes a store to ACCESS_BUFFER. */
   readonly commit: FunctionReference<'void'>
-  /** (record, offset, bytes, write) to the linear address of a memory operand, segment-checked. */
+  /** (record, segment cache, offset, bytes, write) to the linear address of a memory operand, segment-checked. */
   readonly linear: FunctionReference<'i64'>
+  /** Stack outside 64-bit mode: (bytes, record) to the value at SS:SP; (value, bytes, record); (bytes). */
+  readonly stackTop: FunctionReference<'i64'>
+  /** (bytes, record) to the value at SS:BP; () copies BP to SP: LEAVE. */
+  readonly frameTop: FunctionReference<'i64'>
+  readonly stackFromFrame: FunctionReference<'void'>
+  readonly push: FunctionReference<'void'>
+  readonly stackAdjust: FunctionReference<'void'>
+  /** (signed, bits, record): divides RDX:RAX by ACCESS_VALUE where 64-bit division can't. */
+  readonly divideWide: FunctionReference<'void'>
   /** (vector, record): throws an exception of the guest. */
   readonly raise: FunctionReference<'void'>
   /** (record): runs the assist that the record names. */
   readonly assist: FunctionReference<'void'>
+  /**
+   * (operation, record): executes an SSE floating-point operation (`sse-operation.ts`) on SSE_A and SSE_B into
+   * SSE_RESULT and MXCSR, all lanes; throws when an exception is unmasked.
+   */
+  readonly sseSlow: FunctionReference<'void'>
 }
 
 export const TLB_ADDRESSES = { tlbEntries: TLB_ENTRIES, readTlb: TLB_READ, writeTlb: TLB_WRITE } as const

@@ -1,0 +1,293 @@
+/**
+ * The walk of the guest's paging structures (SDM vol. 3, chapter 4): one piece of code for the MMU, which updates
+ * accessed and dirty bits and faults, and for inspection, which asks for a trace of every step and changes nothing.
+ * Linear addresses and entries are pairs of 32-bit words, so that a TLB miss makes no BigInt.
+ */
+
+import {
+  CR0_PG,
+  CR0_WP,
+  CR4_PAE,
+  CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
+  EFER_LMA,
+  EFER_NXE,
+} from '../../x86/control-registers.ts'
+
+export type PagingMode = 'none' | '32-bit' | 'pae' | '4-level'
+
+/** What the walk depends on, from control registers. */
+export interface PagingControl {
+  readonly mode: PagingMode
+  /** Guest-physical address of the top paging structure. */
+  readonly root: number
+  readonly writeProtect: boolean
+  readonly noExecute: boolean
+  readonly smep: boolean
+  readonly smap: boolean
+  /** 4 MiB pages of 32-bit paging. */
+  readonly pse: boolean
+}
+
+/** @param cr3 as a number: bits 63:52 are not part of an address. */
+export function pagingControl(cr0: number, cr3: number, cr4: number, efer: number): PagingControl {
+  const mode =
+    (cr0 & CR0_PG) === 0 ? 'none' : (cr4 & CR4_PAE) === 0 ? '32-bit' : (efer & EFER_LMA) === 0 ? 'pae' : '4-level'
+  const page = 4096
+  return {
+    mode,
+    root:
+      mode === 'pae'
+        ? Math.floor((cr3 % 2 ** 32) / 32) * 32
+        : Math.floor((mode === '32-bit' ? cr3 % 2 ** 32 : cr3) / page) * page,
+    writeProtect: (cr0 & CR0_WP) !== 0,
+    noExecute: (efer & EFER_NXE) !== 0,
+    smep: (cr4 & CR4_SMEP) !== 0,
+    smap: (cr4 & CR4_SMAP) !== 0,
+    pse: (cr4 & CR4_PSE) !== 0,
+  }
+}
+
+/** Kind of an access, as a sum. */
+export const ACCESS_READ = 0
+export const ACCESS_WRITE = 1
+export const ACCESS_FETCH = 2
+/** From CPL 3, and not an implicit supervisor access. */
+export const ACCESS_USER = 4
+/** RFLAGS.AC lets an explicit supervisor access reach user pages under SMAP. */
+export const ACCESS_SMAP_OFF = 8
+
+/** Error code of a page fault (SDM vol. 3, 4.7). */
+export const PF_PRESENT = 1
+export const PF_WRITE = 2
+export const PF_USER = 4
+export const PF_RESERVED = 8
+export const PF_FETCH = 16
+
+const ENTRY_PRESENT = 1
+const ENTRY_WRITABLE = 2
+const ENTRY_USER = 4
+const ENTRY_ACCESSED = 0x20
+const ENTRY_DIRTY = 0x40
+const ENTRY_LARGE = 0x80
+const ENTRY_GLOBAL = 0x100
+const ENTRY_NO_EXECUTE = 0x8000_0000
+
+/** Bits of a physical address that this processor has (CPUID 80000008H). */
+export const PHYSICAL_ADDRESS_BITS = 40
+/** Bits 51:40 of an entry, in its high word. */
+const RESERVED_HIGH = 0x000f_ffff & ~(2 ** (PHYSICAL_ADDRESS_BITS - 32) - 1)
+
+/** Paging-structure entries by guest-physical address. */
+export interface EntryMemory {
+  /** Words of the entry that {@link load} read; `high` is 0 for a 4-byte entry. */
+  low: number
+  high: number
+  /** False where there is no memory. The MMU's own leaves for an EPT violation instead. */
+  load(gpa: number, bytes: 4 | 8): boolean
+  /** Sets accessed or dirty: replaces the low word. Absent for inspection. */
+  update?(gpa: number, low: number): void
+}
+
+export type PagingLevel = 'PML4' | 'PDPT' | 'PD' | 'PT'
+
+/** Told of every entry that the walk reads. */
+export type WalkTrace = (
+  level: PagingLevel,
+  table: number,
+  index: number,
+  entry: number,
+  low: number,
+  high: number,
+) => void
+
+/** Result of a walk; one object is used again and again. */
+export class WalkResult {
+  /** Guest-physical address of the byte asked for. */
+  gpa = 0
+  /** log2 of the page's size. */
+  pageShift = 12
+  writable = true
+  user = true
+  executable = true
+  global = false
+  /** Error code of the page fault, or -1 when the access is allowed. */
+  fault = -1
+  /** An entry lay outside memory: inspection only. */
+  unreadable = false
+}
+
+interface LevelFacts {
+  readonly level: PagingLevel
+  readonly shift: number
+}
+
+const LEVELS: Readonly<Record<Exclude<PagingMode, 'none'>, readonly LevelFacts[]>> = {
+  '32-bit': [
+    { level: 'PD', shift: 22 },
+    { level: 'PT', shift: 12 },
+  ],
+  pae: [
+    { level: 'PDPT', shift: 30 },
+    { level: 'PD', shift: 21 },
+    { level: 'PT', shift: 12 },
+  ],
+  '4-level': [
+    { level: 'PML4', shift: 39 },
+    { level: 'PDPT', shift: 30 },
+    { level: 'PD', shift: 21 },
+    { level: 'PT', shift: 12 },
+  ],
+}
+
+/** Low words of the entries on the way, to set accessed bits when the whole walk has succeeded. */
+const visitedAddress = new Float64Array(4)
+const visitedLow = new Int32Array(4)
+
+/**
+ * Translates one linear address.
+ * @param low bits 31:0 of it. @param high bits 63:32; canonical in 4-level paging, ignored otherwise.
+ * @param access a sum of `ACCESS_...`.
+ */
+export function walkPages(
+  control: PagingControl,
+  low: number,
+  high: number,
+  access: number,
+  memory: EntryMemory,
+  result: WalkResult,
+  trace?: WalkTrace,
+): void {
+  result.fault = -1
+  result.unreadable = false
+  result.writable = true
+  result.user = true
+  result.executable = true
+  result.global = false
+  result.pageShift = 12
+  if (control.mode === 'none') {
+    result.gpa = low >>> 0
+    return
+  }
+  const levels = LEVELS[control.mode]
+  const bytes = control.mode === '32-bit' ? 4 : 8
+  let table = control.root
+  let visited = 0
+  for (let i = 0; i < levels.length; i++) {
+    const { level, shift } = levels[i]
+    const index = indexAt(low, high, shift, bytes)
+    const entry = table + index * bytes
+    if (!memory.load(entry, bytes)) {
+      result.unreadable = true
+      result.fault = faultCode(control, access, 0)
+      return
+    }
+    const entryLow = memory.low
+    const entryHigh = memory.high
+    trace?.(level, table, index, entry, entryLow >>> 0, entryHigh >>> 0)
+    if ((entryLow & ENTRY_PRESENT) === 0) {
+      result.fault = faultCode(control, access, 0)
+      return
+    }
+    const pdpte = level === 'PDPT' && control.mode === 'pae'
+    const large = isLarge(control, level, entryLow, pdpte)
+    if (reservedBits(control, level, entryLow, entryHigh, large, pdpte)) {
+      result.fault = faultCode(control, access, PF_PRESENT | PF_RESERVED)
+      return
+    }
+    if (!pdpte) {
+      if ((entryLow & ENTRY_WRITABLE) === 0) result.writable = false
+      if ((entryLow & ENTRY_USER) === 0) result.user = false
+      if (entryHigh & ENTRY_NO_EXECUTE) result.executable = false
+      visitedAddress[visited] = entry
+      visitedLow[visited++] = entryLow
+    }
+    if (large || shift === 12) {
+      if (!allowed(control, access, result)) {
+        result.fault = faultCode(control, access, PF_PRESENT)
+        return
+      }
+      result.global = (entryLow & ENTRY_GLOBAL) !== 0
+      result.pageShift = shift
+      result.gpa = pageBase(control, entryLow, entryHigh, shift) + offsetIn(low, shift)
+      if (memory.update) markUsed(memory, visited, access)
+      return
+    }
+    table = (entryHigh & 0xf_ffff) * 2 ** 32 + (entryLow & 0xffff_f000) + (entryLow < 0 ? 2 ** 32 : 0)
+  }
+}
+
+/** Sets accessed in every entry used, and dirty in the last one for a write, where they are not set (SDM vol. 3, 4.8). */
+function markUsed(memory: EntryMemory, visited: number, access: number): void {
+  for (let i = 0; i < visited; i++) {
+    let wanted = ENTRY_ACCESSED
+    if (i === visited - 1 && (access & ACCESS_WRITE) !== 0) wanted |= ENTRY_DIRTY
+    if ((visitedLow[i] & wanted) !== wanted) memory.update?.(visitedAddress[i], visitedLow[i] | wanted)
+  }
+}
+
+function indexAt(low: number, high: number, shift: number, bytes: number): number {
+  if (bytes === 4) return (low >>> shift) & 0x3ff
+  if (shift === 39) return (high >>> 7) & 0x1ff
+  if (shift === 30) return ((low >>> 30) | (high << 2)) & 0x1ff
+  return (low >>> shift) & 0x1ff
+}
+
+function isLarge(control: PagingControl, level: PagingLevel, low: number, pdpte: boolean): boolean {
+  if ((low & ENTRY_LARGE) === 0 || pdpte) return false
+  if (level === 'PD') return control.mode !== '32-bit' || control.pse
+  return level === 'PDPT'
+}
+
+/** Reserved bits that are set (SDM vol. 3, tables 4-4 to 4-20). */
+function reservedBits(
+  control: PagingControl,
+  level: PagingLevel,
+  low: number,
+  high: number,
+  large: boolean,
+  pdpte: boolean,
+): boolean {
+  if (control.mode === '32-bit') return large && (low & 0x20_0000) !== 0
+  if ((high & RESERVED_HIGH) !== 0) return true
+  if (!control.noExecute && (high & ENTRY_NO_EXECUTE) !== 0) return true
+  if (pdpte) return (low & 0x1e6) !== 0 || (high & ~RESERVED_HIGH & 0xfff0_0000) !== 0
+  // PAE has no ignored bits between the address and NX (SDM vol. 3, 4.4.2).
+  if (control.mode === 'pae' && (high & 0x7ff0_0000) !== 0) return true
+  if (level === 'PML4') return (low & ENTRY_LARGE) !== 0
+  if (!large) return false
+  return level === 'PDPT' ? (low & 0x3fff_e000) !== 0 : (low & 0x1f_e000) !== 0
+}
+
+/** Access rights by privilege (SDM vol. 3, 4.6.1). */
+function allowed(control: PagingControl, access: number, { user, writable, executable }: WalkResult): boolean {
+  const write = (access & ACCESS_WRITE) !== 0
+  const fetch = (access & ACCESS_FETCH) !== 0
+  if (fetch && !executable && control.noExecute) return false
+  if ((access & ACCESS_USER) !== 0) return user && (!write || writable)
+  if (fetch) return !(control.smep && user)
+  if (user && control.smap && (access & ACCESS_SMAP_OFF) === 0) return false
+  return !write || writable || !control.writeProtect
+}
+
+function faultCode(control: PagingControl, access: number, code: number): number {
+  let result = code
+  if ((access & ACCESS_WRITE) !== 0) result |= PF_WRITE
+  if ((access & ACCESS_USER) !== 0) result |= PF_USER
+  // I/D is reported only where instruction fetches can be told apart (SDM vol. 3, 4.7).
+  const distinguishes = (control.noExecute && control.mode !== '32-bit') || control.smep
+  if ((access & ACCESS_FETCH) !== 0 && distinguishes) result |= PF_FETCH
+  return result
+}
+
+function pageBase(control: PagingControl, low: number, high: number, shift: number): number {
+  const page = 2 ** shift
+  // PSE-36: bits 20:13 of a 4 MiB entry are address bits 39:32.
+  if (control.mode === '32-bit' && shift === 22) return ((low >>> 13) & 0xff) * 2 ** 32 + (low >>> 22) * page
+  return (high & 0xf_ffff) * 2 ** 32 + Math.floor((low >>> 0) / page) * page
+}
+
+function offsetIn(low: number, shift: number): number {
+  return (low >>> 0) & (2 ** shift - 1)
+}
