@@ -81,6 +81,8 @@ export const MSR_MTRR_DEF_TYPE = field(8)
 /** 8 variable MTRR pairs (base, mask), then 11 fixed-range registers, 8 bytes each. */
 export const MSR_MTRR_VARIABLE = field(16 * 8)
 export const MSR_MTRR_FIXED = field(11 * 8)
+/** Hardware configuration of the K8 family (MSR 0xc0010015). */
+export const MSR_HWCR = field(8)
 
 /** Current privilege level, 0 to 3. */
 export const CPL = field(4)
