@@ -5,7 +5,6 @@ import {
   descriptorLimit,
   descriptorRights,
   descriptorType,
-  isPresent,
   isSystem,
   SELECTOR_TI,
 } from '../../x86/descriptor.ts'
@@ -137,5 +136,3 @@ export const nullCache = (selector: number, dpl = 0): SegmentCache => ({
 /** Is it a system descriptor of one of these types, present or not? */
 export const hasSystemType = (descriptor: TableDescriptor, ...types: number[]): boolean =>
   isSystem(descriptor.rights) && types.includes(descriptor.rights & 0xf)
-
-export { isPresent }

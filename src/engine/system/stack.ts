@@ -38,7 +38,14 @@ export class Stack {
    * @param system access with supervisor rights, for the stack of an inner ring
    * @param faultCode error code of #SS when the stack has no room
    */
-  constructor(cpu: AssistCpu, segment: SegmentCache, width: StackWidth, pointer: bigint, system = false, faultCode = 0) {
+  constructor(
+    cpu: AssistCpu,
+    segment: SegmentCache,
+    width: StackWidth,
+    pointer: bigint,
+    system = false,
+    faultCode = 0,
+  ) {
     this.#cpu = cpu
     this.#segment = segment
     this.width = width

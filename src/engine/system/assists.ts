@@ -1,0 +1,57 @@
+/** Every system instruction, by the name of its iced-x86 `Code`. */
+
+import type { Assist } from '../assist.ts'
+import { controlRegisterAssists } from './control-registers.ts'
+import { debugRegisterAssists } from './debug-registers.ts'
+import { descriptorQueryAssists } from './descriptor-queries.ts'
+import { farReturnAssists } from './far-return.ts'
+import { farTransferAssists } from './far-transfer.ts'
+import { flagAssists } from './flags.ts'
+import { interruptReturnAssists } from './interrupt-return.ts'
+import { ioAssists } from './io.ts'
+import { msrAssists } from './msr.ts'
+import { processorControlAssists } from './processor-control.ts'
+import { segmentLoadAssists } from './segment-load.ts'
+import { softwareInterruptAssists } from './software-interrupt.ts'
+import { syscallAssists } from './syscall.ts'
+import { tableRegisterAssists } from './table-registers.ts'
+
+export const systemAssists: Readonly<Record<string, Assist>> = {
+  ...controlRegisterAssists,
+  ...debugRegisterAssists,
+  ...descriptorQueryAssists,
+  ...farReturnAssists,
+  ...farTransferAssists,
+  ...flagAssists,
+  ...interruptReturnAssists,
+  ...ioAssists,
+  ...msrAssists,
+  ...processorControlAssists,
+  ...segmentLoadAssists,
+  ...softwareInterruptAssists,
+  ...syscallAssists,
+  ...tableRegisterAssists,
+}
+
+/** Bytes of a memory operand by the end of a `Code` name; the caller checks the segment limit for them. */
+const SIZE_BY_SUFFIX: readonly (readonly [RegExp, number])[] = [
+  [/_m1616$/, 4],
+  [/_m3232$/, 8],
+  [/^Lgdt_m1632|^Lidt_m1632|^Sgdt_m1632|^Sidt_m1632/, 6],
+  [/_m1632$/, 6],
+  [/_m1664$/, 10],
+  [/^Arpl_/, 2],
+  [/_(rm16|r32m16|r64m16)$/, 2],
+  [/^Mov_(rm16|r32m16|r64m16)_Sreg$/, 2],
+  [/^Insb_|^Outsb_|^Clflush_/, 1],
+  [/^Insw_|^Outsw_/, 2],
+  [/^Insd_|^Outsd_/, 4],
+]
+
+/** Size in bytes of the memory operand of each system `Code` that can have one. INVLPG's is an address, never accessed. */
+export const systemMemorySizes: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.keys(systemAssists).flatMap(code => {
+    const size = SIZE_BY_SUFFIX.find(([pattern]) => pattern.test(code))?.[1]
+    return size === undefined ? [] : [[code, size]]
+  }),
+)

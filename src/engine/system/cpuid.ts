@@ -1,0 +1,126 @@
+/**
+ * What this processor is and implements, and nothing else (SDM vol. 2, CPUID; AMD64 APM vol. 3, appendix E).
+ * It calls itself an AMD of family 15, model 107, as QEMU's qemu64 does: old enough that no kernel looks for the
+ * speculation faults of later parts, or works around them.
+ */
+
+import type { CpuidResult } from '../processor.ts'
+
+export const PHYSICAL_ADDRESS_BITS = 40
+export const LINEAR_ADDRESS_BITS = 48
+/** Frequency of the time-stamp counter and of the APIC timer: one tick is a nanosecond of virtual time. */
+export const TSC_KHZ = 1_000_000
+
+/** Where in the machine the processor that executes CPUID is. */
+export interface CpuidTopology {
+  readonly apicId: number
+  /** Processors of the machine: one package, one thread a core. */
+  readonly cpus: number
+  /** State that CPUID reflects: CR4.OSXSAVE is not implemented, the APIC's enable bit is. */
+  readonly apicEnabled: boolean
+}
+
+const bits = (...positions: number[]): number => positions.reduce((mask, position) => mask | (1 << position), 0) >>> 0
+
+/** Family 15 (base 15, extended 0), model 107 (0x6b), stepping 1. */
+const SIGNATURE = (0xf << 8) | (0x6 << 16) | (0xb << 4) | 1
+
+const EDX_APIC = 9
+/** FPU DE PSE TSC MSR PAE CX8 SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2. */
+const FEATURES_EDX = bits(0, 2, 3, 4, 5, 6, 8, 11, 12, 13, 15, 16, 17, 19, 23, 24, 25, 26)
+const EDX_HTT = 28
+/** CX16 PCID x2APIC POPCNT TSC-deadline HYPERVISOR. */
+const FEATURES_ECX = bits(13, 17, 21, 23, 24, 31)
+/** SMEP SMAP. */
+const FEATURES_7_EBX = bits(7, 20)
+/** The features that AMD repeats from leaf 1, then SYSCALL NX 1-GByte pages RDTSCP LM. */
+const EXTENDED_EDX = bits(0, 2, 3, 4, 5, 6, 8, 12, 13, 15, 16, 17, 23, 24, 11, 20, 26, 27, 29)
+/** LAHF in 64-bit mode; MOV CR8 by LOCK MOV CR0 (bit 4) is not there. */
+const EXTENDED_ECX = bits(0)
+const EXTENDED_ECX_CMP_LEGACY = 1
+const INVARIANT_TSC = 1 << 8
+
+const CLFLUSH_LINE_QWORDS = 8
+
+const BRAND = 'Ringside Virtual CPU'
+
+const NOTHING: CpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+
+/** Four characters of `text` as a little-endian word. */
+function characters(text: string, at: number): number {
+  let word = 0
+  for (let i = 0; i < 4; i++) word |= (text.charCodeAt(at + i) || 0) << (8 * i)
+  return word >>> 0
+}
+
+/** CPUID's answer for a leaf and subleaf, all registers unsigned. Leaves that don't exist read as zero, as AMD has it. */
+export function cpuid(leaf: number, subleaf: number, topology: CpuidTopology): CpuidResult {
+  const { apicId, cpus, apicEnabled } = topology
+  const apic = apicEnabled ? bits(EDX_APIC) : 0
+  switch (leaf >>> 0) {
+    case 0:
+      return { eax: 0xb, ebx: characters('Auth', 0), edx: characters('enti', 0), ecx: characters('cAMD', 0) }
+    case 1:
+      return {
+        eax: SIGNATURE,
+        ebx: ((apicId << 24) | (cpus << 16) | (CLFLUSH_LINE_QWORDS << 8)) >>> 0,
+        ecx: FEATURES_ECX,
+        edx: (FEATURES_EDX | apic | (cpus > 1 ? bits(EDX_HTT) : 0)) >>> 0,
+      }
+    case 7:
+      return subleaf === 0 ? { ...NOTHING, ebx: FEATURES_7_EBX } : NOTHING
+    case 0xb:
+      return topologyLevel(subleaf, topology)
+    case 0x40000000:
+      return {
+        eax: 0x40000010,
+        ebx: characters('Ring', 0),
+        ecx: characters('side', 0),
+        edx: characters('VMM ', 0),
+      }
+    case 0x40000010:
+      return { ...NOTHING, eax: TSC_KHZ, ebx: TSC_KHZ }
+    case 0x80000000:
+      return { eax: 0x80000008, ebx: characters('Auth', 0), edx: characters('enti', 0), ecx: characters('cAMD', 0) }
+    case 0x80000001:
+      return {
+        eax: SIGNATURE,
+        ebx: 0,
+        ecx: EXTENDED_ECX | (cpus > 1 ? bits(EXTENDED_ECX_CMP_LEGACY) : 0),
+        edx: (EXTENDED_EDX | apic) >>> 0,
+      }
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004: {
+      const at = ((leaf >>> 0) - 0x80000002) * 16
+      return {
+        eax: characters(BRAND, at),
+        ebx: characters(BRAND, at + 4),
+        ecx: characters(BRAND, at + 8),
+        edx: characters(BRAND, at + 12),
+      }
+    }
+    case 0x80000007:
+      return { ...NOTHING, edx: INVARIANT_TSC }
+    case 0x80000008:
+      return {
+        eax: PHYSICAL_ADDRESS_BITS | (LINEAR_ADDRESS_BITS << 8),
+        ebx: 0,
+        ecx: cpus > 1 ? (cpus - 1) | (coreIdBits(cpus) << 12) : 0,
+        edx: 0,
+      }
+    default:
+      return NOTHING
+  }
+}
+
+/** Bits of the APIC id that number the cores of the package. */
+const coreIdBits = (cpus: number): number => 32 - Math.clz32(cpus - 1)
+
+/** Extended topology (SDM vol. 2, leaf 0xb): level 0 threads, level 1 cores, then nothing. */
+function topologyLevel(subleaf: number, { apicId, cpus }: CpuidTopology): CpuidResult {
+  const level = subleaf & 0xff
+  if (subleaf === 0) return { eax: 0, ebx: 1, ecx: (1 << 8) | level, edx: apicId }
+  if (subleaf === 1) return { eax: coreIdBits(cpus), ebx: cpus, ecx: (2 << 8) | level, edx: apicId }
+  return { eax: 0, ebx: 0, ecx: level, edx: apicId }
+}

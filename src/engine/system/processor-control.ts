@@ -1,0 +1,32 @@
+/** Cache and TLB instructions, HLT. Guest memory is always coherent, so cache maintenance has only its checks. */
+
+import type { Assist } from '../assist.ts'
+import * as S from '../state.ts'
+import { requireSupervisor } from './cpu-mode.ts'
+
+const ACTIVITY_HLT = 1
+
+const privilegedNothing: Assist = cpu => requireSupervisor(cpu.state)
+
+/** CLFLUSH is a load for protection and paging (SDM vol. 2, CLFLUSH). */
+const clflush: Assist = (cpu, { address }) => {
+  cpu.memory.read8(address)
+}
+
+const invlpg: Assist = (cpu, { address }) => {
+  requireSupervisor(cpu.state)
+  cpu.invalidatePage(address)
+}
+
+const hlt: Assist = cpu => {
+  requireSupervisor(cpu.state)
+  cpu.state.set32(S.ACTIVITY, ACTIVITY_HLT)
+}
+
+export const processorControlAssists: Readonly<Record<string, Assist>> = {
+  Hlt: hlt,
+  Invd: privilegedNothing,
+  Wbinvd: privilegedNothing,
+  Clflush_m8: clflush,
+  Invlpg_m: invlpg,
+}
