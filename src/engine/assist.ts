@@ -5,7 +5,7 @@
  */
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
-import type { CpuState } from './cpu-state.ts'
+import type { CpuState, SegmentIndex } from './cpu-state.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import type { ControlBlock, CpuidResult, Exit } from './processor.ts'
 
@@ -24,6 +24,8 @@ export interface AssistInstruction {
   /** Is one of the operands memory? Then `address` is its linear address, segment-checked (for the size that the definition named). */
   readonly hasMemory: boolean
   readonly address: bigint
+  /** Segment register of the memory operand; DS where absent. Only the x87 data pointer (FDS, FDP) asks. */
+  readonly segment?: SegmentIndex
   /** Number of the register in operand 0 or 1, in encoding order of its class (general, segment, control, debug, ST(i), MMX, XMM). */
   readonly register0: number
   readonly register1: number
