@@ -18,6 +18,8 @@ export interface MachineView {
   readonly vcpus: readonly VcpuView[]
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
   readonly eptPointer: number | undefined
+  /** Host memory as 32-bit words, for the walk of EPT; undefined exactly when {@link eptPointer} is. */
+  readonly hostWords: Uint32Array | undefined
   /** Host-physical memory, undefined where there is none. */
   readHost(hpa: number, length: number): Uint8Array | undefined
   /**

@@ -45,6 +45,11 @@ export class VmView {
     return this.#vm.memory.ept.root
   }
 
+  /** For the walk of EPT, which leads to nothing but frames of this VM. */
+  get hostWords(): Uint32Array {
+    return this.#vm.processor.memory.u32
+  }
+
   /** Only frames of this VM: nothing of another guest can be looked at through it. */
   readHost(hpa: number, length: number): Uint8Array | undefined {
     const { memory } = this.#vm.processor
