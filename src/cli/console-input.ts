@@ -1,12 +1,15 @@
 /** Standard input as the guest's keyboard: queued here, and handed to the machine only between slices. */
 
-import type { ReadStream } from 'node:tty'
+import type { Readable } from 'node:stream'
 
 const CTRL_A = 1
 const X_KEYS: readonly number[] = ['x', 'X'].map(key => key.charCodeAt(0))
 
+/** Standard input: a terminal, a pipe, a file. */
+export type InputStream = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown }
+
 export class ConsoleInput {
-  readonly #stream: NodeJS.ReadStream | ReadStream
+  readonly #stream: InputStream
   readonly #queue: number[] = []
   #live = true
   #quit = false
@@ -14,9 +17,9 @@ export class ConsoleInput {
   #wake: (() => void) | undefined
 
   /** On a terminal, keys come one by one and unchanged, and Ctrl-A introduces a command. */
-  constructor(stream: NodeJS.ReadStream) {
+  constructor(stream: InputStream) {
     this.#stream = stream
-    if (stream.isTTY) stream.setRawMode(true)
+    if (stream.isTTY) stream.setRawMode?.(true)
     stream.on('data', (bytes: Uint8Array) => this.#receive(bytes))
     stream.on('end', () => this.#end())
     stream.on('error', () => this.#end())
@@ -54,7 +57,7 @@ export class ConsoleInput {
   }
 
   close(): void {
-    if (this.#stream.isTTY) this.#stream.setRawMode(false)
+    if (this.#stream.isTTY) this.#stream.setRawMode?.(false)
     this.#stream.removeAllListeners('data')
     this.#stream.pause()
   }

@@ -1,12 +1,13 @@
 /** `ringside run`: boots an image and is its serial console until the guest, the user or a limit ends it. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { Writable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { configure, FileError, readImage } from '../machine/configuration.ts'
 import { Pc } from '../machine/pc.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
 import type { RunArguments } from './arguments.ts'
-import { ConsoleInput } from './console-input.ts'
+import { ConsoleInput, type InputStream } from './console-input.ts'
 import { ConsoleOutput } from './console-output.ts'
 import { crashReport } from './crash-report.ts'
 import { debugExitStatus, STATUS_DONE, STATUS_GUEST_CRASH, STATUS_TIMEOUT } from './exit-status.ts'
@@ -19,9 +20,9 @@ const SLICE_INSTRUCTIONS = 1_000_000
 const SHORTEST_SLEEP_NS = 2e6
 
 export interface RunStreams {
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
-  readonly stderr: NodeJS.WriteStream
+  readonly stdin: InputStream
+  readonly stdout: Writable
+  readonly stderr: Writable
 }
 
 /** @returns the exit status. Throws the typed errors of configuration, loading and snapshots. */

@@ -20,6 +20,9 @@ import type { GuestPhysicalMemory } from './guest-memory.ts'
 import type { AccessSize, PlatformBus } from './platform.ts'
 import type { VmStop } from './vm-stop.ts'
 
+/** IA32_APIC_BASE, bit 11 (SDM vol. 3, 11.4.4). */
+const APIC_BASE_ENABLE = 1n << 11n
+
 type ExitOf<R extends ExitReason> = Extract<Exit, { reason: R }>
 
 /** Called for the first write to a page whose writes are trapped, before the write happens. A stop returned goes to the caller of `run`. */
@@ -42,8 +45,7 @@ export function handleExit(vm: ExitContext, vcpu: Vcpu, exit: Exit): VmStop | un
     case 'ept-violation':
       return handleEptViolation(vm, vcpu, exit)
     case 'cpuid':
-      vcpu.completeCpuid(cpuid(exit.leaf, exit.subleaf, { apicId: vcpu.index, cpus: vm.cpus }))
-      return undefined
+      return handleCpuid(vm, vcpu, exit)
     case 'rdmsr':
       vcpu.completeRdmsr(undefined)
       return undefined
@@ -72,6 +74,11 @@ export function handleExit(vm: ExitContext, vcpu: Vcpu, exit: Exit): VmStop | un
 function handleIo(vm: ExitContext, vcpu: Vcpu, exit: ExitOf<'io'>): undefined {
   if (exit.write) vm.bus.writePort(exit.port, exit.size, exit.value)
   else vcpu.completeIn(vm.bus.readPort(exit.port, exit.size))
+}
+
+function handleCpuid(vm: ExitContext, vcpu: Vcpu, { leaf, subleaf }: ExitOf<'cpuid'>): undefined {
+  const apicEnabled = (vcpu.registers.get('msr_apic_base') & APIC_BASE_ENABLE) !== 0n
+  vcpu.completeCpuid(cpuid(leaf, subleaf, { apicId: vcpu.index, cpus: vm.cpus, apicEnabled }))
 }
 
 /** The machine has no hypercalls: a guest that tries one is told so the way Linux does, with -ENOSYS in RAX. */
