@@ -4,14 +4,12 @@
  */
 
 import { type HostMemory, PAGE_SIZE } from '../engine/host-memory.ts'
+import { EPT_EXECUTE, EPT_READ, EPT_WRITE } from '../engine/mmu/ept-walk.ts'
 import type { FramePool, OwnerId } from './frame-pool.ts'
 
-// SDM vol. 3, table 29-7: format of an EPT page-table entry that maps a 4-KByte page.
-export const EPT_READ = 1 << 0
-export const EPT_WRITE = 1 << 1
-export const EPT_EXECUTE = 1 << 2
+export { EPT_EXECUTE, EPT_READ, EPT_WRITE }
 export const EPT_RIGHTS = EPT_READ | EPT_WRITE | EPT_EXECUTE
-/** Bits 5:3 of a leaf: memory type write-back. */
+/** Bits 5:3 of a leaf: memory type write-back (SDM vol. 3, table 29-7). */
 export const EPT_MEMORY_TYPE_WB = 6 << 3
 
 const ENTRIES = 512
