@@ -20,7 +20,6 @@ await build({
   // The debug adapter library is CommonJS and requires Node's modules, which an ES module has no `require` for.
   banner: {
     js: [
-      '#!/usr/bin/env node',
       "import { createRequire as ringsideCreateRequire } from 'node:module'",
       'const require = ringsideCreateRequire(import.meta.url)',
     ].join('\n'),

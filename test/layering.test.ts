@@ -32,6 +32,8 @@ describe('the layering check', () => {
     ['src/extension/view.ts', "import { Vm } from '../vmm/vm.ts'"],
     ['src/protocol/launch.ts', "import { walk } from '../inspect/translate.ts'"],
     ['src/boot/linux.ts', "import { Uart } from '../devices/uart/uart.ts'"],
+    ['src/devices/ioapic/ioapic.ts', "import { run } from '../../engine/processor.ts'"],
+    ['src/devices/uart/uart.ts', "import type { Mmu } from '../../engine/mmu/mmu.ts'"],
     ['src/x86/paging.ts', "import {\n  a,\n  b,\n} from '../engine/state.ts'"],
     ['src/adapter/session.ts', "import * as vscode from 'vscode'"],
     ['src/util/json.ts', "import { CR0_PE } from '../x86/control-registers.ts'"],
@@ -45,6 +47,8 @@ describe('the layering check', () => {
     ['src/machine/machine.ts', "import { Vm } from '../vmm/vm.ts'"],
     ['src/protocol/translate.ts', "import type { Step } from '../inspect/translate.ts'"],
     ['src/devices/virtio/rng/device.ts', "import { clamp } from '../../../util/number.ts'"],
+    ['src/devices/ioapic/ioapic.ts', "import type { InterruptMessage } from '../../engine/processor.ts'"],
+    ['src/cli/main.ts', "import packageJson from '../../package.json' with { type: 'json' }"],
     ['src/cli/run.ts', "import { readFileSync } from 'node:fs'"],
     [
       'src/engine/decoder.ts',
