@@ -46,6 +46,7 @@ function intelFormatter(): Formatter {
   formatter.hexSuffix = ''
   formatter.uppercaseHex = false
   formatter.spaceAfterOperandSeparator = true
+  formatter.branchLeadingZeros = false
   return formatter
 }
 
@@ -64,6 +65,24 @@ export function disassemble(
   const preceding = before > 0 ? disassembleBefore(source, address, before) : []
   const following = disassembleForward(source, address, Math.max(0, count + skipped - before)).slice(skipped)
   return nameSymbols(source, [...preceding, ...following].slice(0, count))
+}
+
+/**
+ * Length of the instruction at `address` when it is one that a person steps over: a call, a system call, a repeated
+ * string instruction; otherwise undefined.
+ */
+export function stepsOver(source: CodeSource, address: bigint): number | undefined {
+  const decoder = new Decoder(source.bits, source.read(address, LONGEST_INSTRUCTION), DecoderOptions.None)
+  const instruction = decoder.decode()
+  const { flowControl, length } = instruction
+  const calls =
+    flowControl === FlowControl.Call ||
+    flowControl === FlowControl.IndirectCall ||
+    flowControl === FlowControl.Interrupt
+  const repeated = instruction.isStringInstruction && (instruction.hasRepPrefix || instruction.hasRepnePrefix)
+  instruction.free()
+  decoder.free()
+  return calls || repeated ? length : undefined
 }
 
 /** `count` instructions from `address` on. */

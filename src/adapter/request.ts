@@ -1,0 +1,23 @@
+/** What every family of requests is made of. */
+
+import type { Session } from './session.ts'
+
+/** A request that can't be served; the message is for the person at the client. */
+export class RequestError extends Error {}
+
+/** Answers one request: the body of its response, or an exception whose message becomes the error response. */
+export type RequestHandler = (session: Session, args: unknown) => object | undefined | Promise<object | undefined>
+
+/** Handlers by command. */
+export type RequestFamily = Readonly<Record<string, RequestHandler>>
+
+/** Bounds of what one request may ask for. */
+export const LARGEST_READ = 16 * 2 ** 20
+export const MOST_INSTRUCTIONS = 65536
+
+/** DAP's thread ids must be positive: vCPU number plus one. */
+export const threadOf = (vcpu: number): number => vcpu + 1
+export const vcpuOf = (threadId: number): number => threadId - 1
+
+export const THREAD_IDS = { least: 1, most: 4096 }
+export const OFFSETS = { least: -(2 ** 40), most: 2 ** 40 }

@@ -1,0 +1,37 @@
+/** Breakpoints by function name and by address. */
+
+import type { DebugProtocol } from '@vscode/debugprotocol'
+import type { Breakpoint } from '../../debugger/breakpoints.ts'
+import { advance, hex, parseAddress } from '../../protocol/address.ts'
+import { Fields } from '../../protocol/fields.ts'
+import { OFFSETS, RequestError, type RequestFamily } from '../request.ts'
+
+export const breakpointRequests: RequestFamily = {
+  setFunctionBreakpoints(session, args) {
+    const names = new Fields('setFunctionBreakpoints', args).list('breakpoints').map(item => item.string('name').trim())
+    return { breakpoints: session.debugger.setFunctionBreakpoints(names).map(breakpointBody) }
+  },
+
+  setInstructionBreakpoints(session, args) {
+    const wanted = new Fields('setInstructionBreakpoints', args).list('breakpoints').map(linearAddress)
+    return { breakpoints: session.debugger.setAddressBreakpoints(wanted).map(breakpointBody) }
+  },
+}
+
+function linearAddress(item: Fields): bigint {
+  const text = item.string('instructionReference')
+  const address = advance(parseAddress(text), item.optionalInteger('offset', OFFSETS) ?? 0)
+  if (address.space !== 'linear' || address.cr3 !== undefined)
+    throw new RequestError(`breakpoint at ${text}: a breakpoint needs a plain linear address, as 0x…`)
+  return address.address
+}
+
+export function breakpointBody(breakpoint: Breakpoint): DebugProtocol.Breakpoint {
+  const [first] = breakpoint.addresses
+  return {
+    id: breakpoint.id,
+    verified: first !== undefined,
+    ...(first === undefined ? {} : { instructionReference: hex(first) }),
+    ...(breakpoint.message === undefined ? {} : { message: breakpoint.message }),
+  }
+}

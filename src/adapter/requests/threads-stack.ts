@@ -1,0 +1,26 @@
+/** Threads, one a vCPU, and their stack: the one frame that needs no unwinding. */
+
+import { hex } from '../../protocol/address.ts'
+import { Fields } from '../../protocol/fields.ts'
+import { type RequestFamily, THREAD_IDS, threadOf, vcpuOf } from '../request.ts'
+
+export const threadRequests: RequestFamily = {
+  threads(session) {
+    const { vcpus } = session.debugger.target.machine
+    return { threads: vcpus.map(vcpu => ({ id: threadOf(vcpu.index), name: `vCPU ${vcpu.index}` })) }
+  },
+
+  stackTrace(session, args) {
+    const threadId = new Fields('stackTrace', args).integer('threadId', THREAD_IDS)
+    const frame = session.debugger.frame(vcpuOf(threadId))
+    const stackFrame = {
+      // One frame a thread: the thread's id serves for both.
+      id: threadId,
+      name: frame.name,
+      line: 0,
+      column: 0,
+      instructionPointerReference: hex(frame.instructionPointer),
+    }
+    return { stackFrames: [stackFrame], totalFrames: 1 }
+  },
+}

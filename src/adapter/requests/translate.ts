@@ -1,0 +1,12 @@
+/** An address's way through the guest's page tables and EPT. */
+
+import { parseTranslateArguments, TRANSLATE, type TranslateBody } from '../../protocol/custom-requests.ts'
+import { onWire } from '../../protocol/on-wire.ts'
+import { type RequestFamily, vcpuOf } from '../request.ts'
+
+export const translateRequests: RequestFamily = {
+  [TRANSLATE](session, args): TranslateBody {
+    const { threadId, address, access } = parseTranslateArguments(args)
+    return onWire(session.debugger.translate(vcpuOf(threadId), address, access))
+  },
+}

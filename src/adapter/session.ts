@@ -1,0 +1,135 @@
+/**
+ * One conversation with a DAP client: dispatches requests to their families and turns what happens in the debugger
+ * into events. State about the guest lives in the debugger, not here.
+ */
+
+import { ProtocolServer } from '@vscode/debugadapter/lib/protocol.js'
+import type { DebugProtocol } from '@vscode/debugprotocol'
+import type { Breakpoint } from '../debugger/breakpoints.ts'
+import type { Debugger, StopReport } from '../debugger/debugger.ts'
+import type { GuestEnd, OutputSource } from '../debugger/target.ts'
+import { ConsoleText } from './console-text.ts'
+import { RequestError, type RequestHandler } from './request.ts'
+import { breakpointBody } from './requests/breakpoints.ts'
+import { stopBody } from './stop-event.ts'
+import { VariableHandles } from './variable-handles.ts'
+
+export class Session extends ProtocolServer {
+  /** References that the client got at the current stop; they end when the guest goes on. */
+  readonly variables = new VariableHandles()
+  /** Resolves when the conversation is over. */
+  readonly closed: Promise<void>
+
+  readonly #handlers: ReadonlyMap<string, RequestHandler>
+  readonly #console: Record<OutputSource, ConsoleText>
+  #debugger: Debugger | undefined
+  #afterResponse: (() => void)[] = []
+  #close: () => void = () => {}
+  #disposed = false
+
+  constructor(handlers: ReadonlyMap<string, RequestHandler>) {
+    super()
+    this.#handlers = handlers
+    this.closed = new Promise(resolve => {
+      this.#close = resolve
+    })
+    const output = (category: string) => new ConsoleText(text => this.event('output', { category, output: text }))
+    this.#console = { serial: output('stdout'), 'debug-console': output('stderr') }
+    this.on('close', () => this.shutDown())
+    this.on('error', () => this.shutDown())
+  }
+
+  /** Throws {@link RequestError} before `launch`. */
+  get debugger(): Debugger {
+    if (this.#debugger === undefined) throw new RequestError('nothing has been launched yet')
+    return this.#debugger
+  }
+
+  get launched(): boolean {
+    return this.#debugger !== undefined
+  }
+
+  attachDebugger(attached: Debugger): void {
+    this.#debugger = attached
+    attached.listener = {
+      stopped: report => this.#stopped(report),
+      output: (source, bytes) => this.#console[source].write(bytes),
+      ended: end => this.#ended(end),
+      failed: error => this.#failed(error),
+      breakpointsResolved: breakpoints => this.#breakpointsResolved(breakpoints),
+    }
+  }
+
+  event(name: string, body: object = {}): void {
+    this.sendEvent({ seq: 0, type: 'event', event: name, body })
+  }
+
+  /** For events that the protocol wants after the response to the request that is being served. */
+  afterResponse(action: () => void): void {
+    this.#afterResponse.push(action)
+  }
+
+  /** The guest goes on: references of this stop are void. */
+  resumed(): void {
+    this.variables.clear()
+  }
+
+  /** Ends guest and conversation. */
+  shutDown(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#flushConsole()
+    this.#debugger?.dispose()
+    this.#close()
+  }
+
+  protected override dispatchRequest(request: DebugProtocol.Request): void {
+    this.#serve(request).catch((error: unknown) => this.emit('error', error))
+  }
+
+  async #serve(request: DebugProtocol.Request): Promise<void> {
+    const { command, seq } = request
+    const response = { seq: 0, type: 'response', request_seq: seq, command }
+    const handler = this.#handlers.get(command)
+    try {
+      if (handler === undefined) throw new RequestError(`"${command}" is not a request that this adapter knows`)
+      const body = await handler(this, request.arguments)
+      this.sendResponse({ ...response, success: true, ...(body === undefined ? {} : { body }) })
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      // The `message` of DAP is for programs; people see `body.error.format`.
+      const body = { error: { id: 1, format: message, showUser: true } }
+      this.sendResponse({ ...response, success: false, message, body })
+    }
+    const actions = this.#afterResponse
+    this.#afterResponse = []
+    for (const action of actions) action()
+  }
+
+  #stopped(report: StopReport): void {
+    this.#flushConsole()
+    this.event('stopped', stopBody(report))
+  }
+
+  #ended(end: GuestEnd): void {
+    this.#flushConsole()
+    this.event('output', { category: 'console', output: `${end.description}\n` })
+    this.event('exited', { exitCode: end.status })
+    this.event('terminated')
+  }
+
+  #failed(error: Error): void {
+    this.#flushConsole()
+    this.event('output', { category: 'important', output: `Ringside failed: ${error.message}\n` })
+    this.event('terminated')
+  }
+
+  #breakpointsResolved(breakpoints: readonly Breakpoint[]): void {
+    for (const breakpoint of breakpoints)
+      this.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(breakpoint) })
+  }
+
+  #flushConsole(): void {
+    for (const text of Object.values(this.#console)) text.flush()
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * A debugger without a protocol: it ties a target, its symbols and breakpoints together, and answers what any front
+ * end asks. Front ends keep no state about the guest of their own.
+ */
+
+import type { Address } from '../inspect/address.ts'
+import { codeBase, cpuMode, instructionPointer, stackPointer } from '../inspect/cpu-mode.ts'
+import { type CodeSource, type DisassembledInstruction, disassemble, stepsOver } from '../inspect/disassembly.ts'
+import { readLinear } from '../inspect/linear-memory.ts'
+import type { VcpuView } from '../inspect/machine-view.ts'
+import { type RegisterGroup, registerGroups } from '../inspect/register-groups.ts'
+import { type AccessKind, type Translation, translate } from '../inspect/translation.ts'
+import { type Breakpoint, BreakpointBook, type BreakpointKind, type Resolution } from './breakpoints.ts'
+import { evaluate } from './evaluate.ts'
+import { ExpressionError } from './expression.ts'
+import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
+import type { SymbolBook } from './symbol-book.ts'
+import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
+
+export interface StopReport extends Stop {
+  /** Breakpoints that stand at the instruction pointer. */
+  readonly breakpoints: readonly number[]
+}
+
+export interface DebuggerListener {
+  stopped(report: StopReport): void
+  output(source: OutputSource, bytes: Uint8Array): void
+  ended(end: GuestEnd): void
+  failed(error: Error): void
+  /** Breakpoints that had no address have one now. */
+  breakpointsResolved(breakpoints: readonly Breakpoint[]): void
+}
+
+export interface Frame {
+  readonly name: string
+  /** Linear address of the next instruction. */
+  readonly instructionPointer: bigint
+}
+
+/** Stepping over an instruction: a breakpoint behind it, for this vCPU at this depth of the stack. */
+interface StepOver {
+  readonly vcpu: number
+  readonly address: bigint
+  readonly stackPointer: bigint
+}
+
+const KERNEL_TABLES = 'kernel tables'
+/** Attempts to find the tables of a kernel that was put anywhere; each reads the whole kernel. */
+const MOST_SEARCHES = 3
+
+export class Debugger {
+  readonly target: Target
+  readonly symbols: SymbolBook
+  listener: DebuggerListener | undefined
+
+  readonly #breakpoints = new BreakpointBook()
+  readonly #kernel: LinuxImage | undefined
+  #stepOver: StepOver | undefined
+  #pausing = false
+  #searches = 0
+
+  /** @param kernel tells where a Linux kernel will be decompressed, so that its own symbols can be read there. */
+  constructor(target: Target, symbols: SymbolBook, kernel?: LinuxImage) {
+    this.target = target
+    this.symbols = symbols
+    this.#kernel = kernel
+    target.listener = {
+      stopped: stop => this.#stopped(stop),
+      output: (source, bytes) => this.listener?.output(source, bytes),
+      ended: end => this.listener?.ended(end),
+      failed: error => this.listener?.failed(error),
+    }
+    this.#plant()
+  }
+
+  // Run control
+
+  resume(): void {
+    this.#requireStopped()
+    this.target.resume()
+  }
+
+  pause(): void {
+    if (this.target.state.kind !== 'running') return
+    this.#pausing = true
+    this.target.pause()
+  }
+
+  /** One instruction, into whatever it calls. */
+  stepInto(vcpu: number): void {
+    this.#requireStopped()
+    this.vcpu(vcpu)
+    this.target.step(vcpu)
+  }
+
+  /** One instruction, or all that a call or a repeated string instruction does. */
+  stepOver(index: number): void {
+    this.#requireStopped()
+    const vcpu = this.vcpu(index)
+    const length = stepsOver(this.#codeSource(vcpu), instructionPointer(vcpu))
+    if (length === undefined) {
+      this.target.step(index)
+      return
+    }
+    const address = instructionPointer(vcpu) + BigInt(length)
+    this.#stepOver = { vcpu: index, address, stackPointer: stackPointer(vcpu) }
+    this.#plant()
+    this.target.resume()
+  }
+
+  dispose(): void {
+    this.target.dispose()
+  }
+
+  // Breakpoints
+
+  /** Function breakpoints by name; a name that is not known yet is tried again at every stop. */
+  setFunctionBreakpoints(names: readonly string[]): Breakpoint[] {
+    return this.#replaceBreakpoints('function', names, name => this.#resolveFunction(name))
+  }
+
+  setAddressBreakpoints(addresses: readonly bigint[]): Breakpoint[] {
+    const texts = addresses.map(address => `0x${address.toString(16)}`)
+    return this.#replaceBreakpoints('address', texts, text => ({ addresses: [BigInt(text)] }))
+  }
+
+  // What there is to see
+
+  /** Throws {@link TargetError} when there is none of that index. */
+  vcpu(index: number): VcpuView {
+    const vcpu = this.target.machine.vcpus[index]
+    if (vcpu === undefined) throw new TargetError(`there is no vCPU ${index}`)
+    return vcpu
+  }
+
+  frame(index: number): Frame {
+    this.#requireStopped()
+    const ip = instructionPointer(this.vcpu(index))
+    return { name: this.symbols.describe(ip) ?? `0x${ip.toString(16)}`, instructionPointer: ip }
+  }
+
+  registers(index: number): RegisterGroup[] {
+    return registerGroups(this.vcpu(index), address => this.symbols.describe(address))
+  }
+
+  /** As many of `length` bytes as can be read without a gap; looking has no side effect. */
+  readMemory(index: number, address: Address, length: number): Uint8Array {
+    const { machine } = this.target
+    const from = address.address
+    if (address.space === 'linear') return readLinear(machine, this.vcpu(index), from, length, address.cr3)
+    if (address.space === 'host' && !this.target.capabilities.hostMemory)
+      throw new TargetError('this target has no host-physical memory to look at')
+    if (from > BigInt(Number.MAX_SAFE_INTEGER)) return new Uint8Array(0)
+    const read = (at: number, size: number): Uint8Array | undefined =>
+      address.space === 'host' ? machine.readHost(at, size) : machine.readPhysical(at, size)
+    return readPiecewise(Number(from), length, read)
+  }
+
+  disassemble(index: number, address: Address, offset: number, count: number): DisassembledInstruction[] {
+    return disassemble(this.#codeSource(this.vcpu(index), address), address.address, offset, count)
+  }
+
+  translate(index: number, address: Address, access: AccessKind): Translation {
+    if (address.space !== 'linear') throw new TargetError('only a linear address has a translation step by step')
+    return translate(this.target.machine, this.vcpu(index), address.address, { access, cr3: address.cr3 })
+  }
+
+  /** Throws {@link ExpressionError}. */
+  evaluate(index: number, expression: string): bigint {
+    const vcpu = this.vcpu(index)
+    return evaluate(expression, {
+      vcpu,
+      symbol: name => this.symbols.byName(name)?.address,
+      memory: (address, size) => {
+        const bytes = readLinear(this.target.machine, vcpu, address, size)
+        if (bytes.length < size) return undefined
+        return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n)
+      },
+    })
+  }
+
+  exits(recent: number, addresses: number): ExitReport {
+    if (!this.target.capabilities.exits) throw new TargetError('this target does not record exits')
+    return this.target.exits(recent, addresses)
+  }
+
+  #codeSource(vcpu: VcpuView, place: Address = { space: 'linear', address: 0n }): CodeSource {
+    return {
+      bits: cpuMode(vcpu).codeBits,
+      codeBase: place.space === 'linear' ? codeBase(vcpu) : 0n,
+      read: (address, length) => this.readMemory(vcpu.index, { ...place, address }, length),
+      ...(place.space === 'linear' ? { symbols: this.symbols } : {}),
+    }
+  }
+
+  #requireStopped(): void {
+    const { kind } = this.target.state
+    if (kind === 'running') throw new TargetError('the guest is running; pause it first')
+    if (kind === 'ended') throw new TargetError('the guest has ended')
+  }
+
+  // Stops
+
+  #stopped(stop: Stop): void {
+    const address = instructionPointer(this.vcpu(stop.vcpu))
+    const breakpoints = stop.reason === 'breakpoint' || stop.reason === 'step' ? this.#breakpoints.at(address) : []
+    if (this.#atKernelEntry(address)) this.#learnKernelSymbols()
+    // A breakpoint that is not the user's is one of our own: behind a stepped-over call, or at the kernel's entry.
+    if (stop.reason !== 'breakpoint' || breakpoints.length > 0) this.#report(stop, breakpoints)
+    else if (this.#stepOverDone(stop.vcpu, address)) this.#report({ reason: 'step', vcpu: stop.vcpu }, [])
+    else if (this.#pausing) this.#report({ reason: 'pause', vcpu: stop.vcpu }, [])
+    else this.target.resume()
+  }
+
+  #report(stop: Stop, breakpoints: readonly number[]): void {
+    this.#pausing = false
+    this.#stepOver = undefined
+    this.#searchKernelSymbols(stop.vcpu)
+    this.#plant()
+    this.listener?.stopped({ ...stop, breakpoints })
+  }
+
+  #stepOverDone(vcpu: number, address: bigint): boolean {
+    const wanted = this.#stepOver
+    if (wanted === undefined || wanted.vcpu !== vcpu || wanted.address !== address) return false
+    // A deeper call of the same function comes by here too.
+    return stackPointer(this.vcpu(vcpu)) >= wanted.stackPointer
+  }
+
+  // Names
+
+  #replaceBreakpoints(
+    kind: BreakpointKind,
+    wanted: readonly string[],
+    resolve: (wanted: string) => Resolution,
+  ): Breakpoint[] {
+    const breakpoints = this.#breakpoints.replace(kind, wanted, resolve)
+    this.#plant()
+    return breakpoints
+  }
+
+  /** A function's name, or an expression over names and numbers such as `vfs_read+4`. */
+  #resolveFunction(wanted: string): Resolution {
+    const addresses = this.symbols.functionsNamed(wanted)
+    if (addresses.length > 0) return { addresses }
+    if (/^[A-Za-z_][\w.]*$/.test(wanted))
+      return { message: `no function "${wanted}" is known yet; the name is tried again whenever the guest stops` }
+    try {
+      return { addresses: [this.evaluate(0, wanted)] }
+    } catch (error) {
+      if (error instanceof ExpressionError) return { message: error.message }
+      throw error
+    }
+  }
+
+  #atKernelEntry(address: bigint): boolean {
+    return this.#wantsKernelSymbols && this.#kernel !== undefined && address === BigInt(this.#kernel.start)
+  }
+
+  get #wantsKernelSymbols(): boolean {
+    return this.#kernel !== undefined && !this.symbols.has(KERNEL_TABLES)
+  }
+
+  #learnKernelSymbols(): void {
+    if (this.#kernel === undefined) return
+    const symbols = kernelSymbolsInRam(this.target.machine, this.#kernel)
+    if (symbols !== undefined) this.#addKernelSymbols(symbols)
+  }
+
+  /** For a kernel that did not start where its image prefers: found once the guest stops in it. */
+  #searchKernelSymbols(vcpu: number): void {
+    if (!this.#wantsKernelSymbols || this.#searches >= MOST_SEARCHES) return
+    const view = this.vcpu(vcpu)
+    if (cpuMode(view).mode !== '64-bit' || view.cpl !== 0) return
+    const symbols = kernelSymbolsAround(this.target.machine, view)
+    if (symbols !== undefined) this.#addKernelSymbols(symbols)
+    else if (instructionPointer(view) >> 63n !== 0n) this.#searches++
+  }
+
+  #addKernelSymbols(symbols: Parameters<SymbolBook['addKernel']>[1]): void {
+    this.symbols.addKernel(KERNEL_TABLES, symbols)
+    const resolved = this.#breakpoints.retryPending(name => this.#resolveFunction(name))
+    this.#plant()
+    if (resolved.length > 0) this.listener?.breakpointsResolved(resolved)
+  }
+
+  /** Tells the target where to stop: for the user, for a step, for the kernel's first instruction. */
+  #plant(): void {
+    const addresses = this.#breakpoints.addresses
+    if (this.#stepOver !== undefined) addresses.add(this.#stepOver.address)
+    if (this.#wantsKernelSymbols && this.#kernel !== undefined) addresses.add(BigInt(this.#kernel.start))
+    this.target.setBreakpoints(addresses)
+  }
+}
+
+/** Reads up to the first page that can't be read. */
+function readPiecewise(
+  from: number,
+  length: number,
+  read: (at: number, size: number) => Uint8Array | undefined,
+): Uint8Array {
+  const whole = read(from, length)
+  if (whole !== undefined) return whole
+  const bytes: number[] = []
+  for (let done = 0; done < length; ) {
+    const size = Math.min(length - done, 4096 - ((from + done) % 4096))
+    const piece = read(from + done, size)
+    if (piece === undefined) break
+    bytes.push(...piece)
+    done += size
+  }
+  return Uint8Array.from(bytes)
+}

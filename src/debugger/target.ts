@@ -1,0 +1,100 @@
+/**
+ * What a debugger needs of whatever runs the guest. The first is our own virtual machine (`vm-target.ts`); another
+ * kind fits by implementing this and saying in {@link TargetCapabilities} what it can do.
+ */
+
+import type { MachineView } from '../inspect/machine-view.ts'
+
+/** What a target can do. What it can't is said here, and never faked. */
+export interface TargetCapabilities {
+  /** Code breakpoints at linear addresses that leave guest memory as it is. */
+  readonly linearBreakpoints: boolean
+  /** Host-physical memory and EPT can be looked at. */
+  readonly hostMemory: boolean
+  /** Exits are recorded. */
+  readonly exits: boolean
+  /** Instructions are counted exactly. */
+  readonly instructionCount: boolean
+  readonly consoleInput: boolean
+}
+
+/** Why and where the guest stands still. */
+export interface Stop {
+  /** `shutdown`: the guest can't go on, as after a triple fault; its state is kept until it is resumed, and so ends. */
+  readonly reason: 'entry' | 'breakpoint' | 'step' | 'pause' | 'shutdown'
+  /** The vCPU that caused it, or that is shown first. */
+  readonly vcpu: number
+  /** What happened, where the reason does not say it all. */
+  readonly text?: string
+}
+
+export interface GuestEnd {
+  /** Exit status as `ringside run` gives it. */
+  readonly status: number
+  readonly description: string
+}
+
+export type TargetState =
+  | { readonly kind: 'stopped'; readonly stop: Stop }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'ended'; readonly end: GuestEnd }
+
+export type OutputSource = 'serial' | 'debug-console'
+
+/** Calls never come from within a call to the target. */
+export interface TargetListener {
+  stopped(stop: Stop): void
+  output(source: OutputSource, bytes: Uint8Array): void
+  ended(end: GuestEnd): void
+  /** The machinery behind the target failed, which is no fault of the guest. The target has stopped for good. */
+  failed(error: Error): void
+}
+
+export interface ExitReport {
+  readonly total: number
+  /** Most frequent first. */
+  readonly byReason: readonly { readonly reason: string; readonly count: number }[]
+  /** The last ones, oldest first. */
+  readonly recent: readonly ExitEntry[]
+  /** Addresses with most exits, most first. */
+  readonly byAddress: readonly { readonly address: bigint; readonly count: number }[]
+}
+
+export interface ExitEntry {
+  /** Instructions the machine had retired. */
+  readonly instructions: number
+  readonly vcpu: number
+  readonly reason: string
+  /** What the qualification says, in words. */
+  readonly detail: string
+  readonly rip: bigint
+  /** Guest-physical address, for EPT exits. */
+  readonly gpa: bigint | undefined
+}
+
+export interface Target {
+  readonly capabilities: TargetCapabilities
+  readonly state: TargetState
+  /** To be read while the guest stands still, or between two of its slices. */
+  readonly machine: MachineView
+  /** Instructions that the guest has retired. */
+  readonly instructions: number
+  listener: TargetListener | undefined
+
+  /** Lets the guest run until something stops it; comes back at once. */
+  resume(): void
+  /** Stops a running guest soon. */
+  pause(): void
+  /** Lets one vCPU retire one instruction; the others run when it is their turn. Ends in a stop like any run. */
+  step(vcpu: number): void
+  /** Linear addresses, in whatever address space is current when they are reached. Replaces those set before. */
+  setBreakpoints(addresses: ReadonlySet<bigint>): void
+  /** @param recent and @param addresses limit the lists. */
+  exits(recent: number, addresses: number): ExitReport
+  writeConsole(bytes: Uint8Array): void
+  /** Ends the guest and gives its resources back. */
+  dispose(): void
+}
+
+/** A request that can't be served in the state that the target is in, or that it can't serve at all. */
+export class TargetError extends Error {}

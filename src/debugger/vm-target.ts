@@ -1,0 +1,306 @@
+/** Our own virtual machine as a debugger's target. It runs in slices on this thread, so that requests get their turn. */
+
+import type { Vcpu } from '../engine/processor.ts'
+import { instructionPointer } from '../inspect/cpu-mode.ts'
+import type { MachineView } from '../inspect/machine-view.ts'
+import type { Vm } from '../vmm/vm.ts'
+import type { VmStop } from '../vmm/vm-stop.ts'
+import { exitDetail } from './exit-detail.ts'
+import {
+  type ExitReport,
+  type GuestEnd,
+  type OutputSource,
+  type Stop,
+  type Target,
+  type TargetCapabilities,
+  TargetError,
+  type TargetListener,
+  type TargetState,
+} from './target.ts'
+
+/** What this target needs of a machine that was put together, loaded and not started yet. */
+export interface DebuggedMachine {
+  readonly vm: Vm
+  readonly view: MachineView
+  /** Gives a byte to the first serial port; false when its receiver is full. */
+  sendSerial(byte: number): boolean
+  /** Power-on state with the image loaded again. */
+  reset(): void
+  dispose(): void
+}
+
+/** Wall time of a slice to aim at, in milliseconds; how many instructions that is shows while running. */
+const SLICE_MILLISECONDS = 5
+const SMALLEST_SLICE = 10_000
+const LARGEST_SLICE = 8_000_000
+/** A step waits for the turns of other vCPUs, which are far shorter than this. */
+const STEP_INSTRUCTIONS = 10_000_000
+/** Looks for console input and requests at least so often while the guest idles, in milliseconds. */
+const LONGEST_WAIT = 1000
+
+const STATUS_TRIPLE_FAULT = 126
+const STATUS_FAULT = 70
+
+type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly vcpu: number }
+
+export class VmTarget implements Target {
+  readonly capabilities: TargetCapabilities = {
+    linearBreakpoints: true,
+    hostMemory: true,
+    exits: true,
+    instructionCount: true,
+    consoleInput: true,
+  }
+  listener: TargetListener | undefined
+
+  readonly #machine: DebuggedMachine
+  #state: TargetState = { kind: 'stopped', stop: { reason: 'entry', vcpu: 0 } }
+  #running: Running | undefined
+  /** How the guest ends when it is resumed after a shutdown. */
+  #shutdown: GuestEnd | undefined
+  #breakpoints: ReadonlySet<bigint> = new Set()
+  /** The vCPU that may stand at a breakpoint and must leave it first. */
+  #leaving: number | undefined
+  #pauseWanted = false
+  #slice = SMALLEST_SLICE
+  #input: number[] = []
+  #wake: (() => void) | undefined
+  #disposed = false
+
+  constructor(machine: DebuggedMachine) {
+    this.#machine = machine
+  }
+
+  get state(): TargetState {
+    return this.#state
+  }
+
+  get machine(): MachineView {
+    return this.#machine.view
+  }
+
+  get instructions(): number {
+    return this.#machine.vm.clock.count
+  }
+
+  resume(): void {
+    this.#start({ kind: 'run' })
+  }
+
+  step(vcpu: number): void {
+    this.#start({ kind: 'step', vcpu })
+  }
+
+  pause(): void {
+    if (this.#running === undefined) return
+    this.#pauseWanted = true
+    this.#wake?.()
+  }
+
+  setBreakpoints(addresses: ReadonlySet<bigint>): void {
+    this.#breakpoints = addresses
+    this.#machine.vm.processor.setBreakpoints({ linear: addresses })
+  }
+
+  exits(recent: number, addresses: number): ExitReport {
+    const log = this.#machine.vm.exits
+    const byReason = Object.entries(log.byReason()).map(([reason, count]) => ({ reason, count }))
+    return {
+      total: byReason.reduce((sum, { count }) => sum + count, 0),
+      byReason: byReason.sort((a, b) => b.count - a.count),
+      recent: log.last(recent).map(exit => ({
+        instructions: exit.count,
+        vcpu: exit.vcpu,
+        reason: exit.reason,
+        detail: exitDetail(exit),
+        rip: exit.rip,
+        gpa: exit.reason.startsWith('ept') ? BigInt(exit.gpa) : undefined,
+      })),
+      byAddress: log.byRip(addresses).addresses.map(({ rip, exits }) => ({ address: rip, count: exits })),
+    }
+  }
+
+  writeConsole(bytes: Uint8Array): void {
+    this.#input.push(...bytes)
+    this.#wake?.()
+  }
+
+  /** What the guest printed; called by whoever listens to the machine's console. */
+  output(source: OutputSource, bytes: Uint8Array): void {
+    this.listener?.output(source, bytes)
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#running = undefined
+    this.#wake?.()
+    this.#state = { kind: 'ended', end: { status: 0, description: 'the debugger ended the guest' } }
+    this.setBreakpoints(new Set())
+    this.#machine.dispose()
+  }
+
+  #start(running: Running): void {
+    if (this.#state.kind !== 'stopped') throw new TargetError('the guest does not stand still')
+    const { vcpu } = this.#state.stop
+    this.#running = running
+    this.#state = { kind: 'running' }
+    this.#pauseWanted = false
+    this.#leaving = vcpu
+    setImmediate(() => this.#turn())
+  }
+
+  /** One slice; {@link #act} arranges for the next. */
+  #turn(): void {
+    const running = this.#running
+    if (running === undefined) return
+    if (this.#shutdown !== undefined) {
+      this.#end(this.#shutdown)
+      return
+    }
+    try {
+      this.#deliverInput()
+      this.#act(this.#runSlice(running))
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #runSlice(running: Running): VmStop {
+    const { vm } = this.#machine
+    if (running.kind === 'step') return this.#stepOff(vm.vcpus[running.vcpu])
+    const leaving = this.#leaving
+    this.#leaving = undefined
+    if (leaving !== undefined && this.#breakpoints.has(instructionPointer(this.machine.vcpus[leaving]))) {
+      const stop = this.#stepOff(vm.vcpus[leaving])
+      return stop.kind === 'step' ? { kind: 'slice' } : stop
+    }
+    const started = performance.now()
+    const stop = vm.run({ instructions: this.#slice, idle: 'return' })
+    if (stop.kind === 'slice') this.#adaptSlice(performance.now() - started)
+    return stop
+  }
+
+  /** One instruction of a vCPU, without stopping at the breakpoint that it stands at. */
+  #stepOff(vcpu: Vcpu): VmStop {
+    const others = new Set(this.#breakpoints)
+    others.delete(instructionPointer(this.machine.vcpus[vcpu.index]))
+    const { vm } = this.#machine
+    vm.processor.setBreakpoints({ linear: others })
+    const stop = vm.step(vcpu, { instructions: STEP_INSTRUCTIONS, idle: 'return' })
+    vm.processor.setBreakpoints({ linear: this.#breakpoints })
+    return stop
+  }
+
+  #adaptSlice(milliseconds: number): void {
+    const factor = milliseconds > 0 ? SLICE_MILLISECONDS / milliseconds : 2
+    const wanted = Math.round(this.#slice * Math.min(2, Math.max(0.25, factor)))
+    this.#slice = Math.min(LARGEST_SLICE, Math.max(SMALLEST_SLICE, wanted))
+  }
+
+  #act(stop: VmStop): void {
+    switch (stop.kind) {
+      case 'slice':
+      case 'requested':
+        this.#goOn()
+        break
+      case 'idle':
+        if (this.#pauseWanted) this.#stop({ reason: 'pause', vcpu: 0 })
+        else this.#waitInWallTime(stop.until)
+        break
+      case 'breakpoint':
+        this.#stop({ reason: 'breakpoint', vcpu: stop.vcpu })
+        break
+      case 'step':
+        this.#stop({ reason: 'step', vcpu: stop.vcpu })
+        break
+      case 'reset':
+        this.#machine.reset()
+        this.#goOn()
+        break
+      case 'power-off':
+        this.#end({ status: 0, description: 'The guest powered off.' })
+        break
+      case 'debug-exit':
+        this.#end({ status: (stop.value << 1) | 1, description: `The guest ended with debug exit ${stop.value}.` })
+        break
+      default:
+        this.#shutDown(stop)
+    }
+  }
+
+  /** The guest can't go on by itself: it stands still for a post-mortem. */
+  #shutDown(stop: Extract<VmStop, { kind: 'triple-fault' | 'halted-forever' | 'exit' | 'unbacked-page-table' }>): void {
+    const text = shutdownText(stop)
+    this.#shutdown = {
+      status: stop.kind === 'triple-fault' ? STATUS_TRIPLE_FAULT : stop.kind === 'halted-forever' ? 0 : STATUS_FAULT,
+      description: `The guest ended: ${text}.`,
+    }
+    this.#stop({ reason: 'shutdown', vcpu: stop.kind === 'halted-forever' ? 0 : stop.vcpu, text })
+  }
+
+  #goOn(): void {
+    if (this.#pauseWanted) this.#stop({ reason: 'pause', vcpu: 0 })
+    else setImmediate(() => this.#turn())
+  }
+
+  #stop(stop: Stop): void {
+    this.#running = undefined
+    this.#state = { kind: 'stopped', stop }
+    this.listener?.stopped(stop)
+  }
+
+  #end(end: GuestEnd): void {
+    this.#running = undefined
+    this.#state = { kind: 'ended', end }
+    this.listener?.ended(end)
+  }
+
+  #fail(error: unknown): void {
+    this.#running = undefined
+    this.#state = { kind: 'ended', end: { status: STATUS_FAULT, description: 'Ringside failed.' } }
+    this.listener?.failed(error instanceof Error ? error : new Error(String(error)))
+  }
+
+  /**
+   * Every vCPU is halted until a timer fires. Someone is watching, so virtual time passes no faster than theirs;
+   * without input it ends exactly at the timer, and every run is the same.
+   * @param until virtual nanoseconds, or Infinity
+   */
+  #waitInWallTime(until: number): void {
+    const { vm } = this.#machine
+    const needed = (until - vm.clock.now) / 1e6
+    const started = performance.now()
+    const timer = setTimeout(() => this.#wake?.(), Math.min(needed, LONGEST_WAIT))
+    this.#wake = () => {
+      clearTimeout(timer)
+      this.#wake = undefined
+      if (this.#disposed) return
+      const interrupted = this.#input.length > 0 || this.#pauseWanted || needed > LONGEST_WAIT
+      const passed = interrupted ? Math.min(performance.now() - started, needed) : needed
+      vm.passIdleTime(Math.floor(passed * 1e6))
+      this.#goOn()
+    }
+  }
+
+  #deliverInput(): void {
+    let taken = 0
+    while (taken < this.#input.length && this.#machine.sendSerial(this.#input[taken])) taken++
+    this.#input = this.#input.slice(taken)
+  }
+}
+
+function shutdownText(
+  stop: Extract<VmStop, { kind: 'triple-fault' | 'halted-forever' | 'exit' | 'unbacked-page-table' }>,
+): string {
+  switch (stop.kind) {
+    case 'triple-fault':
+      return 'triple fault'
+    case 'halted-forever':
+      return 'every processor is halted with interrupts off'
+    case 'exit':
+      return `an exit that nobody asked for: ${stop.exit.reason}`
+    case 'unbacked-page-table':
+      return `a page table at guest-physical 0x${stop.gpa.toString(16)}, where there is no RAM`
+  }
+}

@@ -1,0 +1,44 @@
+/** Guest memory by linear address, as a debugger reads it: permissions do not matter, and nothing is marked accessed. */
+
+import { ACCESS_READ, ACCESS_SMAP_OFF } from '../engine/mmu/page-walk.ts'
+import { GuestWalk } from './guest-walk.ts'
+import type { MachineView, VcpuView } from './machine-view.ts'
+
+const PAGE = 4096n
+
+/**
+ * As many of `length` bytes as can be read without a gap.
+ * @param cr3 another address space than the vCPU's current one.
+ */
+export function readLinear(
+  machine: MachineView,
+  vcpu: VcpuView,
+  address: bigint,
+  length: number,
+  cr3?: bigint,
+): Uint8Array {
+  const walk = new GuestWalk(machine, vcpu, cr3)
+  const bytes = new Uint8Array(length)
+  for (let done = 0; done < length; ) {
+    const at = BigInt.asUintN(64, address + BigInt(done))
+    const piece = Math.min(length - done, Number(PAGE - (at % PAGE)))
+    const page = readPage(machine, walk, at, piece)
+    if (page === undefined) return bytes.subarray(0, done)
+    bytes.set(page, done)
+    done += piece
+  }
+  return bytes
+}
+
+function readPage(machine: MachineView, walk: GuestWalk, address: bigint, length: number): Uint8Array | undefined {
+  if (walk.control.mode === '4-level' && !isCanonical(address)) return undefined
+  if (walk.control.mode !== '4-level' && address >> 32n !== 0n) return undefined
+  const { fault, gpa } = walk.walk(address, ACCESS_READ | ACCESS_SMAP_OFF)
+  return fault < 0 ? machine.readPhysical(gpa, length) : undefined
+}
+
+/** Bits 63:47 are all the same (SDM vol. 1, 3.3.7.1). */
+export function isCanonical(address: bigint): boolean {
+  const upper = address >> 47n
+  return upper === 0n || upper === 0x1ffffn
+}

@@ -1,0 +1,84 @@
+/** Arguments of the `launch` request, as they stand in `launch.json`. */
+
+import { ArgumentError, Fields } from './fields.ts'
+
+export interface LaunchArguments {
+  /** The image to boot: bzImage, ELF, multiboot, flat binary. */
+  readonly program: string
+  /** ELF files whose symbols belong to the guest's code. */
+  readonly symbols: readonly SymbolFileArgument[]
+  readonly initrd?: string
+  readonly cmdline: string
+  /** Bytes of RAM; the machine's default if absent, and so with `cpus`. */
+  readonly memory?: number
+  readonly cpus?: number
+  readonly stopOnEntry: boolean
+}
+
+export interface SymbolFileArgument {
+  readonly path: string
+  /** Added to every address of the file: where it was loaded minus where it was linked. */
+  readonly slide: bigint
+}
+
+const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'stopOnEntry']
+/** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
+const EDITORS_OWN = ['type', 'name', 'request', 'noDebug', 'preLaunchTask', 'postDebugTask', 'presentation', 'console']
+const MOST_CPUS = 64
+
+/** Throws {@link ArgumentError}, which names the argument that is wrong. */
+export function parseLaunchArguments(value: unknown): LaunchArguments {
+  const fields = new Fields('launch', value)
+  for (const name of fields.names)
+    if (!KNOWN.includes(name) && !EDITORS_OWN.includes(name) && !name.startsWith('__') && !name.startsWith('internal'))
+      throw new ArgumentError(`launch: unknown argument "${name}"; known are ${KNOWN.join(', ')}`)
+  const program = fields.string('program')
+  if (program === '') throw new ArgumentError('launch: "program" is empty; give the path of an image to boot')
+  const initrd = fields.optionalString('initrd')
+  const memory = parseMemory(fields)
+  const cpus = fields.optionalInteger('cpus', { least: 1, most: MOST_CPUS })
+  return {
+    program,
+    symbols: parseSymbols(fields),
+    ...(initrd === undefined ? {} : { initrd }),
+    cmdline: fields.optionalString('cmdline') ?? '',
+    ...(memory === undefined ? {} : { memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+    stopOnEntry: fields.boolean('stopOnEntry', false),
+  }
+}
+
+/** One path, a list of paths, or a list of `{ path, slide }`. */
+function parseSymbols(fields: Fields): SymbolFileArgument[] {
+  const value = fields.raw('symbols')
+  if (value === undefined) return []
+  const list: unknown[] = Array.isArray(value) ? value : [value]
+  return list.map((item, i) => {
+    if (typeof item === 'string') return { path: item, slide: 0n }
+    const entry = new Fields(`launch: "symbols"[${i}]`, item)
+    return { path: entry.string('path'), slide: parseSlide(entry) }
+  })
+}
+
+function parseSlide(entry: Fields): bigint {
+  const text = entry.optionalString('slide') ?? '0'
+  if (!/^-?(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text)) throw entry.wrong('slide', 'a number such as "0x1000000"')
+  return text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text)
+}
+
+/** A number of bytes, or a string with the suffix K, M or G. How much is possible is the machine's to say. */
+function parseMemory(fields: Fields): number | undefined {
+  const value = fields.raw('memory')
+  if (value === undefined) return undefined
+  const bytes = typeof value === 'number' ? value : typeof value === 'string' ? parseSize(value) : undefined
+  if (bytes === undefined || !Number.isSafeInteger(bytes) || bytes <= 0)
+    throw fields.wrong('memory', 'a size such as "256M" or "1G"')
+  return bytes
+}
+
+function parseSize(text: string): number | undefined {
+  const match = /^([0-9]+)([KMG]?)(?:i?B)?$/i.exec(text.trim())
+  if (match === null) return undefined
+  const unit = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match[2].toUpperCase()] ?? 1
+  return Number(match[1]) * unit
+}
