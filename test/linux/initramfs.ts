@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { type CpioEntry, writeCpio } from './cpio.ts'
 
-const BUSYBOX = '/bin/busybox'
+export const BUSYBOX = '/bin/busybox'
 
 /** What busybox's shell shows when it waits for a command of root in the root directory. */
 export const SHELL_PROMPT = '/ # '
