@@ -7,8 +7,8 @@ import { round } from './round.ts'
 
 export interface Remainder {
   readonly value: Unpacked
-  /** Low bits (2:0 at least) of the quotient's magnitude. */
-  readonly quotient: number
+  /** Bits 2:0 of the quotient's magnitude; undefined if there is none, for a NaN or an invalid operation. */
+  readonly quotient: number | undefined
   /** False for a partial remainder, to be reduced further. */
   readonly complete: boolean
 }
@@ -18,10 +18,11 @@ export interface Remainder {
  * rounded to nearest even. Exponents 64 or more apart are reduced in part, by 32 to 63 bits (SDM vol. 2, FPREM).
  */
 export function remainder(env: FloatEnvironment, dividend: Unpacked, divisor: Unpacked, nearest: boolean): Remainder {
-  const done = (value: Unpacked): Remainder => ({ value, quotient: 0, complete: true })
   const special = nanOperand(env, dividend, divisor)
-  if (special) return done(special)
-  if (dividend.kind === 'infinity' || divisor.kind === 'zero') return done(invalid(env))
+  if (special) return { value: special, quotient: undefined, complete: true }
+  if (dividend.kind === 'infinity' || divisor.kind === 'zero')
+    return { value: invalid(env), quotient: undefined, complete: true }
+  const done = (value: Unpacked): Remainder => ({ value, quotient: 0, complete: true })
   noteDenormal(env, dividend, divisor)
   if (dividend.kind === 'zero') return done(dividend)
   if (divisor.kind === 'infinity') return done(exact(env, dividend))

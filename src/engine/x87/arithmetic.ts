@@ -8,7 +8,7 @@ import { DEFAULT_NAN, EXTENDED, type Unpacked } from '../float/format.ts'
 import { noteDenormal } from '../float/operands.ts'
 import { extract, remainder, scale } from '../float/remainder.ts'
 import { loadForm, readFloat32, readFloat64, readInteger16, readInteger32, registerForm } from './forms.ts'
-import { BLOCKS_REGISTER, type Fpu, STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3, STATUS_CONDITIONS } from './fpu.ts'
+import { type Fpu, STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3 } from './fpu.ts'
 
 type Binary = (env: FloatEnvironment, destination: Unpacked, source: Unpacked) => Unpacked
 
@@ -99,14 +99,15 @@ function remainderForm(nearest: boolean): Assist {
   return registerForm(fpu => {
     const dividend = fpu.st(0)
     const divisor = fpu.st(1)
+    fpu.status &= ~STATUS_C2
     if (dividend === undefined || divisor === undefined) {
-      fpu.status &= ~STATUS_CONDITIONS
       fpu.underflow(0)
       return
     }
     const env = fpu.fullEnvironment()
     const { value, quotient, complete } = remainder(env, dividend, divisor, nearest)
     if (!fpu.deliver(0, value, env)) return
+    if (quotient === undefined) return
     // SDM vol. 2, FPREM: the quotient's bits 2, 1 and 0 in C0, C3 and C1.
     fpu.setConditions(
       complete
@@ -126,7 +127,7 @@ const fxtract = registerForm(fpu => {
   }
   const env = fpu.fullEnvironment()
   const { exponent, significand } = extract(env, value)
-  if (fpu.settle(env) & BLOCKS_REGISTER) return
+  if (!fpu.settle(env)) return
   fpu.setSt(0, exponent)
   fpu.push(significand)
 })

@@ -5,7 +5,7 @@ import type { Assist } from '../assist.ts'
 import { compare, type Ordering } from '../float/compare.ts'
 import { type FloatKind, type Unpacked, unpack80, zero } from '../float/format.ts'
 import { loadForm, readFloat32, readFloat64, readInteger16, readInteger32, registerForm } from './forms.ts'
-import { BLOCKS_REGISTER, type Fpu, STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3 } from './fpu.ts'
+import { type Fpu, STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3 } from './fpu.ts'
 
 const CONDITIONS: Readonly<Record<Ordering, number>> = {
   greater: 0,
@@ -21,20 +21,25 @@ const FLAGS: Readonly<Record<Ordering, number>> = {
   unordered: RFLAGS_CF | RFLAGS_PF | RFLAGS_ZF,
 }
 
-/** The order of ST(0) and `source` with its exceptions reported, or undefined if an unmasked one leaves no result. */
-function orderOf(fpu: Fpu, source: Unpacked | undefined, signalling: boolean): Ordering | undefined {
+interface Comparison {
+  readonly ordering: Ordering
+  /** Did no unmasked exception occur? Then popping forms pop. */
+  readonly complete: boolean
+}
+
+/** Orders ST(0) and `source`, and reports exceptions. The result is shown even if one is unmasked. */
+function order(fpu: Fpu, source: Unpacked | undefined, signalling: boolean): Comparison {
   const value = fpu.st(0)
-  if (value === undefined || source === undefined) return fpu.stackFault(false) ? 'unordered' : undefined
+  if (value === undefined || source === undefined) return { ordering: 'unordered', complete: fpu.stackFault(false) }
   const env = fpu.fullEnvironment()
   const ordering = compare(env, value, source, signalling)
-  return fpu.settle(env) & BLOCKS_REGISTER ? undefined : ordering
+  return { ordering, complete: fpu.settle(env) }
 }
 
 function toConditions(fpu: Fpu, source: Unpacked | undefined, signalling: boolean, pops: number): void {
-  const ordering = orderOf(fpu, source, signalling)
-  if (ordering === undefined) return
+  const { ordering, complete } = order(fpu, source, signalling)
   fpu.setConditions(CONDITIONS[ordering])
-  for (let i = 0; i < pops; i++) fpu.pop()
+  for (let i = 0; complete && i < pops; i++) fpu.pop()
 }
 
 function memoryForms(suffix: string, pops: number): Record<string, Assist> {
@@ -55,10 +60,9 @@ const withSt1 = (signalling: boolean): Assist => registerForm(fpu => toCondition
 
 function toFlags(signalling: boolean, pops: boolean): Assist {
   return registerForm((fpu, { register1 }) => {
-    const ordering = orderOf(fpu, fpu.st(register1), signalling)
-    if (ordering === undefined) return
+    const { ordering, complete } = order(fpu, fpu.st(register1), signalling)
     fpu.state.rflags = (fpu.state.rflags & ~RFLAGS_ARITHMETIC) | FLAGS[ordering]
-    if (pops) fpu.pop()
+    if (complete && pops) fpu.pop()
   })
 }
 
@@ -86,7 +90,6 @@ function moveForm(flags: number, wanted: boolean): Assist {
       fpu.underflow(0)
       return
     }
-    fpu.clearC1()
     if (((fpu.state.rflags & flags) !== 0) === wanted) fpu.setRaw(0, fpu.raw(register1))
   })
 }

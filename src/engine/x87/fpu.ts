@@ -7,6 +7,7 @@ import { deviceNotAvailable, GuestFault, x87FloatingPoint } from '../fault.ts'
 import {
   FLAG_INVALID,
   FLAG_OVERFLOW,
+  FLAG_PRECISION,
   FLAG_UNDERFLOW,
   FLAGS_ALL,
   FLAGS_PRE_COMPUTATION,
@@ -34,7 +35,8 @@ const CONTROL_ALWAYS_SET = 0x40
 /** After FNINIT: nearest, 64-bit precision, everything masked. */
 export const CONTROL_DEFAULT = 0x37f
 
-/** Exceptions that keep a result from memory; a register still gets it on overflow and underflow. SDM vol. 1, 8.5. */
+/** Unmasked exceptions that keep a result from being pushed by a load, from a register, or from memory. SDM vol. 1, 8.5. */
+export const BLOCKS_LOAD = FLAG_INVALID
 export const BLOCKS_REGISTER = FLAGS_PRE_COMPUTATION
 export const BLOCKS_MEMORY = FLAGS_PRE_COMPUTATION | FLAG_OVERFLOW | FLAG_UNDERFLOW
 
@@ -184,12 +186,19 @@ export class Fpu {
   }
 
   /**
-   * Reports what an operation raised, C1 as the rounding direction included. Returns the unmasked exceptions, which
-   * the caller tests against {@link BLOCKS_REGISTER} or {@link BLOCKS_MEMORY} before it changes a destination.
+   * Reports what an operation raised, and the rounding direction in C1. Returns whether the destination may be
+   * changed: not if one of the exceptions `blocks` is unmasked. Then the rounding did not take place, and neither
+   * did what it would have raised.
    */
-  settle(env: FloatEnvironment): number {
-    const c1 = env.roundedUp ? STATUS_C1 : 0
-    return this.#raise(env.flags, c1)
+  settle(env: FloatEnvironment, blocks: number = BLOCKS_REGISTER): boolean {
+    const blocking = env.flags & ~env.masks & blocks
+    if (blocking === 0) {
+      this.#raise(env.flags, env.roundedUp ? STATUS_C1 : 0)
+      return true
+    }
+    const kept = blocking & FLAGS_PRE_COMPUTATION ? FLAGS_PRE_COMPUTATION : ~FLAG_PRECISION
+    this.#raise(env.flags & kept, 0)
+    return false
   }
 
   /**
@@ -212,7 +221,7 @@ export class Fpu {
 
   /** Puts `value` into ST(index) unless the exceptions of `env` forbid it. Returns whether it did. */
   deliver(index: number, value: Unpacked, env: FloatEnvironment): boolean {
-    if (this.settle(env) & BLOCKS_REGISTER) return false
+    if (!this.settle(env)) return false
     this.setSt(index, value)
     return true
   }

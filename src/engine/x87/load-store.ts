@@ -3,7 +3,7 @@
 import type { Assist } from '../assist.ts'
 import { CONSTANT_BITS, LG2, LN2, LOG2_10, LOG2_E, PI } from '../float/constants.ts'
 import { convert, toInteger } from '../float/convert.ts'
-import { FLAG_INVALID, type FloatEnvironment, Rounding } from '../float/environment.ts'
+import { type FloatEnvironment, Rounding } from '../float/environment.ts'
 import {
   BINARY32,
   BINARY64,
@@ -31,14 +31,14 @@ import {
   registerForm,
   storeForm,
 } from './forms.ts'
-import { BLOCKS_MEMORY, type Fpu } from './fpu.ts'
+import { BLOCKS_LOAD, BLOCKS_MEMORY, type Fpu } from './fpu.ts'
 
 /** Pushes a binary32 or binary64 operand, widened; also one whose denormal exception is unmasked. */
 function loadWidened(fpu: Fpu, source: Unpacked): void {
   if (!fpu.hasRoom()) return
   const env = fpu.fullEnvironment()
   const value = convert(EXTENDED, env, source)
-  if (fpu.settle(env) & FLAG_INVALID) return
+  if (!fpu.settle(env, BLOCKS_LOAD)) return
   fpu.push(value)
 }
 
@@ -84,7 +84,7 @@ function store(
     const env = fpu.fullEnvironment()
     const value = fpu.st(0)
     const write = encode(env, value ?? DEFAULT_NAN)
-    if (value === undefined ? !fpu.stackFault(false) : fpu.settle(env) & BLOCKS_MEMORY) return
+    if (!(value === undefined ? fpu.stackFault(false) : fpu.settle(env, BLOCKS_MEMORY))) return
     write(memory, address)
     if (pops) fpu.pop()
   })
@@ -149,6 +149,22 @@ function storeRegister(pops: boolean): Assist {
   })
 }
 
+/** FSTPNCE, an undocumented FSTP ST(i) that raises nothing: with an empty ST(0) it only pops. */
+const storeUnchecked = registerForm((fpu, { register0 }) => {
+  fpu.clearC1()
+  if (!fpu.isEmpty(0)) fpu.setRaw(register0, fpu.raw(0))
+  fpu.pop()
+})
+
+/** FFREE and FFREEP, without a look at what is in the register. */
+function freeRegister(pops: boolean): Assist {
+  return registerForm((fpu, { register0 }) => {
+    fpu.clearC1()
+    fpu.free(register0)
+    if (pops) fpu.pop()
+  })
+}
+
 /** FXCH; an empty side is first filled with the default NaN. */
 const exchange = (operand: 'register0' | 'register1'): Assist =>
   registerForm((fpu, instruction) => {
@@ -195,7 +211,7 @@ export const loadStoreAssists: Readonly<Record<string, Assist>> = {
   Fstp_sti: storeAndPop,
   Fstp_sti_DFD0: storeAndPop,
   Fstp_sti_DFD8: storeAndPop,
-  Fstpnce_sti: storeAndPop,
+  Fstpnce_sti: storeUnchecked,
   Fist_m16int: storeInteger(16, false),
   Fist_m32int: storeInteger(32, false),
   Fistp_m16int: storeInteger(16, true),
@@ -215,9 +231,6 @@ export const loadStoreAssists: Readonly<Record<string, Assist>> = {
   Fxch_st0_sti: exchange('register1'),
   Fxch_st0_sti_DDC8: exchange('register1'),
   Fxch_st0_sti_DFC8: exchange('register1'),
-  Ffree_sti: registerForm((fpu, { register0 }) => fpu.free(register0)),
-  Ffreep_sti: registerForm((fpu, { register0 }) => {
-    fpu.free(register0)
-    fpu.pop()
-  }),
+  Ffree_sti: freeRegister(false),
+  Ffreep_sti: freeRegister(true),
 }

@@ -6,7 +6,7 @@ import { DEFAULT_NAN, finite, type Unpacked } from '../float/format.ts'
 import { exp2Minus1, yLog2X, yLog2XPlus1 } from '../float/logarithm.ts'
 import { arctangent, cosine, inTrigonometricRange, sine, tangent } from '../float/trigonometry.ts'
 import { registerForm } from './forms.ts'
-import { BLOCKS_REGISTER, type Fpu, STATUS_C1, STATUS_C2 } from './fpu.ts'
+import { type Fpu, STATUS_C1, STATUS_C2 } from './fpu.ts'
 
 const f2xm1 = registerForm(fpu => {
   const value = fpu.st(0)
@@ -70,7 +70,7 @@ function pushingPair(
     if (!inRange(fpu, value)) return
     const env = fpu.fullEnvironment()
     const { replaced, pushed } = operation(env, value)
-    if (fpu.settle(env) & BLOCKS_REGISTER) return
+    if (!fpu.settle(env)) return
     fpu.setSt(0, replaced)
     fpu.push(pushed)
   })
