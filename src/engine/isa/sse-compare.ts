@@ -1,0 +1,80 @@
+/** Comparisons of floating-point numbers: CMPPS and its like to masks, COMISS and its like to flags (SDM vol. 2). */
+
+import * as S from '../state.ts'
+import { i32, simd, type Value } from '../wasm/value.ts'
+import type { DefinitionTable } from './definition.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { unsafeOrder } from './sse-float.ts'
+import { and, anyLane, FLOAT_LANES, type FloatLanes, fillMask, or, software } from './sse-lanes.ts'
+import { byteImmediate, checkSse, sourceAddress } from './sse-operands.ts'
+import { PREDICATE_SHIFT, SseKind } from './sse-operation.ts'
+import type { Vector } from './sse-packed.ts'
+
+export function defineSseCompare(table: DefinitionTable): void {
+  for (const format of FLOAT_LANES) {
+    table.define(`Cmp${format.suffix}_xmm_${format.source}_imm8`, {
+      name: `Cmp${format.suffix}`,
+      bits: [128, format.bits, 8],
+      emit: scope => emitMask(scope, format),
+    })
+    if (format.packed) continue
+    for (const { name, kind } of [
+      { name: 'Ucomi', kind: SseKind.unorderedCompare },
+      { name: 'Comi', kind: SseKind.orderedCompare },
+    ])
+      table.define(`${name}${format.suffix}_xmm_${format.source}`, {
+        name: `${name}${format.suffix}`,
+        bits: [128, format.bits],
+        emit: scope => emitFlags(scope, format, kind),
+      })
+  }
+}
+
+function emitMask(scope: InstructionScope, format: FloatLanes): void {
+  checkSse(scope)
+  const { f } = scope
+  const b = format.load(scope, sourceAddress(scope, 1))
+  const target = f.let(scope.registerAddress(0))
+  const a = format.load(scope, target)
+  const predicate = f.let(byteImmediate(scope).and(7))
+  const mask = f.variable(orderedMask(format, a, b, predicate))
+  f.if(anyLane(unsafeOrder(format, a, b)), () => {
+    const operation = predicate.shl(PREDICATE_SHIFT).or(format.operation(SseKind.compare))
+    f.set(mask, software(scope, operation, b, a))
+  })
+  format.store(scope, target, mask)
+}
+
+/**
+ * The mask for operands that are not NaN: predicates 0 to 3 are equal, less, less or equal, unordered (never);
+ * 4 to 7 are their negations.
+ */
+function orderedMask(format: FloatLanes, a: Vector, b: Vector, predicate: Value<'i32'>): Vector {
+  const whenEqual = fillMask(predicate.and(1).xor(1))
+  const whenLess = fillMask(predicate.xor(predicate.shrU(1)).and(1))
+  const holds = or(and(format.compare('eq', a, b), whenEqual), and(format.compare('lt', a, b), whenLess))
+  return simd('v128', 'v128.xor', [holds, fillMask(predicate.shrU(2))])
+}
+
+/** Bits of RFLAGS that tell the order: CF less, ZF equal, both and PF unordered. */
+const [CF, PF_SHIFT, ZF_SHIFT] = [1, 2, 6]
+
+function emitFlags(scope: InstructionScope, format: FloatLanes, kind: SseKind): void {
+  checkSse(scope)
+  const { f } = scope
+  const b = format.load(scope, sourceAddress(scope, 1))
+  const a = format.load(scope, scope.registerAddress(0))
+  const less = simd('i32', 'i32x4.extract_lane', [format.compare('lt', a, b)], [0])
+  const equal = simd('i32', 'i32x4.extract_lane', [format.compare('eq', a, b)], [0])
+  const flags = f.variable(less.and(CF).or(equal.and(1 << ZF_SHIFT)))
+  f.if(anyLane(unsafeOrder(format, a, b)), () => {
+    software(scope, i32(format.operation(kind)), b, a)
+    f.set(flags, scope.state32(S.SSE_RESULT))
+  })
+  const zero = f.let(flags.shrU(ZF_SHIFT).and(1))
+  const carry = f.let(flags.and(CF))
+  // The result 0 stands for ZF and PF, 1 for neither; OF, SF and AF are clear (see FLAG_RESULT and its like).
+  const result = f.let(zero.xor(1).extendU())
+  const parityDiffers = flags.shrU(PF_SHIFT).and(1).xor(zero)
+  scope.setFlags(result, result.xor(carry.extendU().shl(63)), carry.or(parityDiffers.shl(2)))
+}

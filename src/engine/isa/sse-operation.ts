@@ -1,0 +1,57 @@
+/** Numbers by which definitions tell the software floating point (`../sse-slow-path.ts`) what to do. */
+
+/**
+ * What is done with each lane. Arithmetic and comparisons take SSE_A (destination) and SSE_B (source), the others
+ * only SSE_B. Integers of 64 bits, and scalar ones of 32 bits sign-extended, are in SSE_B or SSE_RESULT as i64.
+ */
+export const SseKind = {
+  add: 0,
+  sub: 1,
+  mul: 2,
+  div: 3,
+  sqrt: 4,
+  min: 5,
+  max: 6,
+  /** CMPPS and its like: a mask for each lane. */
+  compare: 7,
+  /** UCOMISS and COMISS: bits of RFLAGS in the first 32 bits. */
+  unorderedCompare: 8,
+  orderedCompare: 9,
+  /** To the other of the two formats. */
+  convert: 10,
+  toInt32: 11,
+  toInt32Truncated: 12,
+  toInt64: 13,
+  toInt64Truncated: 14,
+  fromInt32: 15,
+  fromInt64: 16,
+} as const
+export type SseKind = (typeof SseKind)[keyof typeof SseKind]
+
+/** Bits of a lane's floating-point format: of the source, or of the destination where the source is an integer. */
+export type LaneBits = 32 | 64
+
+const WIDE = 1 << 5
+const LANES_SHIFT = 6
+/** Where the predicate of a comparison is added. */
+export const PREDICATE_SHIFT = 9
+
+export interface SseOperation {
+  readonly kind: number
+  readonly lane: LaneBits
+  readonly lanes: number
+  readonly predicate: number
+}
+
+export function encodeOperation(kind: SseKind, lane: LaneBits, lanes: number): number {
+  return kind | (lane === 64 ? WIDE : 0) | (lanes << LANES_SHIFT)
+}
+
+export function decodeOperation(operation: number): SseOperation {
+  return {
+    kind: operation & (WIDE - 1),
+    lane: operation & WIDE ? 64 : 32,
+    lanes: (operation >> LANES_SHIFT) & 7,
+    predicate: (operation >> PREDICATE_SHIFT) & 7,
+  }
+}

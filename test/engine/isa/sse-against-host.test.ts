@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest'
+import { CpuState } from '../../../src/engine/cpu-state.ts'
+import type { HostMemory } from '../../../src/engine/host-memory.ts'
+import { DefinitionTable } from '../../../src/engine/isa/definition.ts'
+import { defineMmx } from '../../../src/engine/isa/mmx.ts'
+import { defineSse } from '../../../src/engine/isa/sse.ts'
+import { createSseSlowPath } from '../../../src/engine/sse-slow-path.ts'
+import * as S from '../../../src/engine/state.ts'
+import { nativeUnavailable, runNative } from '../float/native.ts'
+import { RandomFloats } from '../float/random-floats.ts'
+import {
+  contentOf,
+  FLAGS,
+  type Form,
+  formsOf,
+  GENERAL,
+  MEMORY,
+  MEMORY_SIZE,
+  MM,
+  MXCSR,
+  randomState,
+  STATE_BYTES,
+  sseCodes,
+  XMM,
+} from './sse-cases.ts'
+import { type CompiledForm, compileForms, IMMEDIATE_AT, MEMORY_AT } from './sse-harness.ts'
+
+const CASES_A_FORM = 60
+const ARITHMETIC_FLAGS = 0x8d5
+
+const table = new DefinitionTable()
+defineSse(table)
+defineMmx(table)
+// EMMS is an instruction of the x87.
+const codes = sseCodes().filter(code => code !== 'Emms')
+
+function compiled(form: Form): CompiledForm {
+  const definition = table.entries.get(form.code)
+  if (definition === undefined || 'assist' in definition) throw new Error(`${form.code} has no definition`)
+  const kinds = form.code.split('_').slice(1)
+  const addresses = form.registers.map((number, operand) => {
+    const kind = kinds[operand] ?? ''
+    if (kind.startsWith('xmm')) return S.VECTORS + number * S.VECTOR_STRIDE
+    if (kind.startsWith('mm')) return S.X87_REGISTERS + number * 16
+    return S.GPR + number * 8
+  })
+  return { definition, shape: form.shape, addresses }
+}
+
+/** Pairs of (address in the processor's state, offset in a case's state) of what an instruction may touch. */
+const QUADWORDS: readonly (readonly [number, number])[] = [
+  [S.VECTORS, XMM],
+  [S.VECTORS + 8, XMM + 8],
+  [S.VECTORS + S.VECTOR_STRIDE, XMM + 16],
+  [S.VECTORS + S.VECTOR_STRIDE + 8, XMM + 24],
+  [S.X87_REGISTERS, MM],
+  [S.X87_REGISTERS + 16, MM + 8],
+  [S.GPR, GENERAL],
+  [S.GPR + 8, GENERAL + 8],
+]
+
+function loadState(memory: HostMemory, state: Uint8Array): void {
+  const view = new DataView(state.buffer)
+  for (const [at, offset] of QUADWORDS) memory.u64[at >> 3] = view.getBigUint64(offset, true)
+  memory.u8.set(state.subarray(MEMORY, MEMORY + MEMORY_SIZE), MEMORY_AT)
+  memory.u32[S.MXCSR >> 2] = view.getUint32(MXCSR, true)
+  new CpuState(memory).rflags = 2
+}
+
+function saveState(memory: HostMemory): Uint8Array {
+  const state = new Uint8Array(STATE_BYTES)
+  const view = new DataView(state.buffer)
+  for (const [at, offset] of QUADWORDS) view.setBigUint64(offset, memory.u64[at >> 3], true)
+  state.set(memory.u8.subarray(MEMORY_AT, MEMORY_AT + MEMORY_SIZE), MEMORY)
+  view.setUint32(MXCSR, memory.u32[S.MXCSR >> 2], true)
+  view.setUint32(FLAGS, new CpuState(memory).rflags & ARITHMETIC_FLAGS, true)
+  return state
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+/** A state as a person can compare it. */
+function describeState(text: string): string {
+  const state = Buffer.from(text, 'hex')
+  const quad = (at: number) => state.readBigUInt64LE(at).toString(16).padStart(16, '0')
+  return [
+    `xmm0 ${quad(XMM + 8)} ${quad(XMM)}`,
+    `xmm1 ${quad(XMM + 24)} ${quad(XMM + 16)}`,
+    `mm0 ${quad(MM)} mm1 ${quad(MM + 8)}`,
+    `rax ${quad(GENERAL)} rcx ${quad(GENERAL + 8)}`,
+    `memory ${quad(MEMORY + 24)} ${quad(MEMORY + 16)} ${quad(MEMORY + 8)} ${quad(MEMORY)}`,
+    `mxcsr ${state.readUInt32LE(MXCSR).toString(16)} flags ${state.readUInt32LE(FLAGS).toString(16)}`,
+  ].join('\n')
+}
+
+interface Case {
+  readonly index: number
+  readonly form: Form
+  readonly immediate: number
+  readonly state: Uint8Array
+}
+
+function randomCases(forms: readonly Form[], seed: number): Case[] {
+  const random = new RandomFloats(seed)
+  return forms.flatMap((form, index) =>
+    Array.from({ length: CASES_A_FORM }, () => ({
+      index,
+      form,
+      immediate: form.code.startsWith('Cmp') ? random.below(8) : random.pick([random.below(256), random.below(20)]),
+      state: randomState(random, contentOf(form.code), form.code),
+    })),
+  )
+}
+
+function machineCode({ form, immediate }: Case): Uint8Array {
+  const code = new Uint8Array(16).fill(0x90)
+  code.set(form.encode((immediate << 24) >> 24))
+  return code
+}
+
+describe('SSE, SSE2 and MMX', () => {
+  it('define every instruction', () => {
+    expect(codes.filter(code => !table.entries.has(code))).toEqual([])
+  })
+
+  it('state the size of memory operands as the architecture has it', () => {
+    for (const form of codes.flatMap(formsOf).filter(each => each.shape.includes('m'))) {
+      const { bits } = compiled(form).definition
+      expect({ code: form.code, bits: bits[form.shape.indexOf('m')] }).toEqual({
+        code: form.code,
+        bits: form.memoryBytes * 8,
+      })
+    }
+  })
+
+  it.skipIf(nativeUnavailable)('leave registers, memory, flags and MXCSR as the host does', async () => {
+    // Approximations differ between processors: see sse-approximation.test.ts.
+    const forms = codes.filter(code => !/^(Rcp|Rsqrt)/.test(code)).flatMap(formsOf)
+    const { memory, run } = await compileForms(forms.map(compiled), host => createSseSlowPath(new CpuState(host)))
+    const cases = randomCases(forms, 20)
+    const native = runNative(
+      new URL('sse-native.c', import.meta.url),
+      cases.map(each => hex(machineCode(each)) + hex(each.state)),
+    )
+    const failures: string[] = []
+    cases.forEach((each, i) => {
+      loadState(memory, each.state)
+      memory.i32[IMMEDIATE_AT >> 2] = (each.immediate << 24) >> 24
+      run(each.index)
+      const ours = hex(saveState(memory))
+      const theirs = native[i]
+      if (ours !== theirs)
+        failures.push(
+          `${each.form.code} ${each.form.shape} imm ${each.immediate}\nbefore\n${describeState(hex(each.state))}\n` +
+            `expected\n${describeState(theirs)}\ngot\n${describeState(ours)}`,
+        )
+    })
+    expect(failures.slice(0, 3).join('\n\n')).toBe('')
+  })
+})
