@@ -7,7 +7,7 @@
 import { EM_386, EM_IAMCU, EM_X86_64 } from '../symbols/elf/constants.ts'
 import { ElfFile } from '../symbols/elf/elf-file.ts'
 import type { Loader } from './boot-target.ts'
-import { loadElf, openElf } from './elf-image.ts'
+import { loadElf, openElf, physicalEntry } from './elf-image.ts'
 import { longModeEntry, protectedModeEntry } from './entry-state.ts'
 import { refuseInitrd } from './initrd.ts'
 import { Placement } from './placement.ts'
@@ -29,7 +29,8 @@ export const elfDirect: Loader = {
     refuseInitrd(request, 'a plain ELF image')
     const placement = new Placement(request, ram)
     const elf = openElf(request)
-    const { entry } = loadElf(request, elf, ram, placement)
+    const entry = physicalEntry(request, elf)
+    loadElf(request, elf, ram, placement)
     const stack = placement.allocateStructure(STACK_SIZE, 'the boot stack')
     const enter = elf.bits === 64 ? longModeEntry : protectedModeEntry
     return enter(ram, placement, entry, { rsp: stack + STACK_SIZE })

@@ -8,12 +8,12 @@ import { hex } from './hex.ts'
 import { FOUR_GIB, PAGE_SIZE, type Placement } from './placement.ts'
 
 const X86_MACHINES = new Set([EM_386, EM_IAMCU, EM_X86_64])
+/** Kernels have a dozen; a file with more than this means harm. */
+const MAX_SEGMENTS = 1024
 const ZEROES = new Uint8Array(0x100000)
 
-export interface LoadedElf {
-  /** Physical address of the ELF header's entry point. */
-  readonly entry: number
-  /** Physical addresses of the first loaded byte and of the first after the last. */
+/** Physical addresses of the first loaded byte and of the first after the last. */
+export interface LoadedRange {
   readonly start: number
   readonly end: number
 }
@@ -53,6 +53,9 @@ export function loadableSegments(request: BootRequest, elf: ElfFile): readonly E
     segment => segment.type === PT_LOAD && segment.memorySize > 0,
   )
   if (segments.length === 0) throw new ImageError(`${request.name}: the ELF file has nothing to load (no PT_LOAD)`)
+  if (segments.length > MAX_SEGMENTS) {
+    throw new ImageError(`${request.name}: ${segments.length} segments to load; at most ${MAX_SEGMENTS} are supported`)
+  }
   for (const segment of segments) {
     const what = `${request.name}: program header ${segment.index}`
     if (segment.fileSize > segment.memorySize) {
@@ -77,7 +80,7 @@ export function loadElf(
   ram: GuestRam,
   placement: Placement,
   displacement = 0,
-): LoadedElf {
+): LoadedRange {
   const segments = loadableSegments(request, elf)
   const at = (segment: ElfSegment) => Number(segment.physical) + displacement
   const contents = segments.map(segment => readingElf(request, () => elf.segmentBytes(segment)))
@@ -90,7 +93,6 @@ export function loadElf(
     fillZero(ram, at(segment) + segment.fileSize, segment.memorySize - segment.fileSize)
   })
   return {
-    entry: physicalEntry(request, elf, segments) + displacement,
     start: Math.min(...segments.map(at)),
     end: Math.max(...segments.map(segment => at(segment) + segment.memorySize)),
   }
@@ -113,9 +115,11 @@ function claimSegments(ranges: readonly { start: number; end: number }[], placem
 
 /**
  * The entry point is a virtual address; kernels linked high give it as such, others as a physical one. As QEMU and
- * GRUB do, it is translated by the segment that holds it, if one does.
+ * GRUB do, it is translated by the segment that holds it, if one does. Returns the physical address, before any
+ * displacement; throws {@link ImageError} for one in no segment.
  */
-function physicalEntry(request: BootRequest, elf: ElfFile, segments: readonly ElfSegment[]): number {
+export function physicalEntry(request: BootRequest, elf: ElfFile): number {
+  const segments = loadableSegments(request, elf)
   const holds = (segment: ElfSegment, base: bigint) =>
     elf.entry >= base && elf.entry < base + BigInt(segment.memorySize)
   const holder =

@@ -95,6 +95,11 @@ describe('the loader of plain ELF files', () => {
     expect(refusal(buildElf(spec))).toMatch(message)
   })
 
+  it('refuses a file of absurdly many segments', () => {
+    const segments = new Array(2000).fill({ physical: MIB, bytes: new Uint8Array(0), memorySize: 1 })
+    expect(refusal(buildElf({ bits: 64, entry: 0x100000n, segments }))).toMatch(/2000 segments/)
+  })
+
   it('refuses an initrd, which it could not pass on', () => {
     expect(refusal(at(MIB), { initrd: code })).toMatch(/initrd/)
   })

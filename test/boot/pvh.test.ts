@@ -10,9 +10,9 @@ const scratch = new FakeRam(16)
 function build({ bits = 64, entry = 0x100001 }: { bits?: 32 | 64; entry?: number } = {}): Uint8Array {
   return buildElf({
     bits,
-    entry: 0xffffffffn,
+    entry: 0x12345n,
     segments: [
-      { physical: MIB, virtual: 0xffffff00n, bytes: code, memorySize: 0x1000 },
+      { physical: MIB, bytes: code, memorySize: 0x1000 },
       { type: 4, physical: 0, bytes: note('Xen', 18, bits === 64 ? words(entry, 0) : words(entry)) },
     ],
   })

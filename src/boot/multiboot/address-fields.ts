@@ -4,7 +4,7 @@
  */
 
 import { type BootRequest, type GuestRam, ImageError } from '../boot-target.ts'
-import { fillZero, type LoadedElf } from '../elf-image.ts'
+import { fillZero, type LoadedRange } from '../elf-image.ts'
 import { hex } from '../hex.ts'
 import type { Placement } from '../placement.ts'
 
@@ -25,7 +25,7 @@ export function loadByAddressFields(
   placement: Placement,
   headerOffset: number,
   fields: AddressFields,
-): Omit<LoadedElf, 'entry'> {
+): LoadedRange {
   const { header, load, loadEnd, bssEnd } = fields
   const refuse = (reason: string) => new ImageError(`${request.name}: multiboot header: ${reason}`)
   if (load > header) throw refuse(`load address ${hex(load)} is above the header's ${hex(header)}`)

@@ -5,7 +5,7 @@
 
 import { SHF_ALLOC, SHN_XINDEX, SHT_STRTAB, SHT_SYMTAB } from '../../symbols/elf/constants.ts'
 import type { ElfFile, ElfSection } from '../../symbols/elf/elf-file.ts'
-import type { BootRequest, GuestRam } from '../boot-target.ts'
+import { type BootRequest, type GuestRam, ImageError } from '../boot-target.ts'
 import { readingElf } from '../elf-image.ts'
 import type { Placement } from '../placement.ts'
 
@@ -16,6 +16,9 @@ export interface ElfSectionHeaders {
   readonly names: number
   readonly headers: Uint8Array
 }
+
+/** Linkers make three; a file with more than this means harm. */
+const MAX_TABLES = 64
 
 /** Offset of sh_addr in a section header. */
 const ADDRESS_OFFSET = { 32: 12, 64: 16 } as const
@@ -31,8 +34,13 @@ export function loadSectionHeaders(
   if (!table || table.names >= SHN_XINDEX) return undefined
   const headers = table.bytes.slice()
   const data = new DataView(headers.buffer)
-  for (const section of readingElf(request, () => elf.sections)) {
-    if (!isTable(section)) continue
+  const tables = readingElf(request, () => elf.sections).filter(isTable)
+  if (tables.length > MAX_TABLES) {
+    throw new ImageError(
+      `${request.name}: ${tables.length} symbol and string tables; at most ${MAX_TABLES} are supported`,
+    )
+  }
+  for (const section of tables) {
     const bytes = readingElf(request, () => elf.sectionBytes(section))
     const address = placement.allocateStructure(bytes.length, `section ${section.name}`)
     ram.write(address, bytes)

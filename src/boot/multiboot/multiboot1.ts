@@ -2,7 +2,7 @@
 
 import { type BootRequest, type GuestRam, ImageError, type Loader } from '../boot-target.ts'
 import { cString } from '../c-string.ts'
-import { type LoadedElf, loadElf, openElf } from '../elf-image.ts'
+import { type LoadedRange, loadElf, openElf, physicalEntry } from '../elf-image.ts'
 import { protectedModeEntry } from '../entry-state.ts'
 import { hex } from '../hex.ts'
 import { loadInitrd, type PlacedInitrd } from '../initrd.ts'
@@ -67,8 +67,11 @@ function loadImage(
   placement: Placement,
   header: number,
   flags: number,
-): LoadedElf {
-  if ((flags & ADDRESS_FIELDS) === 0) return loadElf(request, openElf(request), ram, placement)
+): LoadedRange & { entry: number } {
+  if ((flags & ADDRESS_FIELDS) === 0) {
+    const elf = openElf(request)
+    return { ...loadElf(request, elf, ram, placement), entry: physicalEntry(request, elf) }
+  }
   if (header + 32 > request.image.length) {
     throw new ImageError(`${request.name}: truncated in the address fields of its multiboot header`)
   }

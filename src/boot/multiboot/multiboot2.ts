@@ -2,7 +2,7 @@
 
 import { ElfFile } from '../../symbols/elf/elf-file.ts'
 import { type BootRequest, type GuestRam, ImageError, type Loader } from '../boot-target.ts'
-import { loadableSegments, loadElf, openElf } from '../elf-image.ts'
+import { type LoadedRange, loadableSegments, loadElf, openElf, physicalEntry } from '../elf-image.ts'
 import { protectedModeEntry } from '../entry-state.ts'
 import { hex } from '../hex.ts'
 import { loadInitrd } from '../initrd.ts'
@@ -21,10 +21,8 @@ import { writeMultiboot2Info } from './multiboot2-info.ts'
 const BOOTLOADER_MAGIC = 0x36d76289
 const PREFERENCE_HIGHEST = 2
 
-interface LoadedImage {
+interface LoadedImage extends LoadedRange {
   readonly entry: number
-  readonly start: number
-  readonly end: number
   readonly sections?: ElfSectionHeaders | undefined
 }
 
@@ -77,7 +75,7 @@ function loadElfImage(
   const displacement = relocation ? relocate(request, elf, placement, relocation) : 0
   const loaded = loadElf(request, elf, ram, placement, displacement)
   const sections = loadSectionHeaders(request, elf, ram, placement)
-  return { ...loaded, sections, entry: entry === undefined ? loaded.entry : entry + displacement }
+  return { ...loaded, sections, entry: (entry ?? physicalEntry(request, elf)) + displacement }
 }
 
 /** How far a relocatable image moves: nowhere, when its linked addresses are free and allowed. */

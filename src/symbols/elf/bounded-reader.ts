@@ -2,6 +2,9 @@
 
 import { ElfError } from './elf-error.ts'
 
+/** Longer than any compiler's mangled name; bounds the work that a hostile string table can cause. */
+const MAX_STRING = 0x4000
+
 const decoder = new TextDecoder()
 
 export class BoundedReader {
@@ -56,12 +59,13 @@ export class BoundedReader {
 
   /** The NUL-terminated string at `offset` of a string table. */
   static string(table: Uint8Array, offset: number, what: string): string {
-    const end = offset < table.length ? table.indexOf(0, offset) : -1
-    if (end < 0) {
+    const rest = table.subarray(offset, offset + MAX_STRING)
+    const length = rest.indexOf(0)
+    if (length < 0) {
       throw new ElfError(
         `${what}: string at offset 0x${offset.toString(16)} does not end in its table of ${table.length} bytes`,
       )
     }
-    return decoder.decode(table.subarray(offset, end))
+    return decoder.decode(rest.subarray(0, length))
   }
 }
