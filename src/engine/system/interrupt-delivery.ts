@@ -106,6 +106,8 @@ export function deliver(
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault
       const outcome = escalate(current, fault)
+      // A page fault leaves its address also when it ends in a double fault: kernels find stack overflows by it.
+      loadCr2(cpu, eventOf(fault))
       if (outcome === 'triple-fault') return outcome
       current =
         outcome === 'double-fault' ? { vector: VECTOR_DOUBLE_FAULT, kind: 'exception', errorCode: 0 } : eventOf(fault)
@@ -125,11 +127,15 @@ export function raiseInNewTask(cpu: AssistCpu, fault: GuestFault | undefined): v
   if (fault && raise(cpu, fault) === 'triple-fault') cpu.exitRetired({ reason: 'triple-fault' })
 }
 
+function loadCr2(cpu: AssistCpu, { vector, kind, address }: GuestEvent): void {
+  if (vector === VECTOR_PAGE_FAULT && kind === 'exception' && address !== undefined)
+    cpu.state.set64(S.CR2, BigInt.asUintN(64, address))
+}
+
 /** Delivers one event through the IVT or IDT; throws the {@link GuestFault} that stands in its way. */
 export function deliverEvent(cpu: AssistCpu, event: GuestEvent): void {
   const { state } = cpu
-  if (event.vector === VECTOR_PAGE_FAULT && event.kind === 'exception' && event.address !== undefined)
-    state.set64(S.CR2, BigInt.asUintN(64, event.address))
+  loadCr2(cpu, event)
   if (!protectedMode(state)) deliverReal(cpu, event)
   else if (longMode(state)) deliverLong(cpu, event)
   else deliverProtected(cpu, event)
@@ -281,7 +287,10 @@ function deliverLong(cpu: AssistCpu, event: GuestEvent): void {
   const bytes = hasError ? 48 : 40
   const rsp = BigInt.asUintN(64, (top & ~15n) - BigInt(bytes))
   if (!isCanonical(rsp) || !isCanonical(rsp + BigInt(bytes - 1))) throw stackFault(ext)
-  memory.probeWrite(rsp, bytes, inward)
+  // In the order of the pushes, downwards, so that CR2 is right: the frame is aligned and spans two pages at most.
+  const last = rsp + BigInt(bytes - 8)
+  memory.probeWrite(last, 8, inward)
+  if (last >> 12n !== rsp >> 12n) memory.probeWrite(((last >> 12n) << 12n) - 8n, 8, inward)
   const code = loadCode(cpu, target, cpl)
 
   let at = rsp
