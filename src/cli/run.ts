@@ -120,7 +120,6 @@ class RunSession {
       case 'requested':
         return STATUS_DONE
       case 'halted-forever':
-        report('ringside: every processor is halted, and nothing can wake one\n')
         return STATUS_DONE
       case 'reset':
         if (!this.#args.reboot) return STATUS_DONE

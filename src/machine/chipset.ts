@@ -1,0 +1,128 @@
+/** The devices of a PC on their bus, with their interrupts wired to both kinds of controllers. */
+
+import { AcpiPm } from '../devices/acpi-pm/acpi-pm.ts'
+import { IsaInterrupts } from '../devices/bus/isa-interrupts.ts'
+import { SystemBus } from '../devices/bus/system-bus.ts'
+import { DebugConsole } from '../devices/debug-console/debug-console.ts'
+import { DebugExit } from '../devices/debug-exit/debug-exit.ts'
+import type { Device, InterruptLine } from '../devices/device.ts'
+import { FastReset } from '../devices/fast-reset/fast-reset.ts'
+import { ResetControl } from '../devices/fast-reset/reset-control.ts'
+import { I8042 } from '../devices/i8042/i8042.ts'
+import { IoApic } from '../devices/ioapic/ioapic.ts'
+import { PciHost } from '../devices/pci/pci-host.ts'
+import { Pic } from '../devices/pic/pic.ts'
+import { Pit } from '../devices/pit/pit.ts'
+import { cmosMemorySize } from '../devices/rtc/cmos-memory.ts'
+import { Rtc } from '../devices/rtc/rtc.ts'
+import { Uart } from '../devices/uart/uart.ts'
+import { LOW_RAM_END } from '../vmm/guest-memory.ts'
+import type { Platform } from '../vmm/platform.ts'
+import type { Vm } from '../vmm/vm.ts'
+import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
+import type { MachineConfiguration } from './configuration.ts'
+
+/** Base ports and requests of COM1 to COM4, as PCs have them. */
+const SERIAL_PORTS = [
+  { port: 0x3f8, irq: 4 },
+  { port: 0x2f8, irq: 3 },
+  { port: 0x3e8, irq: 4 },
+  { port: 0x2e8, irq: 3 },
+] as const
+
+const TIMER_IRQ = 0
+const KEYBOARD_IRQ = 1
+/** The second controller of the 8259 pair hangs there: no device can pull it. */
+const CASCADE_IRQ = 2
+const RTC_IRQ = 8
+const MOUSE_IRQ = 12
+/** Requests that firmware programs as level-triggered: several devices share each. */
+const LEVEL_IRQS = [SCI_IRQ, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0)
+
+/** Where what the guest says goes. */
+export interface MachineOutputs {
+  /** A byte of the first serial port, the console. */
+  readonly console: (byte: number) => void
+  /** A byte of the debug console at port 0xE9. */
+  readonly debugConsole: (byte: number) => void
+}
+
+export class Chipset {
+  /** In order of creation. */
+  readonly devices: readonly Device[]
+  readonly platform: Platform
+  /** The first serial port. */
+  readonly console: Uart
+
+  constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
+    const { clock } = vm
+    const bus = new SystemBus()
+    const onReset = () => vm.requestStop({ kind: 'reset' })
+
+    // The run loop asks the controller whether an interrupt is pending: its output needs no wire.
+    const pic = new Pic({ output: { set: () => undefined }, levelTriggered: LEVEL_IRQS })
+    const ioApic = new IoApic({ send: message => vm.deliver(message), id: ioApicId(configuration.cpus) })
+    const interrupts = new IsaInterrupts(irq => (irq === CASCADE_IRQ ? [] : [pic.line(irq), ioApic.line(isaGsi(irq))]))
+    const interrupt = (irq: number): InterruptLine => interrupts.source(irq)
+
+    const pit = new Pit({ clock, interrupt: interrupt(TIMER_IRQ) })
+    const rtc = new Rtc({
+      clock,
+      interrupt: interrupt(RTC_IRQ),
+      start: configuration.startDate.getTime() / 1000,
+      cmos: cmosContents(configuration),
+    })
+    const uarts = SERIAL_PORTS.map(
+      ({ port, irq }, index) =>
+        new Uart({
+          name: `uart${index}`,
+          port,
+          clock,
+          interrupt: interrupt(irq),
+          sink: index === 0 ? outputs.console : () => undefined,
+        }),
+    )
+    const resetControl = new ResetControl(onReset)
+    const pci = new PciHost({ bus, interrupt, resetControl, pirqRoutes: PCI_IRQS })
+    const attached = [
+      pic,
+      ioApic,
+      pit,
+      rtc,
+      ...uarts,
+      new I8042({
+        keyboardInterrupt: interrupt(KEYBOARD_IRQ),
+        mouseInterrupt: interrupt(MOUSE_IRQ),
+        onReset,
+      }),
+      new FastReset({ onReset }),
+      pci,
+      new AcpiPm({ clock, interrupt: interrupt(SCI_IRQ), onPowerOff: () => vm.requestStop({ kind: 'power-off' }) }),
+      new DebugConsole(outputs.debugConsole),
+      new DebugExit(value => vm.requestStop({ kind: 'debug-exit', value })),
+    ]
+    for (const device of attached) device.attach(bus)
+
+    this.devices = [interrupts, ...attached, resetControl]
+    this.console = uarts[0]
+    this.platform = {
+      bus,
+      ioApic,
+      externalInterrupts: {
+        get pending() {
+          return pic.output
+        },
+        acknowledge: () => pic.acknowledge(),
+      },
+    }
+  }
+
+  reset(): void {
+    for (const device of this.devices) device.reset()
+  }
+}
+
+function cmosContents({ memory, cpus }: MachineConfiguration): Map<number, number> {
+  const below4G = Math.min(memory, LOW_RAM_END)
+  return cmosMemorySize({ below4G, above4G: memory - below4G, cpus })
+}

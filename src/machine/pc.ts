@@ -1,0 +1,118 @@
+/** A PC: one VM with its devices, its firmware tables and its loader, put together from a configuration. */
+
+import { loadImage } from '../boot/boot.ts'
+import type { EntryState } from '../boot/boot-target.ts'
+import { HostMemory } from '../engine/host-memory.ts'
+import { FRAMES_BASE } from '../engine/layout.ts'
+import type { SegmentName, Vcpu } from '../engine/processor.ts'
+import { createProcessor } from '../engine/software-processor.ts'
+import type { Json } from '../util/json.ts'
+import { FramePool } from '../vmm/frame-pool.ts'
+import { readSnapshotHeader, restoreVm, SnapshotError, saveSnapshot } from '../vmm/snapshot.ts'
+import { Vm } from '../vmm/vm.ts'
+import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
+import { Chipset, type MachineOutputs } from './chipset.ts'
+import { identityOf, type MachineConfiguration } from './configuration.ts'
+import { VmView } from './machine-view.ts'
+import { hostMemoryBytes } from './memory-plan.ts'
+import { buildMpTable, MP_TABLE_BASE } from './mp-table.ts'
+
+export class Pc {
+  readonly configuration: MachineConfiguration
+  readonly vm: Vm
+  readonly view: VmView
+  readonly chipset: Chipset
+
+  /** A machine on a processor of its own, in power-on state: {@link boot} or {@link restore} it. */
+  static async create(configuration: MachineConfiguration, outputs: MachineOutputs): Promise<Pc> {
+    const memory = new HostMemory(hostMemoryBytes(configuration.memory))
+    const processor = await createProcessor(memory)
+    const pool = new FramePool(memory, FRAMES_BASE)
+    const vm = new Vm({ processor, pool, memory: configuration.memory, cpus: configuration.cpus })
+    return new Pc(configuration, vm, outputs)
+  }
+
+  private constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
+    this.configuration = configuration
+    this.vm = vm
+    this.view = new VmView(vm)
+    this.chipset = new Chipset(configuration, vm, outputs)
+    vm.attach(this.chipset.platform)
+  }
+
+  /** Does what firmware does: writes its tables, loads the image, sets the boot processor. Throws `ImageError`. */
+  boot(): void {
+    const { image, initrd, cmdline, protocol } = this.configuration
+    const rsdp = this.#writeFirmwareTables()
+    const entry = loadImage(
+      {
+        name: image.name,
+        image: image.bytes,
+        ...(initrd === undefined ? {} : { initrd: initrd.bytes, initrdName: initrd.name }),
+        cmdline,
+        ...(rsdp === undefined ? {} : { rsdp }),
+      },
+      this.vm.memory,
+      protocol,
+    )
+    enter(this.vm.vcpus[0], entry)
+  }
+
+  /** Power-on state with the image loaded again; the instruction count and virtual time go on. */
+  reset(): void {
+    this.vm.reset()
+    this.chipset.reset()
+    this.boot()
+  }
+
+  /** Gives a byte to the first serial port; false when its receiver is full. */
+  sendSerial(byte: number): boolean {
+    return this.chipset.console.receive(Uint8Array.of(byte)) === 1
+  }
+
+  /** The whole machine in pieces of a file. */
+  save(): Uint8Array[] {
+    const devices: Record<string, Json> = {}
+    for (const device of this.chipset.devices) devices[device.name] = device.save()
+    return saveSnapshot(this.vm, identityOf(this.configuration), devices)
+  }
+
+  /** @param name of the snapshot, for messages. Throws `SnapshotError`. */
+  restore(name: string, snapshot: Uint8Array): void {
+    const header = readSnapshotHeader(name, snapshot, identityOf(this.configuration))
+    for (const device of this.chipset.devices) {
+      const state = header.devices[device.name]
+      if (state === undefined) throw new SnapshotError(`snapshot "${name}": it has no state of device "${device.name}"`)
+      device.restore(state)
+    }
+    restoreVm(this.vm, snapshot, header)
+  }
+
+  /** Gives host memory back. */
+  dispose(): void {
+    this.vm.dispose()
+  }
+
+  /** @returns the address of the ACPI RSDP. */
+  #writeFirmwareTables(): number | undefined {
+    const { acpi, cpus, hpet } = this.configuration
+    this.vm.memory.write(MP_TABLE_BASE, buildMpTable({ cpus, base: MP_TABLE_BASE }))
+    if (!acpi) return undefined
+    const tables = buildAcpiTables({ cpus, hpet, base: ACPI_BASE })
+    this.vm.memory.write(ACPI_BASE, tables.bytes)
+    return tables.rsdp
+  }
+}
+
+/** Puts the boot processor where the loader says. */
+function enter({ registers }: Vcpu, entry: EntryState): void {
+  for (const [name, value] of Object.entries(entry.registers)) registers.set(name, value)
+  for (const name of SEGMENT_NAMES) {
+    const segment = entry.segments?.[name]
+    if (segment !== undefined) registers.setSegment(name, segment)
+  }
+  if (entry.gdtr !== undefined) registers.setTable('gdtr', entry.gdtr)
+  if (entry.idtr !== undefined) registers.setTable('idtr', entry.idtr)
+}
+
+const SEGMENT_NAMES: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr']
