@@ -7,6 +7,7 @@ import { ProtocolServer } from '@vscode/debugadapter/lib/protocol.js'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
+import type { LaunchOptions } from '../debugger/launch.ts'
 import type { GuestEnd, OutputSource } from '../debugger/target.ts'
 import { ConsoleText } from './console-text.ts'
 import { RequestError, type RequestHandler } from './request.ts'
@@ -14,7 +15,11 @@ import { breakpointBody } from './requests/breakpoints.ts'
 import { stopBody } from './stop-event.ts'
 import { VariableHandles } from './variable-handles.ts'
 
+/** Puts a guest together and gives it to a debugger. */
+export type Launcher = (options: LaunchOptions) => Promise<Debugger>
+
 export class Session extends ProtocolServer {
+  readonly launch: Launcher
   /** References that the client got at the current stop; they end when the guest goes on. */
   readonly variables = new VariableHandles()
   /** Resolves when the conversation is over. */
@@ -25,10 +30,12 @@ export class Session extends ProtocolServer {
   #debugger: Debugger | undefined
   #afterResponse: (() => void)[] = []
   #close: () => void = () => {}
+  #stopOnEntry = false
   #disposed = false
 
-  constructor(handlers: ReadonlyMap<string, RequestHandler>) {
+  constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher) {
     super()
+    this.launch = launch
     this.#handlers = handlers
     this.closed = new Promise(resolve => {
       this.#close = resolve
@@ -49,8 +56,9 @@ export class Session extends ProtocolServer {
     return this.#debugger !== undefined
   }
 
-  attachDebugger(attached: Debugger): void {
+  attachDebugger(attached: Debugger, stopOnEntry: boolean): void {
     this.#debugger = attached
+    this.#stopOnEntry = stopOnEntry
     attached.listener = {
       stopped: report => this.#stopped(report),
       output: (source, bytes) => this.#console[source].write(bytes),
@@ -58,6 +66,14 @@ export class Session extends ProtocolServer {
       failed: error => this.#failed(error),
       breakpointsResolved: breakpoints => this.#breakpointsResolved(breakpoints),
     }
+  }
+
+  /** The client has set its breakpoints: the guest may start. */
+  begin(): void {
+    const { target } = this.debugger
+    if (target.state.kind !== 'stopped' || target.state.stop.reason !== 'entry') return
+    if (this.#stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
+    else this.debugger.resume()
   }
 
   event(name: string, body: object = {}): void {

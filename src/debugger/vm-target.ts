@@ -38,6 +38,9 @@ const STEP_INSTRUCTIONS = 10_000_000
 /** Looks for console input and requests at least so often while the guest idles, in milliseconds. */
 const LONGEST_WAIT = 1000
 
+/** Idle time is waited for once so much of it has come together: a sleep can't be much shorter than this. */
+const SHORTEST_SLEEP_NS = 2e6
+
 const STATUS_TRIPLE_FAULT = 126
 const STATUS_FAULT = 70
 
@@ -64,6 +67,9 @@ export class VmTarget implements Target {
   #pauseWanted = false
   #slice = SMALLEST_SLICE
   #input: number[] = []
+  readonly #printed: Record<OutputSource, number[]> = { serial: [], 'debug-console': [] }
+  /** Virtual nanoseconds that were idled through and not yet waited for. */
+  #sleepOwed = 0
   #wake: (() => void) | undefined
   #disposed = false
 
@@ -121,13 +127,13 @@ export class VmTarget implements Target {
   }
 
   writeConsole(bytes: Uint8Array): void {
-    this.#input.push(...bytes)
+    for (const byte of bytes) this.#input.push(byte)
     this.#wake?.()
   }
 
-  /** What the guest printed; called by whoever listens to the machine's console. */
-  output(source: OutputSource, bytes: Uint8Array): void {
-    this.listener?.output(source, bytes)
+  /** What the guest prints comes here byte by byte, and goes on after each slice. */
+  print(source: OutputSource, byte: number): void {
+    this.#printed[source].push(byte)
   }
 
   dispose(): void {
@@ -160,7 +166,9 @@ export class VmTarget implements Target {
     }
     try {
       this.#deliverInput()
-      this.#act(this.#runSlice(running))
+      const stop = this.#runSlice(running)
+      this.#flushOutput()
+      this.#act(stop)
     } catch (error) {
       this.#fail(error)
     }
@@ -183,11 +191,14 @@ export class VmTarget implements Target {
 
   /** One instruction of a vCPU, without stopping at the breakpoint that it stands at. */
   #stepOff(vcpu: Vcpu): VmStop {
+    const { vm, view } = this.#machine
+    const here = instructionPointer(view.vcpus[vcpu.index])
+    const slice = { instructions: STEP_INSTRUCTIONS, idle: 'return' } as const
+    if (!this.#breakpoints.has(here)) return vm.step(vcpu, slice)
     const others = new Set(this.#breakpoints)
-    others.delete(instructionPointer(this.machine.vcpus[vcpu.index]))
-    const { vm } = this.#machine
+    others.delete(here)
     vm.processor.setBreakpoints({ linear: others })
-    const stop = vm.step(vcpu, { instructions: STEP_INSTRUCTIONS, idle: 'return' })
+    const stop = vm.step(vcpu, slice)
     vm.processor.setBreakpoints({ linear: this.#breakpoints })
     return stop
   }
@@ -269,17 +280,32 @@ export class VmTarget implements Target {
    */
   #waitInWallTime(until: number): void {
     const { vm } = this.#machine
-    const needed = (until - vm.clock.now) / 1e6
+    const remaining = until - vm.clock.now
+    if (remaining + this.#sleepOwed < SHORTEST_SLEEP_NS) {
+      this.#sleepOwed += remaining
+      vm.passIdleTime(remaining)
+      this.#goOn()
+      return
+    }
+    const needed = (remaining + this.#sleepOwed) / 1e6
     const started = performance.now()
     const timer = setTimeout(() => this.#wake?.(), Math.min(needed, LONGEST_WAIT))
     this.#wake = () => {
       clearTimeout(timer)
       this.#wake = undefined
       if (this.#disposed) return
-      const interrupted = this.#input.length > 0 || this.#pauseWanted || needed > LONGEST_WAIT
-      const passed = interrupted ? Math.min(performance.now() - started, needed) : needed
-      vm.passIdleTime(Math.floor(passed * 1e6))
+      const cut = this.#input.length > 0 || this.#pauseWanted || needed > LONGEST_WAIT
+      const slept = (performance.now() - started) * 1e6
+      vm.passIdleTime(cut ? Math.max(0, Math.min(remaining, slept - this.#sleepOwed)) : remaining)
+      this.#sleepOwed = 0
       this.#goOn()
+    }
+  }
+
+  #flushOutput(): void {
+    for (const source of ['serial', 'debug-console'] as const) {
+      const bytes = this.#printed[source].splice(0)
+      if (bytes.length > 0) this.listener?.output(source, Uint8Array.from(bytes))
     }
   }
 

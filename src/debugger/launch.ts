@@ -1,0 +1,78 @@
+/** Puts a machine together, loads it, and hands it to a debugger, stopped before its first instruction. */
+
+import { readFileSync } from 'node:fs'
+import { configure, FileError, readImage } from '../machine/configuration.ts'
+import { Pc } from '../machine/pc.ts'
+import { ElfError } from '../symbols/elf/elf-error.ts'
+import { ElfFile } from '../symbols/elf/elf-file.ts'
+import { Debugger } from './debugger.ts'
+import { recognizeLinux } from './linux-kernel.ts'
+import { SymbolBook } from './symbol-book.ts'
+import { VmTarget } from './vm-target.ts'
+
+export interface LaunchOptions {
+  /** Path of the image to boot. */
+  readonly program: string
+  readonly symbols: readonly SymbolFile[]
+  /** Path. */
+  readonly initrd?: string
+  readonly cmdline: string
+  /** Bytes. */
+  readonly memory?: number
+  readonly cpus?: number
+}
+
+export interface SymbolFile {
+  readonly path: string
+  /** Added to every address of the file. */
+  readonly slide: bigint
+}
+
+/** Throws `FileError`, `ConfigurationError`, `ImageError` and `ElfError`, whose messages are for the user. */
+export async function launch(options: LaunchOptions): Promise<Debugger> {
+  const configuration = configure({
+    image: readImage(options.program, 'program'),
+    initrd: options.initrd === undefined ? undefined : readImage(options.initrd, 'initrd'),
+    cmdline: options.cmdline,
+    memory: options.memory,
+    cpus: options.cpus,
+  })
+  const { image } = configuration
+  const symbols = new SymbolBook()
+  for (const file of options.symbols) addSymbols(symbols, file)
+  if (options.symbols.length === 0 && ElfFile.hasMagic(image.bytes)) addOwnSymbols(symbols, image.name, image.bytes)
+
+  const outputs = { console: (_byte: number) => {}, debugConsole: (_byte: number) => {} }
+  const pc = await Pc.create(configuration, {
+    console: byte => outputs.console(byte),
+    debugConsole: byte => outputs.debugConsole(byte),
+  })
+  try {
+    pc.boot()
+    const target = new VmTarget(pc)
+    outputs.console = byte => target.print('serial', byte)
+    outputs.debugConsole = byte => target.print('debug-console', byte)
+    return new Debugger(target, symbols, recognizeLinux(image.name, image.bytes))
+  } catch (error) {
+    pc.dispose()
+    throw error
+  }
+}
+
+function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {
+  try {
+    symbols.addElf(path, readFileSync(path), slide)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new FileError(`symbols "${path}" can't be read: ${reason}`, { cause: error })
+  }
+}
+
+/** An image is worth booting without its symbol table: a broken one only leaves its functions without names. */
+function addOwnSymbols(symbols: SymbolBook, name: string, bytes: Uint8Array): void {
+  try {
+    symbols.addElf(name, bytes)
+  } catch (error) {
+    if (!(error instanceof ElfError)) throw error
+  }
+}
