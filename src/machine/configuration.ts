@@ -1,7 +1,7 @@
 /** What a machine is made of: one validated configuration, and the reading of its parts from text. */
 
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { Json } from '../util/json.ts'
 import { GUEST_RAM_LIMIT } from '../vmm/guest-memory.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
@@ -90,6 +90,9 @@ export function parseCount(text: string, what: string, minimum: number, maximum:
 /** Reads an image or an initrd; throws {@link FileError}. */
 export function readImage(path: string, what: string): ImageFile {
   try {
+    // A device such as /dev/zero would go on for ever.
+    const stats = statSync(path)
+    if (stats.isCharacterDevice() || stats.isBlockDevice()) throw new Error('it is a device')
     return { name: path, bytes: new Uint8Array(readFileSync(path)) }
   } catch (error) {
     throw new FileError(`${what} "${path}" can't be read: ${reason(error)}`, { cause: error })

@@ -56,5 +56,6 @@ describe('reading an image', () => {
       'image "/nonexistent/kernel" can\'t be read: there is no such file',
     )
     expect(() => readImage('/', 'image')).toThrow(FileError)
+    expect(() => readImage('/dev/zero', 'image')).toThrow('it is a device')
   })
 })
