@@ -2,7 +2,17 @@
 
 import { IOAPIC_BASE, IOAPIC_VERSION } from '../devices/ioapic/registers.ts'
 import { ByteList, setChecksum } from './acpi/byte-list.ts'
-import { ioApicId, isaGsi, PCI_PINS, PCI_SLOTS, pciGsi } from './acpi/interrupt-routing.ts'
+import {
+  INTI_AS_BUS,
+  INTI_LEVEL_ACTIVE_HIGH,
+  ioApicId,
+  isaGsi,
+  PCI_IRQS,
+  PCI_PINS,
+  PCI_SLOTS,
+  pciIrq,
+  SCI_IRQ,
+} from './acpi/interrupt-routing.ts'
 import { LOCAL_APIC_BASE } from './acpi/madt.ts'
 
 /** Where a machine puts them: systems scan F0000h to FFFFFh for the floating pointer. */
@@ -28,11 +38,10 @@ const LOCAL_APIC_VERSION = 0x14
 const PROCESSOR_SIGNATURE = 0x600
 const PROCESSOR_FEATURES = 0x201
 
-/** Interrupt types (table 4-11) and flags: polarity and trigger as the bus has it. */
+/** Interrupt types (table 4-11). */
 const INT = 0
 const NMI = 1
 const EXTINT = 3
-const AS_BUS = 0
 const ALL_LOCAL_APICS = 0xff
 
 /** The PCI bus must have the number that it has in configuration space (D.1). */
@@ -91,17 +100,22 @@ function buildEntries(cpus: number): { list: ByteList; count: number } {
   list.u8(BUS, ISA_BUS).text('ISA', 6)
   list.u8(IO_APIC, apic, IOAPIC_VERSION, 1).u32(IOAPIC_BASE)
   const interrupt = (entry: number, type: number, bus: number, source: number, apicId: number, pin: number) => {
-    list.u8(entry, type).u16(AS_BUS).u8(bus, source, apicId, pin)
+    const level = bus === PCI_BUS || (entry === IO_INTERRUPT && source === SCI_IRQ)
+    list
+      .u8(entry, type)
+      .u16(level ? INTI_LEVEL_ACTIVE_HIGH : INTI_AS_BUS)
+      .u8(bus, source, apicId, pin)
     count++
   }
+  const notIsa = new Set<number>([CASCADE, ...PCI_IRQS])
   interrupt(IO_INTERRUPT, EXTINT, ISA_BUS, 0, apic, 0)
   for (let irq = 0; irq < ISA_IRQS; irq++) {
-    if (irq !== CASCADE) interrupt(IO_INTERRUPT, INT, ISA_BUS, irq, apic, isaGsi(irq))
+    if (!notIsa.has(irq)) interrupt(IO_INTERRUPT, INT, ISA_BUS, irq, apic, isaGsi(irq))
   }
   for (let slot = 1; slot < PCI_SLOTS; slot++) {
     for (let pin = 0; pin < PCI_PINS; pin++) {
       // A PCI source is its slot in bits 2 to 6 and its pin in bits 0 and 1 (D.3).
-      interrupt(IO_INTERRUPT, INT, PCI_BUS, (slot << 2) | pin, apic, pciGsi(slot, pin))
+      interrupt(IO_INTERRUPT, INT, PCI_BUS, (slot << 2) | pin, apic, pciIrq(slot, pin))
     }
   }
   interrupt(LOCAL_INTERRUPT, EXTINT, ISA_BUS, 0, ALL_LOCAL_APICS, 0)

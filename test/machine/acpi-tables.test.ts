@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ACPI_BASE, buildAcpiTables } from '../../src/machine/acpi/acpi-tables.ts'
 import * as aml from '../../src/machine/acpi/aml.ts'
-import { pciGsi, pciIrq } from '../../src/machine/acpi/interrupt-routing.ts'
+import { pciIrq } from '../../src/machine/acpi/interrupt-routing.ts'
 
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0)
 const text = (bytes: Uint8Array) => String.fromCharCode(...bytes)
@@ -58,7 +58,7 @@ describe('the ACPI tables', () => {
     expect(walk({ cpus: 1, hpet: false }, 'XSDT').has('HPET')).toBe(false)
   })
 
-  it('name each processor, the I/O APIC, the timer override and the level-triggered SCI in the MADT', () => {
+  it('name each processor, the I/O APIC, the timer override and the level-triggered requests in the MADT', () => {
     const madt = walk({ cpus: 3, hpet: false }, 'XSDT').get('APIC') ?? new Uint8Array()
     const entries: number[][] = []
     for (let at = 44; at < madt.length; at += madt[at + 1]) entries.push([...madt.subarray(at, at + madt[at + 1])])
@@ -69,14 +69,15 @@ describe('the ACPI tables', () => {
       [1, 12, 3, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0],
       [2, 10, 0, 0, 2, 0, 0, 0, 0, 0],
       [2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0],
+      [2, 10, 0, 10, 10, 0, 0, 0, 0x0d, 0],
+      [2, 10, 0, 11, 11, 0, 0, 0, 0x0d, 0],
       [4, 6, 0xff, 0, 0, 1],
     ])
   })
 
-  it('spread PCI pins over four I/O APIC inputs, and over two ISA requests without it', () => {
-    expect([0, 1, 2, 3].map(pin => pciGsi(1, pin))).toEqual([16, 17, 18, 19])
-    expect([1, 2, 3, 4, 5].map(slot => pciGsi(slot, 0))).toEqual([16, 17, 18, 19, 16])
-    expect([1, 2, 3, 4].map(slot => pciIrq(slot, 0))).toEqual([10, 10, 11, 11])
+  it('spread PCI pins over two ISA requests, rotated by slot', () => {
+    expect([0, 1, 2, 3].map(pin => pciIrq(1, pin))).toEqual([10, 10, 11, 11])
+    expect([1, 2, 3, 4, 5].map(slot => pciIrq(slot, 0))).toEqual([10, 10, 11, 11, 10])
   })
 
   const iasl = (() => {

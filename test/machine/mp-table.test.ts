@@ -35,7 +35,7 @@ describe('the MP tables', () => {
     ])
   })
 
-  it('wire ISA requests to their inputs, the timer to input 2, and PCI pins to inputs 16 to 19', () => {
+  it('wire ISA requests to their inputs, the timer to input 2, and PCI pins to inputs 10 and 11, which ISA then has not', () => {
     const interrupts = entries.filter(entry => entry[0] === 3 && entry[1] === 0)
     const isa = interrupts.filter(entry => entry[4] === 1).map(entry => [entry[5], entry[7]])
     expect(isa.slice(0, 3)).toEqual([
@@ -45,7 +45,9 @@ describe('the MP tables', () => {
     ])
     const pci = interrupts.filter(entry => entry[4] === 0)
     expect(pci.length).toBe(31 * 4)
-    expect(pci.find(entry => entry[5] === 3 << 2)?.[7]).toBe(18)
+    expect(pci.find(entry => entry[5] === 3 << 2)?.[7]).toBe(11)
+    expect(pci.every(entry => entry[2] === 0x0d)).toBe(true)
+    expect(isa.some(([irq]) => irq === 10 || irq === 11)).toBe(false)
     expect(interrupts.every(entry => entry[6] === 2)).toBe(true)
   })
 })

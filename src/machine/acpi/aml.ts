@@ -15,16 +15,11 @@ const STRING_PREFIX = 0x0d
 const SCOPE_OP = 0x10
 const BUFFER_OP = 0x11
 const PACKAGE_OP = 0x12
-const METHOD_OP = 0x14
 const DUAL_NAME_PREFIX = 0x2e
 const MULTI_NAME_PREFIX = 0x2f
 const EXT_OP_PREFIX = 0x5b
 const DEVICE_OP = 0x82
 const ROOT_CHAR = 0x5c
-const ARG0_OP = 0x68
-const STORE_OP = 0x70
-const IF_OP = 0xa0
-const RETURN_OP = 0xa4
 
 const NAME_SEGMENT = /^[A-Z_][A-Z0-9_]{0,3}$/
 
@@ -79,27 +74,6 @@ export function scope(of: string, ...terms: readonly Term[]): Term {
 
 export function device(of: string, ...terms: readonly Term[]): Term {
   return [EXT_OP_PREFIX, DEVICE_OP, ...sized([...path(of), ...terms.flat()])]
-}
-
-/** A method that is not serialized. */
-export function method(of: string, argumentCount: number, ...terms: readonly Term[]): Term {
-  return [METHOD_OP, ...sized([...path(of), argumentCount, ...terms.flat()])]
-}
-
-export function argument(index: number): Term {
-  return [ARG0_OP + index]
-}
-
-export function store(source: Term, target: Term): Term {
-  return [STORE_OP, ...source, ...target]
-}
-
-export function when(predicate: Term, ...terms: readonly Term[]): Term {
-  return [IF_OP, ...sized([...predicate, ...terms.flat()])]
-}
-
-export function returns(value: Term): Term {
-  return [RETURN_OP, ...value]
 }
 
 /** PkgLength and contents (20.2.4). The length counts its own bytes. */

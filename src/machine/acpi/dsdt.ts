@@ -8,25 +8,10 @@ import {
   PM1A_EVENT,
   SLP_TYP_S5,
 } from '../../devices/acpi-pm/registers.ts'
-import {
-  argument,
-  device,
-  eisaId,
-  integer,
-  method,
-  name,
-  path,
-  pkg,
-  returns,
-  scope,
-  store,
-  string,
-  type Term,
-  when,
-} from './aml.ts'
+import { device, eisaId, integer, name, pkg, scope, string, type Term } from './aml.ts'
 import { ByteList } from './byte-list.ts'
 import { HPET_BASE, HPET_SIZE } from './hpet-table.ts'
-import { PCI_PINS, PCI_SLOTS, pciGsi, pciIrq } from './interrupt-routing.ts'
+import { PCI_PINS, PCI_SLOTS, pciIrq } from './interrupt-routing.ts'
 import { busWindow, interrupt, memory, memoryWindow, ports, portWindow, resources } from './resources.ts'
 import { acpiTable } from './table.ts'
 
@@ -52,9 +37,6 @@ export function buildDsdt({ cpus, hpet }: { cpus: number; hpet: boolean }): Uint
   const terms = [
     // SLP_TYPa, SLP_TYPb, two reserved (7.4.2.6).
     name('\\_S5', pkg(integer(SLP_TYP_S5), integer(SLP_TYP_S5), integer(0), integer(0))),
-    name('\\PICF', integer(0)),
-    // 5.8.1: the system says here which interrupt model it uses: 0 the 8259 pair, 1 the I/O APIC.
-    method('\\_PIC', 1, store(argument(0), path('\\PICF'))),
     scope(
       '\\_SB',
       ...processors(cpus),
@@ -108,19 +90,20 @@ function pciHost(): Term {
         memoryWindow(PCI_HOLE_START, PCI_HOLE_END - 1),
       ),
     ),
-    name('PRTP', routes(pciIrq)),
-    name('PRTA', routes(pciGsi)),
-    method('_PRT', 0, when(path('\\PICF'), returns(path('PRTA'))), returns(path('PRTP'))),
+    name('_PRT', routes()),
   )
 }
 
-/** `_PRT` (6.2.13): for each slot and pin the interrupt it is wired to; the third field says "not through a link device". */
-function routes(interruptOf: (slot: number, pin: number) => number): Term {
+/**
+ * `_PRT` (6.2.13): for each slot and pin the interrupt it is wired to, in either interrupt model; the third field says
+ * "not through a link device".
+ */
+function routes(): Term {
   const entries: Term[] = []
   for (let slot = 1; slot < PCI_SLOTS; slot++) {
     for (let pin = 0; pin < PCI_PINS; pin++) {
       const anyFunction = slot * 0x10000 + 0xffff
-      entries.push(pkg(integer(anyFunction), integer(pin), integer(0), integer(interruptOf(slot, pin))))
+      entries.push(pkg(integer(anyFunction), integer(pin), integer(0), integer(pciIrq(slot, pin))))
     }
   }
   return pkg(...entries)

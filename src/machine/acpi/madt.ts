@@ -2,7 +2,7 @@
 
 import { IOAPIC_BASE } from '../../devices/ioapic/registers.ts'
 import { ByteList } from './byte-list.ts'
-import { ioApicId, SCI_IRQ, TIMER_GSI } from './interrupt-routing.ts'
+import { INTI_AS_BUS, INTI_LEVEL_ACTIVE_HIGH, ioApicId, isaGsi, LEVEL_IRQS, TIMER_GSI } from './interrupt-routing.ts'
 import { acpiTable } from './table.ts'
 
 export const LOCAL_APIC_BASE = 0xfee00000
@@ -15,18 +15,15 @@ const INTERRUPT_SOURCE_OVERRIDE = 2
 const LOCAL_APIC_NMI = 4
 const ENABLED = 1 << 0
 const ALL_PROCESSORS = 0xff
-/** MPS INTI flags (table 5.26): 0 as the bus has it. */
-const AS_BUS = 0
-const LEVEL_ACTIVE_HIGH = 0x0d
 const REVISION = 3
 
 export function buildMadt(cpus: number): Uint8Array {
   const body = new ByteList().u32(LOCAL_APIC_BASE, PCAT_COMPAT)
   for (let cpu = 0; cpu < cpus; cpu++) body.u8(LOCAL_APIC, 8, cpu, cpu).u32(ENABLED)
   body.u8(IO_APIC, 12, ioApicId(cpus), 0).u32(IOAPIC_BASE, 0)
-  override(body, 0, TIMER_GSI, AS_BUS)
-  override(body, SCI_IRQ, SCI_IRQ, LEVEL_ACTIVE_HIGH)
-  body.u8(LOCAL_APIC_NMI, 6, ALL_PROCESSORS).u16(AS_BUS).u8(1)
+  override(body, 0, TIMER_GSI, INTI_AS_BUS)
+  for (const irq of LEVEL_IRQS) override(body, irq, isaGsi(irq), INTI_LEVEL_ACTIVE_HIGH)
+  body.u8(LOCAL_APIC_NMI, 6, ALL_PROCESSORS).u16(INTI_AS_BUS).u8(1)
   return acpiTable('APIC', REVISION, body)
 }
 
