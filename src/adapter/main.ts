@@ -1,45 +1,10 @@
-/** The debug adapter: a DAP server on a pair of streams. */
+/** `ringside dap`: the debug adapter on standard input and output, for guests in the embedded machine. */
 
-import type { Readable, Writable } from 'node:stream'
 import { launch } from '../debugger/launch.ts'
-import type { RequestFamily, RequestHandler } from './request.ts'
-import { breakpointRequests } from './requests/breakpoints.ts'
-import { consoleRequests } from './requests/console.ts'
-import { disassemblyRequests } from './requests/disassembly.ts'
-import { evaluateRequests } from './requests/evaluate.ts'
-import { exitRequests } from './requests/exits.ts'
-import { lifecycleRequests } from './requests/lifecycle.ts'
-import { memoryRequests } from './requests/memory.ts'
-import { runControlRequests } from './requests/run-control.ts'
-import { threadRequests } from './requests/threads-stack.ts'
-import { translateRequests } from './requests/translate.ts'
-import { variableRequests } from './requests/variables.ts'
-import { type Launcher, Session } from './session.ts'
+import { serve } from './server.ts'
 
-const FAMILIES: readonly RequestFamily[] = [
-  lifecycleRequests,
-  breakpointRequests,
-  runControlRequests,
-  threadRequests,
-  variableRequests,
-  memoryRequests,
-  disassemblyRequests,
-  evaluateRequests,
-  translateRequests,
-  exitRequests,
-  consoleRequests,
-]
-
-/** `ringside dap`: resolves with the exit status when the client has gone. */
+/** Resolves with the exit status when the client has gone. */
 export async function serveStandardStreams(): Promise<number> {
-  await serve(process.stdin, process.stdout)
+  await serve(process.stdin, process.stdout, launch)
   return 0
-}
-
-/** Resolves when the conversation is over. */
-export function serve(input: Readable, output: Writable, launcher: Launcher = launch): Promise<void> {
-  const handlers = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))
-  const session = new Session(handlers, launcher)
-  session.start(input, output)
-  return session.closed
 }

@@ -56,6 +56,7 @@ export class Debugger {
   readonly #breakpoints = new BreakpointBook()
   readonly #kernel: LinuxImage | undefined
   #stepOver: StepOver | undefined
+  #focus = 0
   #pausing = false
   #searches = 0
 
@@ -119,12 +120,22 @@ export class Debugger {
     return this.#replaceBreakpoints('function', names, name => this.#resolveFunction(name))
   }
 
-  setAddressBreakpoints(addresses: readonly bigint[]): Breakpoint[] {
-    const texts = addresses.map(address => `0x${address.toString(16)}`)
-    return this.#replaceBreakpoints('address', texts, text => ({ addresses: [BigInt(text)] }))
+  setAddressBreakpoints(addresses: readonly Address[]): Breakpoint[] {
+    const byText = new Map(addresses.map(address => [addressKey(address), address]))
+    return this.#replaceBreakpoints('address', addresses.map(addressKey), text => {
+      const address = byText.get(text)
+      if (address === undefined || address.space !== 'linear' || address.cr3 !== undefined)
+        return { message: 'this target breaks at plain linear addresses only, in whatever address space is current' }
+      return { addresses: [address.address] }
+    })
   }
 
   // What there is to see
+
+  /** The vCPU of the last stop: whose registers and address space are meant when nothing else is said. */
+  get focus(): number {
+    return this.#focus
+  }
 
   /** Throws {@link TargetError} when there is none of that index. */
   vcpu(index: number): VcpuView {
@@ -213,6 +224,7 @@ export class Debugger {
   }
 
   #report(stop: Stop, breakpoints: readonly number[]): void {
+    this.#focus = stop.vcpu
     this.#pausing = false
     this.#stepOver = undefined
     this.#searchKernelSymbols(stop.vcpu)
@@ -291,6 +303,12 @@ export class Debugger {
     if (this.#wantsKernelSymbols && this.#kernel !== undefined) addresses.add(BigInt(this.#kernel.start))
     this.target.setBreakpoints(addresses)
   }
+}
+
+/** What a breakpoint is known by when all are set again. */
+function addressKey(address: Address): string {
+  const cr3 = address.space === 'linear' && address.cr3 !== undefined ? `cr3=0x${address.cr3.toString(16)} ` : ''
+  return `${address.space} ${cr3}0x${address.address.toString(16)}`
 }
 
 /** Reads up to the first page that can't be read. */

@@ -112,21 +112,24 @@ const DR7: readonly FieldDefinition[] = [
   ]),
 ]
 
+/** The one field that is an address: its value keeps its place. */
+const BASE = 'BASE'
+
 // SDM vol. 3, table 4-12: bits 11:0 are the PCID with CR4.PCIDE; else only PWT and PCD mean something.
 const CR3_WITH_PCID: readonly FieldDefinition[] = [
   [0, 'PCID', 'process-context identifier', 11],
-  [12, 'BASE', 'page frame of the top-level table', 51],
+  [12, BASE, 'guest-physical address of the top-level table', 51],
 ]
 const CR3_WITHOUT_PCID: readonly FieldDefinition[] = [
   [3, 'PWT', 'top-level table is written through'],
   [4, 'PCD', 'top-level table is not cached'],
-  [12, 'BASE', 'page frame of the top-level table', 51],
+  [12, BASE, 'guest-physical address of the top-level table', 51],
 ]
 // With PAE paging CR3 points to 32-byte aligned PDPTEs (SDM vol. 3, table 4-7).
 const CR3_PAE: readonly FieldDefinition[] = [
   [3, 'PWT', 'top-level table is written through'],
   [4, 'PCD', 'top-level table is not cached'],
-  [5, 'BASE', 'address of the page-directory-pointer table, divided by 32', 31],
+  [5, BASE, 'guest-physical address of the page-directory-pointer table', 31],
 ]
 
 /** What the fields of CR3 are depends on these. */
@@ -137,13 +140,10 @@ export interface PagingContext {
 
 /** The fields of a register, lowest bit first; reserved bits are left out. */
 export function decodeRegister(name: DecodedRegister, value: bigint, context: PagingContext): RegisterField[] {
-  return definitions(name, context).map(([low, field, meaning, high = low]) => ({
-    name: field,
-    high,
-    low,
-    value: (value >> BigInt(low)) & ((1n << BigInt(high - low + 1)) - 1n),
-    meaning,
-  }))
+  return definitions(name, context).map(([low, field, meaning, high = low]) => {
+    const bits = (value >> BigInt(low)) & ((1n << BigInt(high - low + 1)) - 1n)
+    return { name: field, high, low, value: field === BASE ? bits << BigInt(low) : bits, meaning }
+  })
 }
 
 function definitions(name: DecodedRegister, context: PagingContext): readonly FieldDefinition[] {
@@ -178,5 +178,5 @@ export function summarizeFields(fields: readonly RegisterField[]): string {
 
 /** Addresses in hexadecimal, everything else in decimal. */
 export function fieldValue(field: RegisterField): string {
-  return field.name === 'BASE' ? `0x${field.value.toString(16)}` : field.value.toString()
+  return field.name === BASE ? `0x${field.value.toString(16)}` : field.value.toString()
 }

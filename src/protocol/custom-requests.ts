@@ -17,8 +17,8 @@ export const CONSOLE_INPUT = 'ringside/consoleInput'
 const MOST_THREADS = 4096
 
 export interface TranslateArguments {
-  /** Default: the first thread. */
-  readonly threadId: number
+  /** Default: the thread that stopped last. */
+  readonly threadId?: number
   /** `0x…` or `cr3=0x…:0x…` (`address.ts`). */
   readonly address: Address
   /** The access whose permissions are checked; default `read`. */
@@ -66,8 +66,9 @@ export const MOST_RECENT_EXITS = 4096
 
 export function parseTranslateArguments(value: unknown): TranslateArguments {
   const fields = new Fields(TRANSLATE, value)
+  const threadId = fields.optionalInteger('threadId', { least: 1, most: MOST_THREADS })
   return {
-    threadId: fields.optionalInteger('threadId', { least: 1, most: MOST_THREADS }) ?? 1,
+    ...(threadId === undefined ? {} : { threadId }),
     address: parseAddress(fields.string('address')),
     access: fields.oneOf('access', ['read', 'write', 'execute'], 'read'),
   }

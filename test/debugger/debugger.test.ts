@@ -69,7 +69,7 @@ describe('breakpoints', () => {
     const [b2, c] = session.setFunctionBreakpoints(['b', 'c'])
     expect(b2.id).toBe(b.id)
     expect(new Set([a.id, b.id, c.id]).size).toBe(3)
-    session.setAddressBreakpoints([0x40n])
+    session.setAddressBreakpoints([{ space: 'linear', address: 0x40n }])
     expect([...target.breakpoints]).toEqual([0x20n, 0x30n, 0x40n])
   })
 
@@ -122,7 +122,7 @@ describe('a Linux kernel without a symbol file', () => {
 
   test('can be stopped at the very entry by the user', async () => {
     const { session, next } = linux()
-    session.setAddressBreakpoints([0x1_0000n])
+    session.setAddressBreakpoints([{ space: 'linear', address: 0x1_0000n }])
     session.resume()
     expect(await next()).toMatchObject({ reason: 'breakpoint' })
     expect(session.symbols.describe(base + 0x3001n)).toBe('vfs_write+0x1')
@@ -164,7 +164,7 @@ describe('stepping', () => {
 
   test('over a call stops at a breakpoint within it', async () => {
     const { session, next } = calling([0x1000n, 0x1010n, 0x1005n])
-    const [breakpoint] = session.setAddressBreakpoints([0x1010n])
+    const [breakpoint] = session.setAddressBreakpoints([{ space: 'linear', address: 0x1010n }])
     session.stepOver(0)
     expect(await next()).toMatchObject({ reason: 'breakpoint', breakpoints: [breakpoint.id] })
   })

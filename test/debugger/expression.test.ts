@@ -46,7 +46,7 @@ describe('an expression', () => {
     ['$cs.limit', 0xffff_ffffn],
     ['$efer.NXE', 1n],
     ['$cr0.pg', 1n],
-    ['$cr3.BASE', 0x1ab4n],
+    ['$cr3.BASE', 0x1ab_4000n],
     ['$rflags.IOPL', 0n],
   ])('register %s', (text, expected) => {
     expect(value(text)).toBe(expected)

@@ -28,7 +28,7 @@ describe('registers in groups', () => {
     expect(values(groups.get('Control registers'))).toEqual({
       cr0: '0x80050033 [PE MP ET NE WP AM PG]',
       cr2: '0x0000000000000000',
-      cr3: '0x1ab4000 [BASE=0x1ab4]',
+      cr3: '0x1ab4000 [BASE=0x1ab4000]',
       cr4: '0x6b0 [PSE PAE PGE OSFXSR OSXMMEXCPT]',
       efer: '0xd01 [SCE LME LMA NXE]',
     })

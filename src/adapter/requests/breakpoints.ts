@@ -2,9 +2,10 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../../debugger/breakpoints.ts'
+import type { Address } from '../../inspect/address.ts'
 import { advance, hex, parseAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
-import { OFFSETS, RequestError, type RequestFamily } from '../request.ts'
+import { OFFSETS, type RequestFamily } from '../request.ts'
 
 export const breakpointRequests: RequestFamily = {
   setFunctionBreakpoints(session, args) {
@@ -13,17 +14,14 @@ export const breakpointRequests: RequestFamily = {
   },
 
   setInstructionBreakpoints(session, args) {
-    const wanted = new Fields('setInstructionBreakpoints', args).list('breakpoints').map(linearAddress)
+    const wanted = new Fields('setInstructionBreakpoints', args).list('breakpoints').map(instructionAddress)
     return { breakpoints: session.debugger.setAddressBreakpoints(wanted).map(breakpointBody) }
   },
 }
 
-function linearAddress(item: Fields): bigint {
-  const text = item.string('instructionReference')
-  const address = advance(parseAddress(text), item.optionalInteger('offset', OFFSETS) ?? 0)
-  if (address.space !== 'linear' || address.cr3 !== undefined)
-    throw new RequestError(`breakpoint at ${text}: a breakpoint needs a plain linear address, as 0x…`)
-  return address.address
+function instructionAddress(item: Fields): Address {
+  const reference = parseAddress(item.string('instructionReference'))
+  return advance(reference, item.optionalInteger('offset', OFFSETS) ?? 0)
 }
 
 export function breakpointBody(breakpoint: Breakpoint): DebugProtocol.Breakpoint {

@@ -16,7 +16,7 @@ export const disassemblyRequests: RequestFamily = {
     const offset = fields.optionalInteger('instructionOffset', INSTRUCTION_OFFSETS) ?? 0
     const count = fields.integer('instructionCount', { least: 0, most: MOST_INSTRUCTIONS })
     const symbols = fields.boolean('resolveSymbols', true)
-    const instructions = session.debugger.disassemble(0, address, offset, count)
+    const instructions = session.debugger.disassemble(session.debugger.focus, address, offset, count)
     return { instructions: instructions.map(instruction => instructionBody(instruction, symbols)) }
   },
 }

@@ -7,7 +7,8 @@ import { type RequestFamily, THREAD_IDS, vcpuOf } from '../request.ts'
 export const evaluateRequests: RequestFamily = {
   evaluate(session, args) {
     const fields = new Fields('evaluate', args)
-    const vcpu = vcpuOf(fields.optionalInteger('frameId', THREAD_IDS) ?? 1)
+    const frameId = fields.optionalInteger('frameId', THREAD_IDS)
+    const vcpu = frameId === undefined ? session.debugger.focus : vcpuOf(frameId)
     const value = session.debugger.evaluate(vcpu, fields.string('expression'))
     const symbol = session.debugger.symbols.describe(value)
     return {

@@ -10,7 +10,7 @@ export const memoryRequests: RequestFamily = {
     const reference = parseAddress(fields.string('memoryReference'))
     const address = advance(reference, fields.optionalInteger('offset', OFFSETS) ?? 0)
     const count = fields.integer('count', { least: 0, most: LARGEST_READ })
-    const bytes = session.debugger.readMemory(0, address, count)
+    const bytes = session.debugger.readMemory(session.debugger.focus, address, count)
     return {
       address: formatAddress(address),
       ...(bytes.length < count ? { unreadableBytes: count - bytes.length } : {}),

@@ -7,6 +7,7 @@ import { type RequestFamily, vcpuOf } from '../request.ts'
 export const translateRequests: RequestFamily = {
   [TRANSLATE](session, args): TranslateBody {
     const { threadId, address, access } = parseTranslateArguments(args)
-    return onWire(session.debugger.translate(vcpuOf(threadId), address, access))
+    const vcpu = threadId === undefined ? session.debugger.focus : vcpuOf(threadId)
+    return onWire(session.debugger.translate(vcpu, address, access))
   },
 }

@@ -1,0 +1,38 @@
+/** The debug adapter: a DAP server on a pair of streams. */
+
+import type { Readable, Writable } from 'node:stream'
+import type { RequestFamily, RequestHandler } from './request.ts'
+import { breakpointRequests } from './requests/breakpoints.ts'
+import { consoleRequests } from './requests/console.ts'
+import { disassemblyRequests } from './requests/disassembly.ts'
+import { evaluateRequests } from './requests/evaluate.ts'
+import { exitRequests } from './requests/exits.ts'
+import { lifecycleRequests } from './requests/lifecycle.ts'
+import { memoryRequests } from './requests/memory.ts'
+import { runControlRequests } from './requests/run-control.ts'
+import { threadRequests } from './requests/threads-stack.ts'
+import { translateRequests } from './requests/translate.ts'
+import { variableRequests } from './requests/variables.ts'
+import { type Launcher, Session } from './session.ts'
+
+const FAMILIES: readonly RequestFamily[] = [
+  lifecycleRequests,
+  breakpointRequests,
+  runControlRequests,
+  threadRequests,
+  variableRequests,
+  memoryRequests,
+  disassemblyRequests,
+  evaluateRequests,
+  translateRequests,
+  exitRequests,
+  consoleRequests,
+]
+
+/** Serves one client. Resolves when the conversation is over. */
+export function serve(input: Readable, output: Writable, launcher: Launcher): Promise<void> {
+  const handlers = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))
+  const session = new Session(handlers, launcher)
+  session.start(input, output)
+  return session.closed
+}

@@ -1,0 +1,37 @@
+/**
+ * A DAP conversation as text, for golden files: every message that was exchanged is in it, so that a test fails on
+ * anything that nobody asserted.
+ */
+
+import type { DapClient } from '../../scripts/dap-client.ts'
+
+/** @param replace texts that differ from machine to machine, and what stands for them. */
+export function transcriptText(client: DapClient, replace: Readonly<Record<string, string>> = {}): string {
+  const lines = client.transcript.map(message => {
+    if (message.type === 'request' && 'arguments' in message) return `> ${message.command}${body(message.arguments)}`
+    if ('request_seq' in message)
+      return `< ${message.command} ${message.success ? 'done' : 'FAILED'}${body(message.body)}`
+    return `< event ${'event' in message ? message.event : message.type}${'body' in message ? body(message.body) : ''}`
+  })
+  let text = `${lines.join('\n')}\n`
+  for (const [from, to] of Object.entries(replace)) text = text.replaceAll(from, to)
+  return text
+}
+
+/** Indented JSON, with small objects and lists on one line. */
+function body(value: unknown): string {
+  if (value === undefined) return ''
+  return `\n${format(value, '    ')}`
+}
+
+function format(value: unknown, indent: string): string {
+  const flat = JSON.stringify(value)
+  if (indent.length + flat.length <= 120 || typeof value !== 'object' || value === null) return indent + flat
+  if (Array.isArray(value))
+    return `${indent}[\n${value.map(item => format(item, `${indent}  `)).join(',\n')}\n${indent}]`
+  const fields = Object.entries(value).map(([key, item]) => {
+    const text = format(item, `${indent}  `)
+    return `${indent}  ${JSON.stringify(key)}: ${text.trimStart()}`
+  })
+  return `${indent}{\n${fields.join(',\n')}\n${indent}}`
+}
