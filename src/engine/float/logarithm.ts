@@ -2,7 +2,7 @@
 
 import { multiply } from './arithmetic.ts'
 import { CONSTANT_BITS, LN2, LOG2_E } from './constants.ts'
-import { FLAG_ZERO_DIVIDE, type FloatEnvironment } from './environment.ts'
+import { FLAG_PRECISION, FLAG_UNDERFLOW, FLAG_ZERO_DIVIDE, type FloatEnvironment } from './environment.ts'
 import {
   FIXED_BITS,
   FIXED_LN2,
@@ -47,6 +47,8 @@ export function exp2Minus1(env: FloatEnvironment, a: Unpacked): Unpacked {
   noteDenormal(env, a)
   const leading = leadingExponent(a)
   if (leading >= 0) {
+    // The processor reports any result from here on as inexact.
+    env.flags |= FLAG_PRECISION
     const isOne = leading === 0 && 1n << BigInt(-a.exponent) === a.significand
     return isOne && a.negative ? finite(true, 1n, -1) : a
   }
@@ -81,8 +83,19 @@ export function yLog2X(env: FloatEnvironment, x: Unpacked, y: Unpacked): Unpacke
   noteDenormal(env, x, y)
   if (y.kind === 'infinity') return infinity(y.negative !== exponent < 0)
   if (y.kind === 'zero') return zero(y.negative !== exponent < 0)
-  if (power) return multiply(EXTENDED, env, exponentValue(exponent), withoutDenormal(y))
-  return timesLogarithm(env, y, log2(x.significand, exponent))
+  if (!power) return timesLogarithm(env, y, log2(x.significand, exponent))
+  return timesWhole(env, y, exponent)
+}
+
+/**
+ * y times a whole logarithm. The product may be exact, but the processor reports it as inexact unless it is zero,
+ * and with that an underflow if it is tiny.
+ */
+function timesWhole(env: FloatEnvironment, y: Unpacked, logarithm: number): Unpacked {
+  const product = multiply(EXTENDED, env, exponentValue(logarithm), withoutDenormal(y))
+  if (logarithm !== 0) env.flags |= FLAG_PRECISION
+  if (product.kind === 'normal' && leadingExponent(product) < EXTENDED.minExponent) env.flags |= FLAG_UNDERFLOW
+  return product
 }
 
 /** An exponent as a value; exact. */
@@ -148,8 +161,7 @@ export function yLog2XPlus1(env: FloatEnvironment, x: Unpacked, y: Unpacked): Un
   const scaled = x.significand << BigInt(x.exponent - shift)
   const sum = x.negative ? one - scaled : one + scaled
   const exponent = shift + bitLength(sum) - 1
-  if (sum === 1n << BigInt(bitLength(sum) - 1))
-    return multiply(EXTENDED, env, exponentValue(exponent), withoutDenormal(y))
+  if (sum === 1n << BigInt(bitLength(sum) - 1)) return timesWhole(env, y, exponent)
   return timesLogarithm(env, y, log2(sum, exponent))
 }
 

@@ -131,7 +131,9 @@ function wrapped(
   const leading = exponent + wrap + bitLength(significand) - 1
   const representable = leading >= format.minExponent && leading <= format.maxExponent
   if (format === EXTENDED && representable) return finite(negative, significand, exponent + wrap)
-  env.flags |= FLAG_PRECISION
-  env.roundedUp = wrap < 0
+  if (format === EXTENDED) {
+    env.flags |= FLAG_PRECISION
+    env.roundedUp = wrap < 0
+  }
   return wrap < 0 ? infinity(negative) : zero(negative)
 }

@@ -32,12 +32,10 @@ function binaryPopping(operation: (env: FloatEnvironment, st0: Unpacked, st1: Un
   })
 }
 
-/** Tells by C2 whether ST(0) is in range; if not, nothing happens. */
-function inRange(fpu: Fpu, value: Unpacked): boolean {
-  if (inTrigonometricRange(value)) {
-    fpu.status &= ~STATUS_C2
-    return true
-  }
+/** Sets C2 if ST(0) is out of range, where nothing else happens, and clears it otherwise. */
+function inRange(fpu: Fpu, value: Unpacked | undefined): boolean {
+  fpu.status &= ~STATUS_C2
+  if (value === undefined || inTrigonometricRange(value)) return true
   fpu.status = (fpu.status & ~STATUS_C1) | STATUS_C2
   return false
 }
@@ -45,11 +43,11 @@ function inRange(fpu: Fpu, value: Unpacked): boolean {
 function sineOrCosine(operation: (env: FloatEnvironment, a: Unpacked) => Unpacked): Assist {
   return registerForm(fpu => {
     const value = fpu.st(0)
+    if (!inRange(fpu, value)) return
     if (value === undefined) {
       fpu.underflow(0)
       return
     }
-    if (!inRange(fpu, value)) return
     const env = fpu.fullEnvironment()
     fpu.deliver(0, operation(env, value), env)
   })
@@ -61,13 +59,15 @@ function pushingPair(
 ): Assist {
   return registerForm(fpu => {
     const value = fpu.st(0)
-    if (value === undefined || !fpu.isEmpty(7)) {
+    const full = !fpu.isEmpty(7)
+    if (!full && !inRange(fpu, value)) return
+    if (value === undefined || full) {
+      fpu.status &= ~STATUS_C2
       if (!fpu.stackFault(value !== undefined)) return
       fpu.setSt(0, DEFAULT_NAN)
       fpu.push(DEFAULT_NAN)
       return
     }
-    if (!inRange(fpu, value)) return
     const env = fpu.fullEnvironment()
     const { replaced, pushed } = operation(env, value)
     if (!fpu.settle(env)) return

@@ -91,7 +91,7 @@ describe(`SSE scalar operations${nativeUnavailable ? ` (skipped: ${nativeUnavail
       () => {
         const random = new RandomFloats(masked ? 1 : 2)
         const cases = [...operations.keys()].flatMap(name =>
-          Array.from({ length: 3000 }, () => randomCase(random, name, masked)),
+          Array.from({ length: 1500 }, () => randomCase(random, name, masked)),
         )
         expect(differences(cases).slice(0, 20)).toEqual([])
       },

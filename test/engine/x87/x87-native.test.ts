@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Float80 } from '../../../src/engine/float/format.ts'
 import { nativeUnavailable, runNative } from '../float/native.ts'
 import { RandomFloats } from '../float/random-floats.ts'
 import {
@@ -13,8 +14,8 @@ import {
 } from './native-case.ts'
 
 const transcendental = ['F2xm1', 'Fyl2x', 'Fyl2xp1', 'Fptan', 'Fpatan', 'Fsin', 'Fcos', 'Fsincos']
-/** They show addresses, or wait for another test. */
-const elsewhere = /^(Fx|F?nst?env|Fnstenv|Fldenv|Fnsave|Frstor|Wait|Emms)/
+/** Those whose encoding or operand does not fit here. */
+const elsewhere = /^(Fxsave|Fxrstor|Wait|Emms)/
 
 function operandBytes(random: RandomFloats, name: string): Uint8Array {
   const bytes = new Uint8Array(MEMORY_BYTES)
@@ -28,6 +29,15 @@ function operandBytes(random: RandomFloats, name: string): Uint8Array {
   } else if (name.endsWith('m80bcd')) {
     for (let i = 0; i < 9; i++) bytes[i] = (random.below(10) << 4) | random.below(10)
     bytes[9] = random.below(2) << 7
+  } else if (/^(Fldenv|Frstor)/.test(name)) {
+    // The environment is anything; data registers follow it.
+    for (let i = 0; i < 28; i++) bytes[i] = random.below(256)
+    const environment = /_m(14|94)/.test(name) ? 14 : 28
+    for (let i = 0; i < 8; i++) {
+      const { low, high } = random.extended()
+      view.setBigUint64(environment + i * 10, low, true)
+      view.setUint16(environment + i * 10 + 8, high, true)
+    }
   } else if (name === 'Fldcw_m2byte') view.setUint16(0, random.below(0x10000), true)
   else view.setBigUint64(0, random.below(2) ? random.bits() : random.fraction(64), true)
   return bytes
@@ -68,7 +78,19 @@ const C1 = 1 << 9
  */
 function comparable(c: X87Case, result: X87Result): string {
   const status = /^Fu?comi/.test(c.name) ? result.status & ~C1 : result.status
-  return show({ ...result, status, ax: c.name.endsWith('_AX') ? result.ax : 0 })
+  return show({
+    ...result,
+    status,
+    ax: c.name.endsWith('_AX') ? result.ax : 0,
+    memory: withoutPointers(c.name, result),
+  })
+}
+
+/** Memory without the last-instruction pointers, which are addresses in one process or the other. */
+function withoutPointers(name: string, { memory }: X87Result): string {
+  if (!/^Fn(stenv|save)/.test(name)) return memory
+  const [start, end] = /_m(14|94)/.test(name) ? [6, 14] : [12, 28]
+  return memory.slice(0, start * 2) + memory.slice(end * 2)
 }
 
 function differences(cases: readonly X87Case[]): string[] {
@@ -83,15 +105,59 @@ function differences(cases: readonly X87Case[]): string[] {
   })
 }
 
+/** Units in the last place between two values of one sign; infinite for different signs. */
+function ulps(a: Float80, b: Float80): number {
+  if (a.high >> 15 !== b.high >> 15) return Number.POSITIVE_INFINITY
+  // The fraction continues the exponent, so that neighbours differ by one across powers of two as well.
+  const linear = ({ low, high }: Float80) =>
+    (BigInt(Math.max(high & 0x7fff, 1)) << 63n) + (high & 0x7fff ? low & 0x7fff_ffff_ffff_ffffn : low)
+  const distance = linear(a) - linear(b)
+  return Number(distance < 0n ? -distance : distance)
+}
+
+/** Arguments for which the SDM defines the result: |x| <= 1 for F2XM1, |x| < 1 - sqrt(1/2) for FYL2XP1. */
+function definedCase(random: RandomFloats, name: string, masked: boolean): X87Case {
+  const c = randomCase(random, name, masked)
+  const [st0, ...rest] = c.stack
+  const limit = name === 'F2xm1' ? 0x3ffe : name === 'Fyl2xp1' ? 0x3ffc : 0x7fff
+  const exponent = st0.high & 0x7fff
+  if (exponent <= limit || exponent === 0x7fff) return c
+  return { ...c, stack: [{ low: st0.low, high: (st0.high & 0x8000) | (limit - (exponent & 31)) }, ...rest] }
+}
+
+/** As {@link differences}, but a result may be off by one unit in the last place, and C1 with it. */
+function inaccuracies(cases: readonly X87Case[]): string[] {
+  const native = runNative(new URL('native-x87.c', import.meta.url), cases.map(nativeLine))
+  return cases.flatMap((c, i) => {
+    const ours = runOurs(c)
+    const theirs = parseNative(native[i])
+    const top = (theirs.status >> 11) & 7
+    const near = theirs.stack.every(
+      (value, k) => !(theirs.tags & (1 << ((top + k) & 7))) || ulps(value, ours.stack[k]) <= 1,
+    )
+    const same = (ours.status & ~C1) === (theirs.status & ~C1) && ours.tags === theirs.tags
+    return near && same ? [] : [`${c.name}\n  ours      ${show(ours)}\n  processor ${show(theirs)}`]
+  })
+}
+
 describe(`x87 instructions${nativeUnavailable ? ` (skipped: ${nativeUnavailable})` : ''}`, () => {
   const names = singleInstructions.filter(name => !elsewhere.test(name) && !transcendental.includes(name))
   for (const masked of [true, false]) {
+    const exceptions = masked ? 'masked' : 'unmasked at random'
+    it.skipIf(nativeUnavailable)(`agree with the processor with exceptions ${exceptions}`, () => {
+      const random = new RandomFloats(masked ? 11 : 12)
+      const cases = names.flatMap(name => Array.from({ length: 150 }, () => randomCase(random, name, masked)))
+      expect(differences(cases).slice(0, 20).join('\n')).toBe('')
+    })
+
     it.skipIf(nativeUnavailable)(
-      `agree with the processor with exceptions ${masked ? 'masked' : 'unmasked at random'}`,
+      `agree with the processor to one unit in the last place where transcendental, with exceptions ${exceptions}`,
       () => {
-        const random = new RandomFloats(masked ? 11 : 12)
-        const cases = names.flatMap(name => Array.from({ length: 200 }, () => randomCase(random, name, masked)))
-        expect(differences(cases).slice(0, 20).join('\n')).toBe('')
+        const random = new RandomFloats(masked ? 13 : 14)
+        const cases = transcendental.flatMap(name =>
+          Array.from({ length: 500 }, () => definedCase(random, name, masked)),
+        )
+        expect(inaccuracies(cases).slice(0, 20).join('\n')).toBe('')
       },
     )
   }
