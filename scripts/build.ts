@@ -1,4 +1,4 @@
-/** Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs`. */
+/** Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named. */
 
 import { chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import { embedIced } from './embed-iced.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const outfile = `${root}dist/ringside.mjs`
+const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
 
 await build({
   absWorkingDir: root,
