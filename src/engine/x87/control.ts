@@ -20,7 +20,7 @@ import {
   writePhysical,
 } from './fpu.ts'
 
-/** FNINIT, and the state after reset apart from the data registers. SDM vol. 2, FINIT. */
+/** The state after FNINIT; data registers stay. SDM vol. 2, FINIT. */
 export function initializeFpu(state: CpuState): void {
   state.set32(S.X87_CONTROL, CONTROL_DEFAULT)
   state.set32(S.X87_STATUS, 0)
@@ -31,6 +31,14 @@ export function initializeFpu(state: CpuState): void {
   state.set32(S.X87_DS, 0)
   state.set64(S.X87_IP, 0n)
   state.set64(S.X87_DP, 0n)
+}
+
+/** The state after power-up and RESET, which software ends with FNINIT: all registers +0. SDM vol. 3, table 10-1. */
+export function resetFpu(state: CpuState): void {
+  initializeFpu(state)
+  state.set32(S.X87_CONTROL, 0x40)
+  for (let i = 0; i < 8; i++) writePhysical(state, i, { low: 0n, high: 0 })
+  state.set32(S.X87_TAGS, 0xff)
 }
 
 /** A control instruction that does not wait for pending exceptions. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { AssistCpu } from '../../../src/engine/assist.ts'
 import { GuestFault } from '../../../src/engine/fault.ts'
 import * as S from '../../../src/engine/state.ts'
-import { enterMmx, readMmx, writeMmx } from '../../../src/engine/x87/control.ts'
+import { enterMmx, readMmx, resetFpu, writeMmx } from '../../../src/engine/x87/control.ts'
 import { x87Assists } from '../../../src/engine/x87/x87-assists.ts'
 import { EFER_LMA } from '../../../src/x86/control-registers.ts'
 import { RIGHTS_L } from '../../../src/x86/segment-rights.ts'
@@ -144,6 +144,16 @@ describe('FNSAVE and FNSTENV', () => {
     expect([memory.read16(OPERAND + 6n), memory.read16(OPERAND + 8n)]).toEqual([0x5797, 0xf5a5])
     run(cpu, 'Fnstenv_m28byte')
     expect([memory.read32(OPERAND + 12n), memory.read32(OPERAND + 16n)]).toEqual([0xffff5797, 0xf5a5])
+  })
+})
+
+describe('RESET', () => {
+  it('leaves eight zeros that are not empty, and every exception unmasked', () => {
+    const cpu = createBusyCpu()
+    resetFpu(cpu.state)
+    run(cpu, 'Fnstenv_m28byte')
+    const words = [0n, 4n, 8n].map(at => cpu.memory.read16(OPERAND + at))
+    expect(words).toEqual([0x40, 0, 0x5555])
   })
 })
 
