@@ -28,6 +28,11 @@ export function roundsNatively(scope: InstructionScope): Value<'i32'> {
     .eq(PRECISION_UNSEEN)
 }
 
+/** Whatever becomes of precision exceptions. */
+export function roundsToNearest(scope: InstructionScope): Value<'i32'> {
+  return scope.state32(S.MXCSR).and(MXCSR_ROUNDING).eqz()
+}
+
 /** Precision exceptions make no difference; for operations that truncate whatever MXCSR says. */
 export function truncatesNatively(scope: InstructionScope): Value<'i32'> {
   return scope.state32(S.MXCSR).and(PRECISION_UNSEEN).eq(PRECISION_UNSEEN)

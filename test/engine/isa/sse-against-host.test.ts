@@ -23,7 +23,7 @@ import {
   sseCodes,
   XMM,
 } from './sse-cases.ts'
-import { type CompiledForm, compileForms, IMMEDIATE_AT, MEMORY_AT } from './sse-harness.ts'
+import { type CompiledForm, compileForms, MEMORY_AT } from './sse-harness.ts'
 
 const CASES_A_FORM = 60
 const ARITHMETIC_FLAGS = 0x8d5
@@ -145,8 +145,7 @@ describe('SSE, SSE2 and MMX', () => {
     const failures: string[] = []
     cases.forEach((each, i) => {
       loadState(memory, each.state)
-      memory.i32[IMMEDIATE_AT >> 2] = (each.immediate << 24) >> 24
-      run(each.index)
+      run(each.index, (each.immediate << 24) >> 24)
       const ours = hex(saveState(memory))
       const theirs = native[i]
       if (ours !== theirs)

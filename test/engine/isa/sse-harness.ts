@@ -1,89 +1,26 @@
-/** Compiles definitions alone: one function for each form, operands constant, memory addressed as it is. */
+/** Compiles definitions alone, as the interpreter would call them: one function for each form, on a decoded record. */
 
+import * as R from '../../../src/engine/decoder/record.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
+import { addRuntimeFunctions } from '../../../src/engine/interpreter/runtime-functions.ts'
 import type { Definition } from '../../../src/engine/isa/definition.ts'
-import { InstructionScope } from '../../../src/engine/isa/instruction-scope.ts'
-import type { Runtime } from '../../../src/engine/isa/runtime.ts'
-import { TLB_ADDRESSES } from '../../../src/engine/isa/runtime.ts'
+import { RecordScope } from '../../../src/engine/isa/record-scope.ts'
 import * as S from '../../../src/engine/state.ts'
-import type { FunctionBuilder } from '../../../src/engine/wasm/function-builder.ts'
 import { ModuleBuilder } from '../../../src/engine/wasm/module-builder.ts'
-import { i32, i64, type Value } from '../../../src/engine/wasm/value.ts'
 
-/** Where the immediate and the memory operand of the form that runs lie. */
-export const IMMEDIATE_AT = 0x800
+/** Linear and host address of memory operands. */
 export const MEMORY_AT = 0x10_0000
 
 const PAGES = 32
-
-/** A scope whose registers are constants, and whose immediate is only known at run time, as in the interpreter. */
-class TestScope extends InstructionScope {
-  readonly #addresses: readonly number[]
-  readonly #memory: number
-
-  constructor(f: FunctionBuilder, runtime: Runtime, definition: Definition, form: CompiledForm) {
-    super(f, runtime, definition.bits, form.shape, true)
-    this.#addresses = form.addresses
-    this.#memory = form.memory ?? MEMORY_AT
-  }
-
-  registerAddress(operand: number): Value<'i32'> {
-    return i32(this.#addresses[operand])
-  }
-  immediate(): Value<'i32'> {
-    return this.f.load('i32', i32(IMMEDIATE_AT))
-  }
-  effectiveOffset(): Value<'i64'> {
-    return i64(this.#memory)
-  }
-  record(): Value<'i32'> {
-    return i32(0)
-  }
-  wideImmediate(): never {
-    throw new Error('no wide immediate here')
-  }
-  nextRip(): never {
-    throw new Error('no RIP here')
-  }
-  rip(): never {
-    throw new Error('no RIP here')
-  }
-  branchTarget(): never {
-    throw new Error('no branches here')
-  }
-  jumpDirect(): never {
-    throw new Error('no branches here')
-  }
-  jumpIf(): never {
-    throw new Error('no branches here')
-  }
-  jumpTo(): never {
-    throw new Error('no branches here')
-  }
-  leaveIf(): never {
-    throw new Error('no exits here')
-  }
-  leaveAtRip(): never {
-    throw new Error('no exits here')
-  }
-  leaveHere(): never {
-    throw new Error('no exits here')
-  }
-  attributes(): never {
-    throw new Error('no attributes here')
-  }
-  segmentAddress(): never {
-    throw new Error('no segments here')
-  }
-}
+const RECORD_AT = 0x18_0000
+const RDI = S.GPR + 7 * 8
 
 export interface CompiledForm {
   readonly definition: Definition
+  /** As in `InstructionScope`. */
   readonly shape: string
   /** State address of each register operand. */
   readonly addresses: readonly number[]
-  /** Linear address of the memory operand, {@link MEMORY_AT} unless given. */
-  readonly memory?: number
 }
 
 /** Thrown where the guest would see an exception. */
@@ -94,63 +31,68 @@ export class Raised {
   }
 }
 
-/** The forms as functions over one memory; running one throws {@link Raised} for an exception. */
+export interface CompiledForms {
+  readonly memory: HostMemory
+  /** Runs a form with the memory operand at `address`; throws {@link Raised} for an exception. */
+  run(index: number, immediate?: number, address?: number): void
+}
+
+/** The forms as functions over one memory. Addresses of memory operands from `unmapped` on fault with vector 14. */
 export async function compileForms(
   forms: readonly CompiledForm[],
   sseSlow: (memory: HostMemory) => (operation: number, record: number) => void,
-): Promise<{ memory: HostMemory; run: (index: number) => void }> {
+  unmapped = MEMORY_AT + 4096,
+): Promise<CompiledForms> {
   const module = new ModuleBuilder()
-  const runtime: Runtime = {
-    ...TLB_ADDRESSES,
-    slowRead: module.import('slowRead', ['i64', 'i32', 'i32'], 'i32'),
-    slowWrite: module.import('slowWrite', ['i64', 'i32', 'i32'], 'i32'),
-    commit: module.import('commit', ['i32'], 'void'),
-    linear: module.import('linear', ['i32', 'i32', 'i64', 'i32', 'i32'], 'i64'),
-    stackTop: module.import('stackTop', ['i32', 'i32'], 'i64'),
-    frameTop: module.import('frameTop', ['i32', 'i32'], 'i64'),
-    stackFromFrame: module.import('stackFromFrame', [], 'void'),
-    push: module.import('push', ['i64', 'i32', 'i32'], 'void'),
-    stackAdjust: module.import('stackAdjust', ['i64'], 'void'),
-    divideWide: module.import('divideWide', ['i32', 'i32', 'i32'], 'void'),
-    raise: module.import('raise', ['i32', 'i32'], 'void'),
-    assist: module.import('assist', ['i32'], 'void'),
-    sseSlow: module.import('sseSlow', ['i32', 'i32'], 'void'),
-  }
-  forms.forEach((form, index) => {
-    const { builder } = module.declare([], 'void', `form${index}`)
-    form.definition.emit(new TestScope(builder, runtime, form.definition, form))
+  const runtime = addRuntimeFunctions(module)
+  forms.forEach(({ definition, shape }, index) => {
+    const { builder: f } = module.declare(['i32'], 'void', `form${index}`)
+    const continuation = { lookUp: unreachable, leave: unreachable }
+    const options = { f, runtime, bits: definition.bits, shape, long: true, continuation }
+    definition.emit(new RecordScope(options, f.parameter(0, 'i32')))
   })
   const memory = new HostMemory(PAGES * 65536)
-  const unused = () => {
-    throw new Error('an SSE definition has no business here')
+  const translate = (linear: bigint, bytes: number) => {
+    if (Number(linear) + bytes > unmapped) throw new Raised(14)
+    return Number(linear)
   }
-  const env = {
+  const env: WebAssembly.ModuleImports = {
     memory: memory.memory,
-    slowRead: (linear: bigint) => Number(linear),
-    slowWrite: (linear: bigint) => Number(linear),
-    commit: unused,
-    linear: unused,
-    stackTop: unused,
-    frameTop: unused,
-    stackFromFrame: unused,
-    push: unused,
-    stackAdjust: unused,
-    divideWide: unused,
+    slowRead: translate,
+    slowWrite: translate,
     raise: (vector: number) => {
       throw new Raised(vector)
     },
-    assist: unused,
     sseSlow: sseSlow(memory),
   }
-  const { instance } = await WebAssembly.instantiate(module.encode(PAGES), { env })
+  const compiled = new WebAssembly.Module(module.encode(PAGES))
+  for (const { name } of WebAssembly.Module.imports(compiled)) env[name] ??= unreachable
+  const instance = await WebAssembly.instantiate(compiled, { env })
   // No tag of the TLB matches, so that every access goes to the slow path.
   memory.u64[S.ASID >> 3] = 1n
   return {
     memory,
-    run: index => {
-      const compiled = instance.exports[`form${index}`]
-      if (typeof compiled !== 'function') throw new Error(`form ${index} was not compiled`)
-      compiled()
+    run: (index, immediate = 0, address = MEMORY_AT) => {
+      const form = instance.exports[`form${index}`]
+      if (typeof form !== 'function') throw new Error(`form ${index} was not compiled`)
+      writeRecord(memory, forms[index].addresses, immediate)
+      memory.u64[RDI >> 3] = BigInt(address)
+      form(RECORD_AT)
     },
   }
+}
+
+/** A record whose memory operand is [RDI]. */
+function writeRecord({ view, u8 }: HostMemory, addresses: readonly number[], immediate: number): void {
+  u8.fill(0, RECORD_AT, RECORD_AT + R.RECORD_SIZE)
+  addresses.forEach((address, operand) => {
+    view.setUint16(RECORD_AT + R.OPERAND[operand], address, true)
+  })
+  view.setUint16(RECORD_AT + R.BASE, RDI, true)
+  view.setUint16(RECORD_AT + R.INDEX, S.ZERO, true)
+  view.setInt32(RECORD_AT + R.IMMEDIATE, immediate, true)
+}
+
+function unreachable(): never {
+  throw new Error('an SSE or MMX definition has no business here')
 }
