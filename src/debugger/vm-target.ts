@@ -164,6 +164,10 @@ export class VmTarget implements Target {
       this.#end(this.#shutdown)
       return
     }
+    if (this.#pauseWanted) {
+      this.#stop({ reason: 'pause', vcpu: 0 })
+      return
+    }
     try {
       this.#deliverInput()
       const stop = this.#runSlice(running)
@@ -216,8 +220,7 @@ export class VmTarget implements Target {
         this.#goOn()
         break
       case 'idle':
-        if (this.#pauseWanted) this.#stop({ reason: 'pause', vcpu: 0 })
-        else this.#waitInWallTime(stop.until)
+        this.#waitInWallTime(stop.until)
         break
       case 'breakpoint':
         this.#stop({ reason: 'breakpoint', vcpu: stop.vcpu })
@@ -251,8 +254,7 @@ export class VmTarget implements Target {
   }
 
   #goOn(): void {
-    if (this.#pauseWanted) this.#stop({ reason: 'pause', vcpu: 0 })
-    else setImmediate(() => this.#turn())
+    setImmediate(() => this.#turn())
   }
 
   #stop(stop: Stop): void {
