@@ -1,4 +1,4 @@
-/** Cache and TLB instructions, HLT. Guest memory is always coherent, so cache maintenance has only its checks. */
+/** Cache and TLB instructions, HLT, hypercalls. Guest memory is always coherent, so cache maintenance has only its checks. */
 
 import type { Assist } from '../assist.ts'
 import * as S from '../state.ts'
@@ -23,10 +23,15 @@ const hlt: Assist = cpu => {
   cpu.state.set32(S.ACTIVITY, ACTIVITY_HLT)
 }
 
+/** Always leaves, at any privilege level (SDM vol. 3, 26.1.2); the hypervisor answers in registers. */
+const hypercall: Assist = cpu => cpu.exitRetired({ reason: 'vmcall' })
+
 export const processorControlAssists: Readonly<Record<string, Assist>> = {
   Hlt: hlt,
   Invd: privilegedNothing,
   Wbinvd: privilegedNothing,
   Clflush_m8: clflush,
   Invlpg_m: invlpg,
+  Vmcall: hypercall,
+  Vmmcall: hypercall,
 }
