@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { CpuState } from '../../../src/engine/cpu-state.ts'
 import type { HostMemory } from '../../../src/engine/host-memory.ts'
-import { DefinitionTable } from '../../../src/engine/isa/definition.ts'
-import { defineMmx } from '../../../src/engine/isa/mmx.ts'
-import { defineSse } from '../../../src/engine/isa/sse.ts'
 import { createSseSlowPath } from '../../../src/engine/sse-slow-path.ts'
 import * as S from '../../../src/engine/state.ts'
 import { nativeUnavailable, runNative } from '../float/native.ts'
@@ -23,29 +20,13 @@ import {
   sseCodes,
   XMM,
 } from './sse-cases.ts'
-import { type CompiledForm, compileForms, MEMORY_AT } from './sse-harness.ts'
+import { compileForms, definitions, formOf, MEMORY_AT } from './sse-harness.ts'
 
 const CASES_A_FORM = 60
 const ARITHMETIC_FLAGS = 0x8d5
 
-const table = new DefinitionTable()
-defineSse(table)
-defineMmx(table)
 // EMMS is an instruction of the x87.
 const codes = sseCodes().filter(code => code !== 'Emms')
-
-function compiled(form: Form): CompiledForm {
-  const definition = table.entries.get(form.code)
-  if (definition === undefined || 'assist' in definition) throw new Error(`${form.code} has no definition`)
-  const kinds = form.code.split('_').slice(1)
-  const addresses = form.registers.map((number, operand) => {
-    const kind = kinds[operand] ?? ''
-    if (kind.startsWith('xmm')) return S.VECTORS + number * S.VECTOR_STRIDE
-    if (kind.startsWith('mm')) return S.X87_REGISTERS + number * 16
-    return S.GPR + number * 8
-  })
-  return { definition, shape: form.shape, addresses }
-}
 
 /** Pairs of (address in the processor's state, offset in a case's state) of what an instruction may touch. */
 const QUADWORDS: readonly (readonly [number, number])[] = [
@@ -120,12 +101,12 @@ function machineCode({ form, immediate }: Case): Uint8Array {
 
 describe('SSE, SSE2 and MMX', () => {
   it('define every instruction', () => {
-    expect(codes.filter(code => !table.entries.has(code))).toEqual([])
+    expect(codes.filter(code => !definitions.has(code))).toEqual([])
   })
 
   it('state the size of memory operands as the architecture has it', () => {
     for (const form of codes.flatMap(formsOf).filter(each => each.shape.includes('m'))) {
-      const { bits } = compiled(form).definition
+      const { bits } = formOf(form.code, form.shape, form.registers).definition
       expect({ code: form.code, bits: bits[form.shape.indexOf('m')] }).toEqual({
         code: form.code,
         bits: form.memoryBytes * 8,
@@ -136,7 +117,10 @@ describe('SSE, SSE2 and MMX', () => {
   it.skipIf(nativeUnavailable)('leave registers, memory, flags and MXCSR as the host does', async () => {
     // Approximations differ between processors: see sse-approximation.test.ts.
     const forms = codes.filter(code => !/^(Rcp|Rsqrt)/.test(code)).flatMap(formsOf)
-    const { memory, run } = await compileForms(forms.map(compiled), host => createSseSlowPath(new CpuState(host)))
+    const { memory, run } = await compileForms(
+      forms.map(form => formOf(form.code, form.shape, form.registers)),
+      host => createSseSlowPath(new CpuState(host)),
+    )
     const cases = randomCases(forms, 20)
     const native = runNative(
       new URL('sse-native.c', import.meta.url),

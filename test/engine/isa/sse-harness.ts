@@ -3,8 +3,10 @@
 import * as R from '../../../src/engine/decoder/record.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
 import { addRuntimeFunctions } from '../../../src/engine/interpreter/runtime-functions.ts'
-import type { Definition } from '../../../src/engine/isa/definition.ts'
+import { type Definition, type Definitions, DefinitionTable } from '../../../src/engine/isa/definition.ts'
+import { defineMmx } from '../../../src/engine/isa/mmx.ts'
 import { RecordScope } from '../../../src/engine/isa/record-scope.ts'
+import { defineSse } from '../../../src/engine/isa/sse.ts'
 import * as S from '../../../src/engine/state.ts'
 import { ModuleBuilder } from '../../../src/engine/wasm/module-builder.ts'
 
@@ -21,6 +23,29 @@ export interface CompiledForm {
   readonly shape: string
   /** State address of each register operand. */
   readonly addresses: readonly number[]
+}
+
+function createTable(): Definitions {
+  const table = new DefinitionTable()
+  defineSse(table)
+  defineMmx(table)
+  return table.entries
+}
+
+export const definitions = createTable()
+
+/** A form of the instruction `code`; `registers` are the numbers of register operands, each in its file. */
+export function formOf(code: string, shape: string, registers: readonly number[]): CompiledForm {
+  const definition = definitions.get(code)
+  if (definition === undefined || 'assist' in definition) throw new Error(`${code} has no definition`)
+  const files = code.split('_').slice(1)
+  const addresses = registers.map((number, operand) => {
+    const file = files[operand] ?? ''
+    if (file.startsWith('xmm')) return S.VECTORS + number * S.VECTOR_STRIDE
+    if (file.startsWith('mm')) return S.X87_REGISTERS + number * 16
+    return S.GPR + number * 8
+  })
+  return { definition, shape, addresses }
 }
 
 /** Thrown where the guest would see an exception. */
@@ -52,9 +77,9 @@ export async function compileForms(
     definition.emit(new RecordScope(options, f.parameter(0, 'i32')))
   })
   const memory = new HostMemory(PAGES * 65536)
-  const translate = (linear: bigint, bytes: number) => {
-    if (Number(linear) + bytes > unmapped) throw new Raised(14)
-    return Number(linear)
+  const translate = (low: number, _high: number, bytes: number) => {
+    if (low + bytes > unmapped) throw new Raised(14)
+    return low
   }
   const env: WebAssembly.ModuleImports = {
     memory: memory.memory,
