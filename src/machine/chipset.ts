@@ -8,6 +8,8 @@ import { DebugExit } from '../devices/debug-exit/debug-exit.ts'
 import type { Device, InterruptLine } from '../devices/device.ts'
 import { FastReset } from '../devices/fast-reset/fast-reset.ts'
 import { ResetControl } from '../devices/fast-reset/reset-control.ts'
+import { FwCfg } from '../devices/fw-cfg/fw-cfg.ts'
+import { Hpet } from '../devices/hpet/hpet.ts'
 import { I8042 } from '../devices/i8042/i8042.ts'
 import { IoApic } from '../devices/ioapic/ioapic.ts'
 import { PciHost } from '../devices/pci/pci-host.ts'
@@ -16,11 +18,13 @@ import { Pit } from '../devices/pit/pit.ts'
 import { cmosMemorySize } from '../devices/rtc/cmos-memory.ts'
 import { Rtc } from '../devices/rtc/rtc.ts'
 import { Uart } from '../devices/uart/uart.ts'
+import { VgaText } from '../devices/vga-text/vga-text.ts'
 import { LOW_RAM_END } from '../vmm/guest-memory.ts'
 import type { Platform } from '../vmm/platform.ts'
 import type { Vm } from '../vmm/vm.ts'
 import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
 import type { MachineConfiguration } from './configuration.ts'
+import { fillFwCfg } from './fw-cfg-contents.ts'
 
 /** Base ports and requests of COM1 to COM4, as PCs have them. */
 const SERIAL_PORTS = [
@@ -53,6 +57,8 @@ export class Chipset {
   readonly platform: Platform
   /** The first serial port. */
   readonly console: Uart
+  /** Its text can be read. */
+  readonly screen = new VgaText()
 
   constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
     const { clock } = vm
@@ -84,7 +90,9 @@ export class Chipset {
     )
     const resetControl = new ResetControl(onReset)
     const pci = new PciHost({ bus, interrupt, resetControl, pirqRoutes: PCI_IRQS })
-    const attached = [
+    const fwCfg = new FwCfg(vm.memory)
+    fillFwCfg(fwCfg, configuration, vm.memory.map)
+    const attached: (Device & { attach(bus: SystemBus): void })[] = [
       pic,
       ioApic,
       pit,
@@ -98,9 +106,23 @@ export class Chipset {
       new FastReset({ onReset }),
       pci,
       new AcpiPm({ clock, interrupt: interrupt(SCI_IRQ), onPowerOff: () => vm.requestStop({ kind: 'power-off' }) }),
+      fwCfg,
+      this.screen,
       new DebugConsole(outputs.debugConsole),
       new DebugExit(value => vm.requestStop({ kind: 'debug-exit', value })),
     ]
+    if (configuration.hpet)
+      attached.push(
+        new Hpet({
+          clock,
+          input: pin => ioApic.line(pin),
+          legacy: [interrupt(TIMER_IRQ), interrupt(RTC_IRQ)],
+          onLegacy: enabled => {
+            pit.setDisconnected(enabled)
+            rtc.setDisconnected(enabled)
+          },
+        }),
+      )
     for (const device of attached) device.attach(bus)
 
     this.devices = [interrupts, ...attached, resetControl]

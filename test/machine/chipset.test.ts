@@ -5,11 +5,16 @@ import { FramePool } from '../../src/vmm/frame-pool.ts'
 import { Vm } from '../../src/vmm/vm.ts'
 import { ScriptedProcessor } from '../vmm/support/scripted-processor.ts'
 
-function makeChipset(cpus = 2) {
+function makeChipset(cpus = 2, hpet = false) {
   const processor = new ScriptedProcessor()
   const vm = new Vm({ processor, pool: new FramePool(processor.memory, 65536), memory: 4 * 2 ** 20, cpus })
   const shown: string[] = []
-  const configuration = configure({ image: { name: 'kernel', bytes: Uint8Array.of(1) }, memory: 4 * 2 ** 20, cpus })
+  const configuration = configure({
+    image: { name: 'kernel', bytes: Uint8Array.of(1) },
+    memory: 4 * 2 ** 20,
+    cpus,
+    hpet,
+  })
   const chipset = new Chipset(configuration, vm, {
     console: byte => shown.push(`console ${byte}`),
     debugConsole: byte => shown.push(`debug ${byte}`),
@@ -91,6 +96,31 @@ describe('the chipset', () => {
     const names = chipset.devices.map(device => device.name)
     expect(new Set(names).size).toBe(names.length)
     for (const device of chipset.devices) device.restore(JSON.parse(JSON.stringify(device.save())))
+  })
+
+  it('has an HPET if it is asked for', () => {
+    const capabilities = (hpet: boolean) => makeChipset(1, hpet).bus.readMmio(0xfed0_0000, 4) & 0xffffn
+    expect(capabilities(true)).toBe(0xa201n)
+    expect(capabilities(false)).toBe(0xffffn)
+  })
+
+  it('tells RAM, processors and memory map through fw_cfg', () => {
+    const { bus, out } = makeChipset(2)
+    const item = (key: number, length: number) => {
+      out(0x510, key, 2)
+      return Array.from({ length }, () => bus.readPort(0x511, 1))
+    }
+    expect(item(3, 8)).toEqual([0, 0, 0x40, 0, 0, 0, 0, 0])
+    expect(item(5, 2)).toEqual([2, 0])
+    // The first file is the memory map: RAM from 0 to the extended BIOS data area.
+    expect(item(0x20, 20)).toEqual([...new Array(8).fill(0), 0, 0xfc, 9, 0, 0, 0, 0, 0, 1, 0, 0, 0])
+  })
+
+  it('shows text memory as text', () => {
+    const { chipset, bus } = makeChipset()
+    for (const [i, character] of [...'hi'].entries())
+      bus.writeMmio(0xb8000 + i * 2, 2, BigInt(0x0700 | character.charCodeAt(0)))
+    expect(chipset.screen.text()[0]).toBe('hi')
   })
 
   it('reads all ones where no device is', () => {
