@@ -97,6 +97,7 @@ const TSS16: TssLayout = {
 const TSS_CR3 = 28
 const TSS_TRAP = 100
 
+/** The order of selectors in a TSS. */
 const SEGMENT_ORDER = [Segment.ES, Segment.CS, Segment.SS, Segment.DS, Segment.FS, Segment.GS] as const
 
 /** A task that a JMP, a CALL or a gate may enter: in the GDT, available, present. */
@@ -223,8 +224,9 @@ function enterNewTask(cpu: AssistCpu, image: TaskImage, how: TaskSwitch, layout:
   const { cpl } = state
   state.setSegment(Segment.LDTR, taskLdt(cpu, image.ldt, ext))
   const v86 = (image.flags & RFLAGS_VM) !== 0
-  for (const [i, index] of SEGMENT_ORDER.entries()) {
-    const selector = image.segments[i] ?? 0
+  // Code and stack first: a bad data segment can then be reported on the new task's own stack.
+  for (const index of [Segment.CS, Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS] as const) {
+    const selector = image.segments[SEGMENT_ORDER.indexOf(index)] ?? 0
     state.setSegment(index, v86 ? v86Cache(selector) : taskSegment(cpu, index, selector, cpl, ext))
   }
   checkOffset(cpu, state.segment(Segment.CS), state.rip, ext)

@@ -250,6 +250,7 @@ export function protectedCpu(): FakeCpu {
   cpu.setSegment(Segment.TR, TSS_SELECTOR, 0x8b, 0x67, TSS)
   cpu.memory.write32(TSS + 4n, 0x9000)
   cpu.memory.write32(TSS + 8n, KERNEL_DS)
+  cpu.memory.write16(TSS + 102n, 0x68)
   state.rflags = 2
   state.setGpr(4, 0x8000n)
   state.rip = 0x5000n

@@ -1,0 +1,31 @@
+import { Code } from 'iced-x86'
+import { describe, expect, it } from 'vitest'
+import { systemAssists, systemMemorySizes } from '../../../src/engine/system/assists.ts'
+
+/** Families of system instructions, by iced-x86 `Code` name. */
+const FAMILIES =
+  /^(Mov_(rm16|r32m16|r64m16)_Sreg|Mov_Sreg_|Mov_r(32|64)_[cd]r|Mov_[cd]r_|(Push|Pop)[wdq]_[C-GS]S$|L[defgs]s_r|[SL](ldt|tr|gdt|idt|msw)_|Str_|Ltr_|Ver[rw]_|Lar_|Lsl_|Arpl_|(Jmp|Call)_(ptr|m16)|Retf|Iret|Int(o|1|3|_imm8)$|Bound_|Syscall|Sysret|Sysenter|Sysexit|Swapgs|Rdmsr$|Wrmsr$|Rdtsc|Rdpmc|Cpuid|(In|Out)_|(Ins|Outs)[bwd]_|Hlt|Cl(ts|i|ac)$|St(i|ac)$|Invlpg_m|Invd$|Wbinvd$|Clflush_m8|(Push|Pop)f[wdq])/
+/** In the Code enum, and undefined on every processor that CPUID could make this one: POP CS is an 8086's. */
+const ABSENT = new Set(['Popw_CS'])
+
+describe('the table of system instructions', () => {
+  const names = Object.keys(Code).filter(name => FAMILIES.test(name) && !ABSENT.has(name))
+
+  it('has every form of its families', () => {
+    expect(names.length).toBeGreaterThan(150)
+    expect(names.filter(name => systemAssists[name] === undefined)).toEqual([])
+  })
+
+  it('names only codes that exist', () => {
+    const codes = new Set(Object.keys(Code))
+    expect(Object.keys(systemAssists).filter(name => !codes.has(name))).toEqual([])
+  })
+
+  it('knows the size of every memory operand that is accessed', () => {
+    const memory = names.filter(name => /_m\d|_(rm16|r32m16|r64m16)|^[SL][gi]dt_/.test(name))
+    expect(memory.filter(name => !(systemMemorySizes[name] ?? 0))).toEqual([])
+    expect(systemMemorySizes).toMatchObject({ Lgdt_m1632: 6, Lgdt_m1664: 10, Call_m1616: 4, Lss_r64_m1664: 10 })
+    expect(systemMemorySizes).toMatchObject({ Lar_r32_r32m16: 2, Outsd_DX_m32: 4, Bound_r32_m3232: 8, Sldt_rm16: 2 })
+    expect(systemMemorySizes.Invlpg_m).toBeUndefined()
+  })
+})

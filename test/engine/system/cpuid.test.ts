@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest'
+import type { CpuidResult } from '../../../src/engine/processor.ts'
+import { cpuid } from '../../../src/engine/system/cpuid.ts'
+
+const alone = { apicId: 0, cpus: 1, apicEnabled: true }
+const fourth = { apicId: 3, cpus: 4, apicEnabled: true }
+
+const text = (...words: number[]): string =>
+  words
+    .flatMap(word => [0, 8, 16, 24].map(shift => String.fromCharCode((word >>> shift) & 0xff)))
+    .join('')
+    .replace(/\0+$/, '')
+
+const has = (register: number, bit: number): boolean => ((register >>> bit) & 1) === 1
+
+describe('CPUID', () => {
+  it('names vendor, family and brand', () => {
+    const { ebx, edx, ecx } = cpuid(0, 0, alone)
+    expect(text(ebx, edx, ecx)).toBe('AuthenticAMD')
+    expect(cpuid(1, 0, alone).eax).toBe(0x60fb1)
+    const brand = [2, 3, 4].map(i => cpuid(0x80000000 + i, 0, alone))
+    expect(text(...brand.flatMap((r: CpuidResult) => [r.eax, r.ebx, r.ecx, r.edx]))).toBe('Ringside Virtual CPU')
+    const hypervisor = cpuid(0x40000000, 0, alone)
+    expect(text(hypervisor.ebx, hypervisor.ecx, hypervisor.edx)).toBe('RingsideVMM ')
+  })
+
+  it('reports the local APIC only while it is enabled', () => {
+    expect(has(cpuid(1, 0, alone).edx, 9)).toBe(true)
+    expect(has(cpuid(1, 0, { ...alone, apicEnabled: false }).edx, 9)).toBe(false)
+  })
+
+  it('reports neither AVX, XSAVE, SSE3 nor VME, MCE or FSGSBASE', () => {
+    const { ecx, edx } = cpuid(1, 0, alone)
+    for (const bit of [0, 9, 19, 20, 26, 27, 28]) expect(has(ecx, bit)).toBe(false)
+    for (const bit of [1, 7, 14]) expect(has(edx, bit)).toBe(false)
+    expect(cpuid(7, 0, alone).ebx).toBe((1 << 7) | (1 << 20))
+    expect(cpuid(7, 1, alone).ebx).toBe(0)
+  })
+
+  it('tells each processor its APIC id and the topology', () => {
+    const { ebx, edx } = cpuid(1, 0, fourth)
+    expect(ebx >>> 24).toBe(3)
+    expect((ebx >>> 16) & 0xff).toBe(4)
+    expect(has(edx, 28)).toBe(true)
+    expect(cpuid(0xb, 0, fourth)).toEqual({ eax: 0, ebx: 1, ecx: 0x100, edx: 3 })
+    expect(cpuid(0xb, 1, fourth)).toEqual({ eax: 2, ebx: 4, ecx: 0x201, edx: 3 })
+    expect(cpuid(0xb, 2, fourth)).toEqual({ eax: 0, ebx: 0, ecx: 2, edx: 3 })
+    expect(cpuid(0x80000008, 0, fourth).ecx).toBe(0x2003)
+    expect(cpuid(0xb, 1, alone)).toEqual({ eax: 0, ebx: 1, ecx: 0x201, edx: 0 })
+  })
+
+  it('reads zero where there is no leaf', () => {
+    for (const leaf of [5, 0xd, 0x80000009, 0xc0000000])
+      expect(cpuid(leaf, 0, alone)).toEqual({ eax: 0, ebx: 0, ecx: 0, edx: 0 })
+  })
+})
