@@ -209,6 +209,14 @@ function toInt64(
   )
 }
 
+/**
+ * Is operand 1 an MMX register? From memory CVTPI2PS and CVTPI2PD leave the x87 state alone: so says AMD's manual (APM
+ * vol. 4), and CPUID says AMD; SDM vol. 2 agrees for CVTPI2PD only.
+ */
+function referencesMmx(scope: InstructionScope, source: string): boolean {
+  return source === 'mmm64' && scope.shape[1] === 'r'
+}
+
 /** From 32-bit integers in an XMM or MMX register, or memory. */
 function defineFromPackedIntegers(table: DefinitionTable): void {
   for (const { name, source, lanes } of [
@@ -220,7 +228,8 @@ function defineFromPackedIntegers(table: DefinitionTable): void {
       bits: [128, lanes === 4 ? 128 : 64],
       emit: scope => {
         checkSse(scope)
-        if (lanes === 2) checkPendingX87(scope)
+        const mmx = referencesMmx(scope, source)
+        if (mmx) checkPendingX87(scope)
         const address = sourceAddress(scope, 1)
         const b = scope.f.let(lanes === 4 ? scope.f.load('v128', address) : loadRepeated(64, address))
         const native = simd('v128', 'f32x4.convert_i32x4_s', [b])
@@ -232,14 +241,12 @@ function defineFromPackedIntegers(table: DefinitionTable): void {
           b,
         )
         if (lanes === 4) scope.f.store(scope.registerAddress(0), result)
-        else {
-          storeFirst(scope, 64, scope.registerAddress(0), result)
-          enterMmx(scope)
-        }
+        else storeFirst(scope, 64, scope.registerAddress(0), result)
+        if (mmx) enterMmx(scope)
       },
     })
 
-  // Exact. CVTPI2PD from memory leaves the x87 state alone (SDM vol. 2).
+  // Every 32-bit integer has an exact binary64 value.
   for (const { name, source } of [
     { name: 'Cvtdq2pd', source: 'xmmm64' },
     { name: 'Cvtpi2pd', source: 'mmm64' },
@@ -249,7 +256,7 @@ function defineFromPackedIntegers(table: DefinitionTable): void {
       bits: [128, 64],
       emit: scope => {
         checkSse(scope)
-        const mmx = source === 'mmm64' && scope.shape[1] === 'r'
+        const mmx = referencesMmx(scope, source)
         if (mmx) checkPendingX87(scope)
         const value = scope.f.let(lowVector(scope.read64(1)))
         scope.f.store(scope.registerAddress(0), simd('v128', 'f64x2.convert_low_i32x4_s', [value]))
