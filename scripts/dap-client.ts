@@ -59,7 +59,7 @@ export class DapClient {
   }
 
   /** Resolves with the body of the response; rejects with {@link DapError}. */
-  async request<Body = Record<string, unknown>>(command: string, args?: object): Promise<Body> {
+  async request<Body = Record<string, unknown>>(command: string, args?: unknown): Promise<Body> {
     if (this.#ended !== undefined) throw new DapError(command, this.#ended)
     const seq = this.#sequence++
     const request: DebugProtocol.Request = { seq, type: 'request', command, arguments: args }

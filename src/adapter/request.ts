@@ -5,8 +5,15 @@ import type { Session } from './session.ts'
 /** A request that can't be served; the message is for the person at the client. */
 export class RequestError extends Error {}
 
+/** Does something right after the response has been sent: for events that the protocol wants behind it. */
+export type AfterResponse = (action: () => void) => void
+
 /** Answers one request: the body of its response, or an exception whose message becomes the error response. */
-export type RequestHandler = (session: Session, args: unknown) => object | undefined | Promise<object | undefined>
+export type RequestHandler = (
+  session: Session,
+  args: unknown,
+  afterResponse: AfterResponse,
+) => object | undefined | Promise<object | undefined>
 
 /** Handlers by command. */
 export type RequestFamily = Readonly<Record<string, RequestHandler>>

@@ -28,7 +28,6 @@ export class Session extends ProtocolServer {
   readonly #handlers: ReadonlyMap<string, RequestHandler>
   readonly #console: Record<OutputSource, ConsoleText>
   #debugger: Debugger | undefined
-  #afterResponse: (() => void)[] = []
   #close: () => void = () => {}
   #stopOnEntry = false
   #disposed = false
@@ -43,7 +42,7 @@ export class Session extends ProtocolServer {
     const output = (category: string) => new ConsoleText(text => this.event('output', { category, output: text }))
     this.#console = { serial: output('stdout'), 'debug-console': output('stderr') }
     this.on('close', () => this.shutDown())
-    this.on('error', () => this.shutDown())
+    this.on('error', (event: DebugProtocol.Event) => this.#transportFailed(String(event.body)))
   }
 
   /** Throws {@link RequestError} before `launch`. */
@@ -80,11 +79,6 @@ export class Session extends ProtocolServer {
     this.sendEvent({ seq: 0, type: 'event', event: name, body })
   }
 
-  /** For events that the protocol wants after the response to the request that is being served. */
-  afterResponse(action: () => void): void {
-    this.#afterResponse.push(action)
-  }
-
   /** The guest goes on: references of this stop are void. */
   resumed(): void {
     this.variables.clear()
@@ -100,16 +94,17 @@ export class Session extends ProtocolServer {
   }
 
   protected override dispatchRequest(request: DebugProtocol.Request): void {
-    this.#serve(request).catch((error: unknown) => this.emit('error', error))
+    void this.#serve(request)
   }
 
   async #serve(request: DebugProtocol.Request): Promise<void> {
     const { command, seq } = request
     const response = { seq: 0, type: 'response', request_seq: seq, command }
     const handler = this.#handlers.get(command)
+    const after: (() => void)[] = []
     try {
       if (handler === undefined) throw new RequestError(`"${command}" is not a request that this adapter knows`)
-      const body = await handler(this, request.arguments)
+      const body = await handler(this, request.arguments, action => after.push(action))
       this.sendResponse({ ...response, success: true, ...(body === undefined ? {} : { body }) })
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
@@ -117,9 +112,14 @@ export class Session extends ProtocolServer {
       const body = { error: { id: 1, format: message, showUser: true } }
       this.sendResponse({ ...response, success: false, message, body })
     }
-    const actions = this.#afterResponse
-    this.#afterResponse = []
-    for (const action of actions) action()
+    for (const action of after) action()
+  }
+
+  /** A message that can't be read is said and passed over; a stream that is broken ends the conversation. */
+  #transportFailed(message: string): void {
+    if (message.startsWith('Error handling data'))
+      this.event('output', { category: 'important', output: `A message that is no DAP was ignored: ${message}\n` })
+    else this.shutDown()
   }
 
   #stopped(report: StopReport): void {

@@ -41,6 +41,7 @@ export class ExpressionError extends Error {}
 
 const TOKEN = /\s*(?:(\$?[A-Za-z_][\w.]*)|(0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)|(<<|>>|[-+*/%&|^~()]))/y
 
+const LONGEST = 10_000
 /** Nesting is bounded so that hostile input can't exhaust the stack. */
 const DEEPEST = 200
 
@@ -52,6 +53,7 @@ interface Token {
 }
 
 export function parseExpression(text: string): Expression {
+  if (text.length > LONGEST) throw new ExpressionError(`the expression is longer than ${LONGEST} characters`)
   const parser = new Parser(text)
   return parser.parse()
 }

@@ -21,28 +21,29 @@ export const lifecycleRequests: RequestFamily = {
     return CAPABILITIES
   },
 
-  async launch(session, args) {
+  async launch(session, args, afterResponse) {
     if (session.launched) throw new RequestError('a guest has been launched already; one session debugs one guest')
     const { stopOnEntry, ...options } = parseLaunchArguments(args)
     session.attachDebugger(await session.launch(options), stopOnEntry)
     // Breakpoints are welcome once there is a machine to set them in.
-    session.afterResponse(() => session.event('initialized'))
+    afterResponse(() => session.event('initialized'))
     return undefined
   },
 
-  configurationDone(session) {
-    session.afterResponse(() => session.begin())
+  configurationDone(session, _args, afterResponse) {
+    if (!session.launched) throw new RequestError('nothing has been launched yet')
+    afterResponse(() => session.begin())
     return undefined
   },
 
-  terminate(session) {
+  terminate(session, _args, afterResponse) {
     session.debugger.dispose()
-    session.afterResponse(() => session.event('terminated'))
+    afterResponse(() => session.event('terminated'))
     return undefined
   },
 
-  disconnect(session) {
-    session.afterResponse(() => session.shutDown())
+  disconnect(session, _args, afterResponse) {
+    afterResponse(() => session.shutDown())
     return undefined
   },
 }
