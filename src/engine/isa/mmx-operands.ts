@@ -11,7 +11,7 @@ import { lowVector } from './sse-operands.ts'
 const X87_ERROR_SUMMARY = 0x80
 const FLOATING_POINT_ERROR = 16
 
-/** #UD, #NM, or #MF for an x87 exception that waits (SDM vol. 3, 12.5.1). */
+/** #UD, #NM, or #MF for an x87 exception that waits (SDM vol. 3, table 12-1 and 12.5.1). */
 export function checkMmx(scope: InstructionScope): void {
   const { f } = scope
   const unusable = scope.state32(S.MMX_CHECK)

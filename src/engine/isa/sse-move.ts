@@ -168,7 +168,7 @@ function defineGeneralRegisterMoves(table: DefinitionTable): void {
       `${name}_rm${bits}_xmm`,
       instruction(`${name}ToGeneral`, [bits, bits], scope => scope.write(0, scope.read(1)), true),
     )
-    // Not an SSE register: MOVNTI needs no enabled SSE (SDM vol. 3, table 2-2, CR4.OSFXSR).
+    // Not an SSE register: MOVNTI needs no enabled SSE (SDM vol. 3, 2.5, CR4.OSFXSR).
     table.define(`Movnti_m${bits}_r${bits}`, {
       name: `Movnti${bits}`,
       bits: [bits, bits],

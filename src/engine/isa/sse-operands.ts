@@ -6,13 +6,13 @@ import type { InstructionScope } from './instruction-scope.ts'
 
 const GENERAL_PROTECTION = 13
 
-/** #UD or #NM when the system software has not enabled SSE (SDM vol. 3, 13.1.2 and table 2-2). */
+/** #UD or #NM when the system software has not enabled SSE (SDM vol. 3, table 13-1). */
 export function checkSse(scope: InstructionScope): void {
   const vector = scope.f.let(scope.state32(S.VECTOR_CHECK))
   scope.f.if(vector, () => scope.f.call(scope.runtime.raise, vector, scope.record()))
 }
 
-/** Linear address of the memory operand; #GP when 16 bytes must be aligned and are not (SDM vol. 1, 10.4.1.1 and 11.3). */
+/** Linear address of the memory operand; #GP when 16 bytes must be aligned and are not (SDM vol. 1, 4.1.1). */
 export function alignedAddress(scope: InstructionScope, operand: number, write: boolean): Value<'i64'> {
   const linear = scope.address(scope.bits[operand], write)
   if (scope.bits[operand] === 128) scope.raiseIf(linear.wrap().and(15), GENERAL_PROTECTION)
