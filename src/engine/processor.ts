@@ -5,6 +5,7 @@
  */
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { LocalApicState } from './apic/local-apic.ts'
 import type { HostMemory } from './host-memory.ts'
 
 /** Access that an EPT violation's exit qualification tells of (SDM vol. 3, 28.2.1, table 28-7). */
@@ -173,7 +174,7 @@ export interface Vcpu {
 /** A saved vCPU: `state` is the base64 of its state block (`state.ts`), `apic` its local APIC. */
 export interface VcpuState {
   readonly state: string
-  readonly apic: unknown
+  readonly apic: LocalApicState
   readonly pending: unknown
 }
 

@@ -121,10 +121,11 @@ export const ASID = field(8)
 export const FETCH_CONTEXT = field(4)
 /** Instructions that may retire before TypeScript must be asked (i32; the run limit minus the count). */
 export const BUDGET = field(4)
-/** Machine-wide count of retired instructions at which {@link BUDGET} reaches zero (f64). */
-export const LIMIT = field(8)
-/** Decoded record of the instruction that runs, written before anything that can leave the interpreter. */
-export const CURRENT_RECORD = field(4)
+/** Where the branch that missed the jump cache wants its target remembered, or 0. */
+export const LINK_SLOT = field(4)
+/** The constants 2^31 and -2^31, for a RIP-relative displacement that leaves 32 bits when counted from the block's start. */
+export const BIAS = field(8)
+export const NEGATIVE_BIAS = field(8)
 /** Set by TypeScript when an interrupt or another event waits: code that opens a window leaves to TypeScript. */
 export const EVENT_PENDING = field(4)
 /** Linear address of the running instruction's memory operand, for slow paths and assists. */

@@ -42,6 +42,8 @@ export const LINK_NEXT = 12
 
 /** Header fields. i32: instructions in the block. */
 export const BLOCK_COUNT = 0
+/** i32, all ones or 0: may a direct branch within the page remember the block? */
+export const BLOCK_LINKABLE = 4
 
 /** How a memory operand's linear address is made from base + index * scale + displacement. */
 export const AddressKind = {
@@ -58,3 +60,6 @@ export const AddressKind = {
   checked32: 5,
   checked16: 6,
 } as const
+
+/** In {@link ADDRESS_KIND}: no memory operand, but a far pointer in {@link WIDE}. */
+export const FAR_POINTER = 255

@@ -111,7 +111,7 @@ export function defineControl(table: DefinitionTable): void {
     const bits = countRegister(counter)
     const modes = counter === 'CX' ? ['16', '32'] : counter === 'ECX' ? ['16', '32', '64'] : ['16', '64']
     for (const mode of modes) {
-      table.define(`J${counter.toLowerCase()}_rel8_${mode}`, {
+      table.define(`J${counter.toLowerCase()}z_rel8_${mode}`, {
         name: `J${counter}`,
         bits: [],
         hot: true,

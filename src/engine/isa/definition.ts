@@ -1,5 +1,6 @@
 /** The table of definitions: what each `Code` of iced-x86 does. Families register themselves in files of their own. */
 
+import type { Assist } from '../assist.ts'
 import type { Bits, InstructionScope } from './instruction-scope.ts'
 
 export interface Definition {
@@ -17,8 +18,8 @@ export interface Definition {
 
 /** An instruction that TypeScript executes. */
 export interface AssistDefinition {
-  readonly assist: string
-  /** Bytes of the memory operand, for the segment check. */
+  readonly assist: Assist
+  /** Bytes of the memory operand, for the segment check; 0 when it is not accessed. */
   readonly memoryBytes: number
   /** Is the memory operand written? */
   readonly writes: boolean

@@ -88,6 +88,8 @@ export abstract class InstructionScope {
   abstract jumpTo(rip: Value<'i64'>): void
   /** Returns to TypeScript with RIP at the next instruction, when `condition` holds. */
   abstract leaveIf(condition: Value<'i32'>): void
+  /** Returns to TypeScript, which has set RIP itself. */
+  abstract leaveAtRip(): void
   /** Returns to TypeScript with RIP at this instruction: a string instruction that was interrupted. */
   abstract leaveHere(): void
   /** Attributes byte of the record: operand and address size, repeat prefix. */
@@ -203,6 +205,12 @@ export abstract class InstructionScope {
     return this.f.let(this.linear(this.segmentAddress(), offset, bits / 8, write))
   }
 
+  /** Linear address of an operand that is an absolute offset (moffs). */
+  absoluteAddress(bits: number, write: boolean): Value<'i64'> {
+    if (this.shape.includes('m')) return this.f.let(this.wideImmediate())
+    return this.f.let(this.linear(this.segmentAddress(), this.wideImmediate(), bits / 8, write))
+  }
+
   /** Linear address of an offset in a segment, wrapped to the address size and checked as the record says. */
   linear(segment: Value<'i32'>, offset: Value<'i64'>, bytes: number, write: boolean): Value<'i64'> {
     return this.f.callValue(this.runtime.linear, this.record(), segment, offset, i32(bytes), i32(write ? 1 : 0))
@@ -224,7 +232,7 @@ export abstract class InstructionScope {
     return f.choose(
       this.tlbHit(table, bits, address, slot),
       () => address.wrap().add(f.load('i32', slot, table + 8)),
-      () => f.callValue(slow, address, i32(bits / 8), this.record()),
+      () => f.callValue(slow, address.wrap(), address.shrU(32).wrap(), i32(bits / 8), this.record()),
       'i32',
     )
   }
@@ -270,7 +278,9 @@ export abstract class InstructionScope {
       this.tlbHit(this.runtime.writeTlb, bits, address, slot),
       () => f.store(address.wrap().add(f.load('i32', slot, this.runtime.writeTlb + 8)), stored, 0, bits / 8),
       () => {
-        const host = f.let(f.callValue(this.runtime.slowWrite, address, i32(bits / 8), this.record()))
+        const host = f.let(
+          f.callValue(this.runtime.slowWrite, address.wrap(), address.shrU(32).wrap(), i32(bits / 8), this.record()),
+        )
         f.store(host, stored, 0, bits / 8)
         f.if(host.eq(S.ACCESS_BUFFER), () => f.call(this.runtime.commit, this.record()))
       },

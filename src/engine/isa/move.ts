@@ -19,11 +19,15 @@ export function defineMove(table: DefinitionTable): void {
       codes.map(code => `Mov_${code}`),
       { name: `Mov${bits}`, bits: [bits, bits], hot: true, emit: scope => scope.write(0, scope.read(1)) },
     )
-    table.define([`Mov_${ACCUMULATOR[bits]}_moffs${bits}`, `Mov_moffs${bits}_${ACCUMULATOR[bits]}`], {
-      name: `Mov${bits}`,
+    table.define(`Mov_${ACCUMULATOR[bits]}_moffs${bits}`, {
+      name: `MovFromAbsolute${bits}`,
       bits: [bits, bits],
-      hot: true,
-      emit: scope => scope.write(0, scope.read(1)),
+      emit: scope => scope.write(0, scope.load(bits, scope.absoluteAddress(bits, false))),
+    })
+    table.define(`Mov_moffs${bits}_${ACCUMULATOR[bits]}`, {
+      name: `MovToAbsolute${bits}`,
+      bits: [bits, bits],
+      emit: scope => scope.store(bits, scope.absoluteAddress(bits, true), scope.read(1)),
     })
   }
   table.define('Mov_r64_imm64', {

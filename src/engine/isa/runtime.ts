@@ -7,7 +7,7 @@ export interface Runtime {
   readonly tlbEntries: number
   readonly readTlb: number
   readonly writeTlb: number
-  /** (linear, bytes, record) to a host address from which the bytes can be loaded; faults by throwing. */
+  /** (linear bits 31:0, linear bits 63:32, bytes, record) to a host address from which the bytes can be loaded; faults by throwing. */
   readonly slowRead: FunctionReference<'i32'>
   /** The same for a store; ACCESS_BUFFER when `commit` must carry the bytes to where they belong. */
   readonly slowWrite: FunctionReference<'i32'>
@@ -26,6 +26,8 @@ export interface Runtime {
   readonly divideWide: FunctionReference<'void'>
   /** (vector, record): throws an exception of the guest. */
   readonly raise: FunctionReference<'void'>
+  /** (record): raises #UD for an instruction that can't be decoded or is not implemented. */
+  readonly undefinedInstruction: FunctionReference<'void'>
   /** (record): runs the assist that the record names. */
   readonly assist: FunctionReference<'void'>
   /**

@@ -279,8 +279,8 @@ export function defineString(table: DefinitionTable): void {
       [`Cmps${letter}_m${bits}_m${bits}`, compareString],
       [`Scas${letter}_${register}_m${bits}`, scanString],
     ]
+    // The decoder asks for `Rep.` or `Repne.` before the code's name when the prefix is there.
     for (const [code, emit] of forms)
-      // The decoder asks for `Rep.` or `Repne.` before the code's name when the prefix is there.
       for (const repeat of ['', 'Rep', 'Repne'] as const)
         table.define(repeat === '' ? code : `${repeat}.${code}`, {
           name: `${repeat}${code}`,

@@ -1,0 +1,172 @@
+/**
+ * Generates the interpreter: one WebAssembly function that runs decoded blocks, with the hot handlers in its loop
+ * behind one `br_table`, and a function each for the others.
+ */
+
+import * as R from '../decoder/record.ts'
+import type { Definitions } from '../isa/definition.ts'
+import { listHandlers } from '../isa/handlers.ts'
+import { type Continuation, RecordScope } from '../isa/record-scope.ts'
+import { JUMP_CACHE, JUMP_CACHE_ENTRIES } from '../layout.ts'
+import * as S from '../state.ts'
+import type { FunctionBuilder, FunctionReference, Label } from '../wasm/function-builder.ts'
+import { ModuleBuilder } from '../wasm/module-builder.ts'
+import { i32, type Value } from '../wasm/value.ts'
+import { listFusions } from './fusion.ts'
+import { addRuntimeFunctions } from './runtime-functions.ts'
+
+/** Why `run` returned. */
+export const RETURN_LOOKUP = 0
+export const RETURN_BUDGET = 1
+export const RETURN_LEFT = 2
+
+/** What a called handler says. */
+const CALLED_NEXT = 0
+const CALLED_LEFT = 1
+const CALLED_JUMPED = 2
+
+export interface GeneratedInterpreter {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Handler numbers by key. */
+  readonly handlers: ReadonlyMap<string, number>
+}
+
+/** Hash of a RIP into the jump cache, as an offset from its start. */
+export function jumpCacheSlot(ripLow: number): number {
+  return ((ripLow ^ (ripLow >>> 11)) & (JUMP_CACHE_ENTRIES - 1)) << 4
+}
+
+export function generateInterpreter(definitions: Definitions, memoryPages: number): GeneratedInterpreter {
+  const module = new ModuleBuilder()
+  const runtime = addRuntimeFunctions(module)
+  const listed = listHandlers(definitions)
+  const inline = listed.filter(handler => handler.inline)
+  const called = listed.filter(handler => !handler.inline)
+  const fusions = listFusions(definitions)
+
+  const numbers = new Map<string, number>()
+  for (const { key } of [...inline, ...fusions, ...called]) numbers.set(key, numbers.size)
+  const firstCalled = inline.length + fusions.length
+
+  const run = module.declare(['i32'], 'i32', 'run')
+  const functions: FunctionReference<'i32'>[] = called.map(({ definition, shape, long }) => {
+    const { builder: f, reference } = module.declare(['i32'], 'i32')
+    const leave = (code: number) => (rip: Value<'i64'> | undefined) => {
+      if (rip !== undefined) f.store(i32(0), rip, S.RIP)
+      f.return(i32(code))
+    }
+    const continuation: Continuation = { lookUp: leave(CALLED_JUMPED), leave: leave(CALLED_LEFT) }
+    const options = { f, runtime, bits: definition.bits, shape, long, continuation }
+    definition.emit(new RecordScope(options, f.parameter(0, 'i32')))
+    f.return(i32(CALLED_NEXT))
+    f.unreachable()
+    return reference
+  })
+  module.setTable(functions)
+
+  const f = run.builder
+  const record = f.parameter(0, 'i32')
+  const target = f.local('i64')
+  const link = f.local('i32')
+  const calledType = module.typeIndex(['i32'], 'i32')
+
+  f.loop(enter => {
+    const left = f.let(f.load('i32', i32(0), S.BUDGET).sub(f.load('i32', record, R.BLOCK_COUNT)))
+    f.if(left.ltS(0), () => {
+      f.store(i32(0), f.load('i64', i32(0), S.BLOCK_RIP), S.RIP)
+      f.return(i32(RETURN_BUDGET))
+    })
+    f.store(i32(0), left, S.BUDGET)
+    f.set(record, record.add(R.RECORD_SIZE))
+    f.loop(next => {
+      f.block(lookUp => {
+        const continuation: Continuation = {
+          enter: (block, rip) => {
+            f.store(i32(0), rip, S.BLOCK_RIP)
+            f.set(record, block)
+            f.br(enter)
+          },
+          lookUp: (rip, where) => {
+            f.set(link, where)
+            f.set(target, rip)
+            f.br(lookUp)
+          },
+          leave: rip => {
+            if (rip !== undefined) f.store(i32(0), rip, S.RIP)
+            f.return(i32(RETURN_LEFT))
+          },
+        }
+        const bodies: (() => void)[] = inline.map(({ definition, shape, long }) => () => {
+          definition.emit(new RecordScope({ f, runtime, bits: definition.bits, shape, long, continuation }, record))
+          if (definition.ends === 'jump') return
+          f.set(record, record.add(R.RECORD_SIZE))
+          f.br(next)
+        })
+        for (const { first, second, shape } of fusions)
+          bodies.push(() => {
+            const options = { f, runtime, long: true, continuation }
+            const a = new RecordScope({ ...options, bits: first.bits, shape }, record)
+            first.emit(a)
+            const b = new RecordScope({ ...options, bits: second.bits, shape: 'b' }, record, R.RECORD_SIZE)
+            b.recent = a.recent
+            second.emit(b)
+          })
+        bodies.push(() => {
+          const index = f.load('i32', record, R.HANDLER, 2).sub(firstCalled)
+          const status = f.let(f.callIndirect('i32', calledType, index, record))
+          f.if(status.eqz(), () => {
+            f.set(record, record.add(R.RECORD_SIZE))
+            f.br(next)
+          })
+          f.if(status.eq(CALLED_LEFT), () => f.return(i32(RETURN_LEFT)))
+          f.set(link, i32(0))
+          f.set(target, f.load('i64', i32(0), S.RIP))
+          f.br(lookUp)
+        })
+        nestBodies(f, bodies, () => f.load('i32', record, R.HANDLER, 2))
+      })
+      const slot = f.let(hashOf(target.wrap()))
+      const hit = f
+        .load('i64', slot, JUMP_CACHE)
+        .eq(target)
+        .and(f.load('i32', slot, JUMP_CACHE + 8).eq(f.load('i32', i32(0), S.FETCH_CONTEXT)))
+      f.if(hit, () => {
+        const block = f.let(f.load('i32', slot, JUMP_CACHE + 12))
+        f.if(link.and(f.load('i32', block, R.BLOCK_LINKABLE)), () => f.store(link, block))
+        f.store(i32(0), target, S.BLOCK_RIP)
+        f.set(record, block)
+        f.br(enter)
+      })
+      f.store(i32(0), target, S.RIP)
+      f.store(i32(0), link, S.LINK_SLOT)
+      f.return(i32(RETURN_LOOKUP))
+    })
+  })
+  f.unreachable()
+  return { bytes: module.encode(memoryPages), handlers: numbers }
+}
+
+function hashOf(rip: Value<'i32'>): Value<'i32'> {
+  return rip
+    .xor(rip.shrU(11))
+    .and(JUMP_CACHE_ENTRIES - 1)
+    .shl(4)
+}
+
+/** `switch (index)` over bodies that never fall through: a block each, the last body for every larger index. */
+function nestBodies(f: FunctionBuilder, bodies: readonly (() => void)[], index: () => Value<'i32'>): void {
+  const labels: Label[] = []
+  const open = (body: number): void => {
+    if (body < 0) {
+      labels.reverse()
+      f.brTable(index(), labels.slice(0, -1), labels[labels.length - 1])
+      return
+    }
+    f.block(end => {
+      labels.push(end)
+      open(body - 1)
+    })
+    f.scope(bodies[body])
+  }
+  open(bodies.length - 1)
+}

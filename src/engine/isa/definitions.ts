@@ -1,0 +1,58 @@
+/** Every instruction that this processor executes, by iced-x86 `Code` name. */
+
+import { systemAssists, systemMemorySizes } from '../system/assists.ts'
+import { x87Assists, x87MemorySizes } from '../x87/x87-assists.ts'
+import { defineAlu } from './alu.ts'
+import { defineBit } from './bit.ts'
+import { defineControl } from './control.ts'
+import { type Definitions, DefinitionTable } from './definition.ts'
+import { defineExchange } from './exchange.ts'
+import { defineFlag } from './flag.ts'
+import { defineMmx } from './mmx.ts'
+import { defineMove } from './move.ts'
+import { defineMultiply } from './multiply.ts'
+import { defineShift } from './shift.ts'
+import { defineSse } from './sse.ts'
+import { defineStack } from './stack.ts'
+import { defineString } from './string.ts'
+
+/** System instructions that change neither RIP nor mode nor interruptibility: the block goes on after them. */
+const CONTINUES =
+  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl)(_|$)/
+/** Instructions whose memory operand is a destination, for the segment check. */
+const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
+const X87_STORES = /^(Fi?stp?_|Fbstp|Fn?st|Fn?save|Fxsave)/
+
+export function createDefinitions(): Definitions {
+  const table = new DefinitionTable()
+  defineAlu(table)
+  defineMove(table)
+  defineShift(table)
+  defineMultiply(table)
+  defineBit(table)
+  defineExchange(table)
+  defineStack(table)
+  defineControl(table)
+  defineString(table)
+  defineFlag(table)
+  defineSse(table)
+  defineMmx(table)
+  for (const name of Object.keys(systemAssists)) {
+    // CLI, STI and PUSHF have generated definitions.
+    if (table.entries.has(name)) continue
+    table.define(name, {
+      assist: systemAssists[name],
+      memoryBytes: systemMemorySizes[name] ?? 0,
+      writes: WRITES_MEMORY.test(name),
+      ends: !CONTINUES.test(name),
+    })
+  }
+  for (const name of Object.keys(x87Assists))
+    table.define(name, {
+      assist: x87Assists[name],
+      memoryBytes: x87MemorySizes[name] ?? 0,
+      writes: X87_STORES.test(name),
+      ends: false,
+    })
+  return table.entries
+}

@@ -1,0 +1,83 @@
+/**
+ * Guest-physical addresses of the running VM: translated by EPT, with a cache of EPT walks as processors have one
+ * (guest-physical mappings, SDM vol. 3, 29.4.1). INVEPT empties it.
+ */
+
+import type { HostMemory } from '../host-memory.ts'
+import {
+  EPT_QUALIFICATION_FETCH,
+  EPT_QUALIFICATION_LINEAR_VALID,
+  EPT_QUALIFICATION_READ,
+  EPT_QUALIFICATION_TRANSLATED,
+  EPT_QUALIFICATION_WRITE,
+  type GuestAccess,
+} from '../processor.ts'
+import { VmExit } from '../vm-exit.ts'
+import { EPT_EXECUTE, EPT_READ, EPT_WRITE, EptResult, walkEpt } from './ept-walk.ts'
+
+const CACHE_ENTRIES = 8192
+
+/** Kind of a guest-physical access: the EPT right that it needs, as a bit. */
+export const NEEDS_READ = EPT_READ
+export const NEEDS_WRITE = EPT_WRITE
+export const NEEDS_EXECUTE = EPT_EXECUTE
+
+export class GuestPhysical {
+  readonly #memory: HostMemory
+  readonly #walk = new EptResult()
+  /** Page number + 1 of each cached walk, 0 when empty. */
+  readonly #pages = new Float64Array(CACHE_ENTRIES)
+  readonly #frames = new Uint32Array(CACHE_ENTRIES)
+  readonly #rights = new Uint8Array(CACHE_ENTRIES)
+  #eptPointer: number | undefined
+  /** Rights of the last translation. */
+  rights = 0
+
+  constructor(memory: HostMemory) {
+    this.#memory = memory
+  }
+
+  /** Makes another EPT current; cached walks belong to one. */
+  select(eptPointer: number | undefined): void {
+    if (eptPointer === this.#eptPointer) return
+    this.#eptPointer = eptPointer
+    this.flush()
+  }
+
+  flush(): void {
+    this.#pages.fill(0)
+  }
+
+  /** Host-physical address, or -1 when EPT does not allow the access; then `rights` says what it allows. */
+  find(gpa: number, needed: number): number {
+    if (this.#eptPointer === undefined) {
+      this.rights = EPT_READ | EPT_WRITE | EPT_EXECUTE
+      return gpa < this.#memory.size ? gpa : -1
+    }
+    const page = Math.floor(gpa / 4096)
+    const slot = page & (CACHE_ENTRIES - 1)
+    if (this.#pages[slot] !== page + 1) {
+      walkEpt(this.#eptPointer, page * 4096, this.#memory.u32, this.#walk)
+      if (this.#walk.misconfigured) throw new VmExit({ reason: 'ept-misconfiguration', gpa }, false)
+      this.rights = this.#walk.rights
+      // Only what is present is cached (SDM vol. 3, 29.4.2).
+      if (this.#walk.rights === 0) return -1
+      this.#pages[slot] = page + 1
+      this.#frames[slot] = this.#walk.hpa
+      this.#rights[slot] = this.#walk.rights
+    }
+    this.rights = this.#rights[slot]
+    return (this.rights & needed) === needed ? this.#frames[slot] + (gpa % 4096) : -1
+  }
+
+  /** The exit that an access without the rights it needs causes. */
+  violation(gpa: number, needed: number, linear: bigint, translated: boolean, access?: GuestAccess): VmExit {
+    let qualification = EPT_QUALIFICATION_LINEAR_VALID | (this.rights << 3)
+    if (needed & NEEDS_READ) qualification |= EPT_QUALIFICATION_READ
+    if (needed & NEEDS_WRITE) qualification |= EPT_QUALIFICATION_WRITE
+    if (needed & NEEDS_EXECUTE) qualification |= EPT_QUALIFICATION_FETCH
+    if (translated) qualification |= EPT_QUALIFICATION_TRANSLATED
+    const exit = { reason: 'ept-violation', gpa, linear, qualification } as const
+    return new VmExit(access === undefined ? exit : { ...exit, access }, false)
+  }
+}

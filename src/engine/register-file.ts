@@ -1,0 +1,171 @@
+/** Registers by name, for inspection, loaders and the debugger: {@link RegisterFile} over the state block. */
+
+import { type CpuState, Segment } from './cpu-state.ts'
+import type { RegisterFile, SegmentName, SegmentRegister } from './processor.ts'
+import * as S from './state.ts'
+
+const GENERAL = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+]
+
+const SEGMENT_INDEX = {
+  es: Segment.ES,
+  cs: Segment.CS,
+  ss: Segment.SS,
+  ds: Segment.DS,
+  fs: Segment.FS,
+  gs: Segment.GS,
+  ldtr: Segment.LDTR,
+  tr: Segment.TR,
+} as const
+
+/** 64-bit registers that are plain words of the state. */
+const WORDS: Readonly<Record<string, number>> = {
+  ...Object.fromEntries(GENERAL.map((name, index) => [name, S.GPR + index * 8])),
+  rip: S.RIP,
+  cr0: S.CR0,
+  cr2: S.CR2,
+  cr3: S.CR3,
+  cr4: S.CR4,
+  efer: S.EFER,
+  ...Object.fromEntries([0, 1, 2, 3, 6, 7].map(index => [`dr${index}`, S.DR + index * 8])),
+  msr_star: S.MSR_STAR,
+  msr_lstar: S.MSR_LSTAR,
+  msr_cstar: S.MSR_CSTAR,
+  msr_fmask: S.MSR_FMASK,
+  msr_kernel_gs_base: S.MSR_KERNEL_GS_BASE,
+  msr_sysenter_cs: S.MSR_SYSENTER_CS,
+  msr_sysenter_esp: S.MSR_SYSENTER_ESP,
+  msr_sysenter_eip: S.MSR_SYSENTER_EIP,
+  msr_pat: S.MSR_PAT,
+  msr_tsc_aux: S.MSR_TSC_AUX,
+  fs_base: S.SEGMENTS + Segment.FS * S.SEGMENT_STRIDE + S.SEGMENT_BASE,
+  gs_base: S.SEGMENTS + Segment.GS * S.SEGMENT_STRIDE + S.SEGMENT_BASE,
+}
+
+/** Names that {@link RegisterFile.get} knows. */
+export const REGISTER_NAMES: readonly string[] = [
+  ...Object.keys(WORDS),
+  'rflags',
+  'cr8',
+  'mxcsr',
+  ...Object.keys(SEGMENT_INDEX),
+]
+
+/** What writing a register changes beyond its word. */
+export interface RegisterEffects {
+  /** Brings this vCPU's state to where it can be read and written. */
+  activate(): void
+  /** Mode, privilege or address space may have changed. */
+  contextChanged(): void
+  flushTlb(): void
+  taskPriority: number
+  /** IA32_APIC_BASE, which the local APIC keeps. */
+  readonly apicBase: bigint
+}
+
+export class StateRegisterFile implements RegisterFile {
+  readonly #state: CpuState
+  readonly #effects: RegisterEffects
+
+  constructor(state: CpuState, effects: RegisterEffects) {
+    this.#state = state
+    this.#effects = effects
+  }
+
+  get(name: string): bigint {
+    this.#effects.activate()
+    const word = WORDS[name]
+    if (word !== undefined) return this.#state.get64(word)
+    if (name === 'rflags') return BigInt(this.#state.rflags)
+    if (name === 'msr_apic_base') return this.#effects.apicBase
+    if (name === 'cr8') return BigInt(this.#effects.taskPriority)
+    if (name === 'mxcsr') return BigInt(this.#state.get32(S.MXCSR))
+    if (isSegment(name)) return BigInt(this.segment(name).selector)
+    const vector = vectorIndex(name)
+    if (vector !== undefined) {
+      const at = S.VECTORS + vector * S.VECTOR_STRIDE
+      return this.#state.get64(at) | (this.#state.get64(at + 8) << 64n)
+    }
+    throw new RangeError(`no register "${name}"`)
+  }
+
+  set(name: string, value: bigint): void {
+    this.#effects.activate()
+    const word = WORDS[name]
+    if (word !== undefined) {
+      this.#state.set64(word, BigInt.asUintN(64, value))
+      if (name.startsWith('cr') || name === 'efer') this.#effects.flushTlb()
+      this.#effects.contextChanged()
+      return
+    }
+    if (name === 'rflags') {
+      this.#state.rflags = Number(BigInt.asUintN(32, value))
+      this.#effects.contextChanged()
+    } else if (name === 'cr8') this.#effects.taskPriority = Number(value & 0xfn)
+    else if (name === 'mxcsr') this.#state.set32(S.MXCSR, Number(BigInt.asUintN(32, value)))
+    else {
+      const vector = vectorIndex(name)
+      if (vector === undefined) throw new RangeError(`no register "${name}" that can be set`)
+      const at = S.VECTORS + vector * S.VECTOR_STRIDE
+      this.#state.set64(at, BigInt.asUintN(64, value))
+      this.#state.set64(at + 8, BigInt.asUintN(64, value >> 64n))
+    }
+  }
+
+  segment(name: SegmentName): SegmentRegister {
+    this.#effects.activate()
+    return this.#state.segment(SEGMENT_INDEX[name])
+  }
+
+  setSegment(name: SegmentName, value: SegmentRegister): void {
+    this.#effects.activate()
+    this.#state.setSegment(SEGMENT_INDEX[name], value)
+    // CPL is the DPL of the stack segment (VMCS access rights; SDM vol. 3, 25.4.1).
+    if (name === 'ss') this.#state.cpl = (value.rights >> 5) & 3
+    this.#effects.contextChanged()
+  }
+
+  table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number } {
+    this.#effects.activate()
+    return name === 'gdtr'
+      ? { base: this.#state.get64(S.GDTR_BASE), limit: this.#state.get32(S.GDTR_LIMIT) }
+      : { base: this.#state.get64(S.IDTR_BASE), limit: this.#state.get32(S.IDTR_LIMIT) }
+  }
+
+  setTable(name: 'gdtr' | 'idtr', value: { base: bigint; limit: number }): void {
+    this.#effects.activate()
+    this.#state.set64(name === 'gdtr' ? S.GDTR_BASE : S.IDTR_BASE, value.base)
+    this.#state.set32(name === 'gdtr' ? S.GDTR_LIMIT : S.IDTR_LIMIT, value.limit)
+  }
+
+  get cpl(): number {
+    this.#effects.activate()
+    return this.#state.cpl
+  }
+}
+
+function isSegment(name: string): name is SegmentName {
+  return name in SEGMENT_INDEX
+}
+
+function vectorIndex(name: string): number | undefined {
+  const match = /^xmm(\d+)$/.exec(name)
+  const index = match === null ? Number.NaN : Number(match[1])
+  return index < 16 ? index : undefined
+}

@@ -1,0 +1,169 @@
+/**
+ * The processor in software behind the {@link Processor} interface: one memory, TLB, code cache and interpreter, shared
+ * by the vCPUs, of which one at a time has its state where generated code works on it.
+ */
+
+import type { VirtualClock } from '../util/virtual-clock.ts'
+import { CodeCache } from './code-cache.ts'
+import { CpuState } from './cpu-state.ts'
+import { BlockDecoder } from './decoder/block-decoder.ts'
+import type { HostMemory } from './host-memory.ts'
+import { generateInterpreter } from './interpreter/generate.ts'
+import { createDefinitions } from './isa/definitions.ts'
+import { AddressSpaces } from './mmu/address-spaces.ts'
+import { GuestPhysical } from './mmu/guest-physical.ts'
+import { Mmu } from './mmu/mmu.ts'
+import { pagingControl } from './mmu/page-walk.ts'
+import type { ApicBus, CodeBreakpoints, ControlBlock, Processor, ProcessorStatistics, Vcpu } from './processor.ts'
+import { SoftwareVcpu } from './software-vcpu.ts'
+import { createSseSlowPath } from './sse-slow-path.ts'
+import * as S from './state.ts'
+
+/** Functions that generated code imports; they act on the vCPU that runs. */
+type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
+
+export class SoftwareProcessor implements Processor {
+  readonly memory: HostMemory
+  readonly state: CpuState
+  readonly code: CodeCache
+  readonly decoder: BlockDecoder
+  readonly physical: GuestPhysical
+  readonly addressSpaces: AddressSpaces
+  readonly mmu: Mmu
+  /** Runs blocks from the one at an address; returns a `RETURN_...`. */
+  readonly execute: (block: number) => number
+  breakpoints: CodeBreakpoints = { linear: new Set() }
+  #current: SoftwareVcpu | undefined
+  /** Numbers of fetch contexts: ASID, block mode, and CS where it is not flat. */
+  readonly #fetchContexts = new Map<string | number, number>()
+
+  constructor(memory: HostMemory) {
+    this.memory = memory
+    this.state = new CpuState(memory)
+    const definitions = createDefinitions()
+    const { bytes, handlers } = generateInterpreter(definitions, memory.size / 65536)
+    this.decoder = new BlockDecoder(memory, definitions, handlers)
+    this.code = new CodeCache(memory, this.decoder)
+    this.physical = new GuestPhysical(memory)
+    const context = {
+      control: pagingControl(0, 0, 0, 0),
+      asid: 0,
+      access: 0,
+      systemAsid: 0,
+      systemAccess: 0,
+      longMode: false,
+    }
+    this.mmu = new Mmu(memory, this.physical, this.code, context, { base: undefined, read: () => 0, write: () => {} })
+    this.addressSpaces = new AddressSpaces(() => {
+      this.mmu.emptyTlb()
+      this.code.emptyJumpCache()
+      this.#fetchContexts.clear()
+    })
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory: memory.memory, ...this.#imports() },
+    })
+    const { run } = instance.exports
+    if (typeof run !== 'function') throw new Error('the generated interpreter exports no run function')
+    this.execute = block => run(block)
+  }
+
+  get statistics(): ProcessorStatistics {
+    return { tlbFills: this.mmu.tlbFills, blocksDecoded: this.code.blocksDecoded }
+  }
+
+  createVcpu(options: { index: number; clock: VirtualClock; bus: ApicBus; controls: ControlBlock }): Vcpu {
+    return new SoftwareVcpu(this, options)
+  }
+
+  /** Brings a vCPU's state to where generated code works on it. */
+  activate(vcpu: SoftwareVcpu): void {
+    if (this.#current === vcpu) return
+    this.#current?.storeState()
+    this.#current = vcpu
+    vcpu.loadState()
+  }
+
+  invept(eptPointer: number): void {
+    void eptPointer
+    // Combined mappings of the guest carry the EPT's translations in the TLB too (SDM vol. 3, 29.4.3.1).
+    this.physical.flush()
+    this.addressSpaces.dropAll()
+    this.#current?.contextChanged()
+  }
+
+  frameWritten(hpa: number, length: number): void {
+    for (let frame = hpa >>> 12; frame <= (hpa + length - 1) >>> 12; frame++) {
+      if (!this.code.isCode(frame)) continue
+      const from = Math.max(hpa, frame * 4096)
+      const bytes = Math.min(hpa + length, (frame + 1) * 4096) - from
+      if (this.code.touchesCode(from, bytes)) this.code.dropFrame(frame)
+    }
+  }
+
+  setBreakpoints(breakpoints: CodeBreakpoints): void {
+    this.breakpoints = breakpoints
+    // Blocks are cut at breakpoints when they are decoded.
+    this.code.dropAll()
+  }
+
+  /** Number that stands for a fetch context in the jump cache; 0 stands for none. */
+  fetchContext(key: string | number): number {
+    const known = this.#fetchContexts.get(key)
+    if (known !== undefined) return known
+    const number = this.#fetchContexts.size + 1
+    this.#fetchContexts.set(key, number)
+    return number
+  }
+
+  #running(): SoftwareVcpu {
+    if (this.#current === undefined) throw new Error('generated code runs without a vCPU')
+    return this.#current
+  }
+
+  #imports(): Imports {
+    const { mmu } = this
+    const sseSlow = createSseSlowPath(this.state)
+    return {
+      slowRead: (low, high, bytes, record) => {
+        this.#running().record = record
+        return mmu.slowRead(low, high, bytes, record)
+      },
+      slowWrite: (low, high, bytes, record) => {
+        this.#running().record = record
+        return mmu.slowWrite(low, high, bytes, record)
+      },
+      commit: record => {
+        this.#running().record = record
+        mmu.commit()
+        return undefined
+      },
+      raise: (vector, record) => this.#running().raiseFault(vector, record),
+      assist: record => {
+        this.#running().runAssist(record)
+        return undefined
+      },
+      undefinedInstruction: record => this.#running().raiseFault(6, record),
+      divideWide: (signed, record) => {
+        this.#running().divideWide(signed !== 0, record)
+        return undefined
+      },
+      sseSlow: (operation, record) => {
+        this.#running().record = record
+        sseSlow(operation, record)
+        return undefined
+      },
+      segmentSlow: (record, segment, offset, bytes, write) => {
+        this.#running().checkSegment(record, segment, offset >>> 0, bytes, write !== 0)
+        return undefined
+      },
+    }
+  }
+}
+
+/** The software processor over host memory. */
+export function createProcessor(memory: HostMemory): Processor {
+  // STATE_BASE to the frames is the processor's own.
+  if (memory.size < S.STATE_BASE + S.STATE_SIZE)
+    throw new RangeError('host memory is too small for the processor itself')
+  return new SoftwareProcessor(memory)
+}

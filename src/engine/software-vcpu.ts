@@ -1,0 +1,858 @@
+/**
+ * A vCPU of the software processor: the loop around generated code that finds blocks, keeps the budget, delivers
+ * events at instruction boundaries and turns what generated code throws into exceptions of the guest or exits.
+ */
+
+import { NANOSECONDS_PER_INSTRUCTION, type VirtualClock } from '../util/virtual-clock.ts'
+import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
+import { RFLAGS_AC, RFLAGS_IF, RFLAGS_RF, RFLAGS_TF } from '../x86/rflags.ts'
+import {
+  RIGHTS_CODE,
+  RIGHTS_DB,
+  RIGHTS_EXPAND_DOWN,
+  RIGHTS_L,
+  RIGHTS_P,
+  RIGHTS_S,
+  RIGHTS_UNUSABLE,
+  RIGHTS_WRITABLE,
+} from '../x86/segment-rights.ts'
+import { LocalApic } from './apic/local-apic.ts'
+import type { AssistCpu, Completion } from './assist.ts'
+import { AssistView } from './assist-view.ts'
+import { type CpuState, Segment } from './cpu-state.ts'
+import * as R from './decoder/record.ts'
+import { divideWide } from './divide-wide.ts'
+import { GuestFault, generalProtection } from './fault.ts'
+import { RETURN_BUDGET } from './interpreter/generate.ts'
+import type { LinearMemory } from './linear-memory.ts'
+import { CLASS_SUPERVISOR, CLASS_SUPERVISOR_SMAP_OFF, CLASS_USER } from './mmu/address-spaces.ts'
+import { pageNumber } from './mmu/mmu.ts'
+import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
+import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_CODE } from './mode.ts'
+import type {
+  Activity,
+  ApicBus,
+  ControlBlock,
+  CpuidResult,
+  Exit,
+  InterruptMessage,
+  RegisterFile,
+  Vcpu,
+  VcpuState,
+} from './processor.ts'
+import { StateRegisterFile } from './register-file.ts'
+import { resetState, setConstants } from './reset.ts'
+import { checkSegmentAccess } from './segment-check.ts'
+import type { SoftwareProcessor } from './software-processor.ts'
+import * as S from './state.ts'
+import { deliver, type EventKind, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
+import { RUN_ALONE, VmExit } from './vm-exit.ts'
+
+const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-sipi']
+const ACTIVE = 0
+const HLT = 1
+const SHUTDOWN = 2
+const WAIT_FOR_SIPI = 3
+
+const SHADOW = 1 | 2
+const NMI_BLOCKED = 8
+const DEBUG_EXCEPTION = 1
+const DR6_BS = 1 << 14
+/** DR7: any of the four breakpoints enabled, locally or globally. */
+const DR7_ENABLED = 0xff
+
+/** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
+const LONGEST_CALL = 200_000
+
+/** Saved beside the state block. */
+interface Pending {
+  readonly nmi: boolean
+  readonly interruptWindow: boolean
+  readonly undelivered: { readonly vector: number; readonly kind: EventKind; readonly errorCode: number | null } | null
+}
+
+export class SoftwareVcpu implements Vcpu, AssistCpu {
+  readonly index: number
+  readonly controls: ControlBlock
+  readonly clock: VirtualClock
+  readonly state: CpuState
+  readonly memory: LinearMemory
+  readonly registers: RegisterFile
+  readonly apic: LocalApic
+  /** Record of the instruction that called into TypeScript last. */
+  record = 0
+
+  readonly #processor: SoftwareProcessor
+  readonly #view: AssistView
+  /** State while another vCPU's is current. */
+  readonly #stored = new Uint8Array(S.STATE_SIZE)
+  /** Count and budget at the last synchronization: the count is exact from the two. */
+  #countBase = 0
+  #budgetBase = 0
+  #nmiPending = false
+  #windowWanted = false
+  #completion: Completion | undefined
+  #takenCompletion = false
+  /** An event whose delivery was interrupted by an exit. */
+  #undelivered: GuestEvent | undefined
+  /** Instruction count at which a breakpoint was reported: going on from there does not report it again. */
+  #reportedAt = -1
+
+  constructor(
+    processor: SoftwareProcessor,
+    options: { index: number; clock: VirtualClock; bus: ApicBus; controls: ControlBlock },
+  ) {
+    this.index = options.index
+    this.controls = options.controls
+    this.clock = options.clock
+    this.#processor = processor
+    this.state = processor.state
+    this.memory = processor.mmu
+    this.#view = new AssistView(processor.memory)
+    this.apic = new LocalApic({
+      id: options.index,
+      bus: options.bus,
+      clock: options.clock,
+      now: () => this.now,
+      tsc: () => this.tsc,
+      listener: {
+        interruptPending: () => this.#setEventPending(),
+        nmi: () => {
+          this.#nmiPending = true
+          this.#setEventPending()
+        },
+        init: () => this.#init(),
+        startUp: vector => this.#startUp(vector),
+      },
+    })
+    this.registers = new StateRegisterFile(this.state, this.#registerEffects())
+    this.reset()
+  }
+
+  #registerEffects() {
+    const vcpu = this
+    return {
+      activate: () => vcpu.#processor.activate(vcpu),
+      contextChanged: () => vcpu.contextChanged(),
+      flushTlb: () => vcpu.flushTlb(false),
+      get apicBase() {
+        return vcpu.apic.readMsr(0x1b) ?? 0n
+      },
+      get taskPriority() {
+        return vcpu.taskPriority
+      },
+      set taskPriority(value: number) {
+        vcpu.taskPriority = value
+      },
+    }
+  }
+
+  // --- Vcpu: power, state
+
+  reset(): void {
+    this.#processor.activate(this)
+    resetState(this.state, true)
+    this.apic.reset()
+    this.#nmiPending = false
+    this.#windowWanted = false
+    this.#undelivered = undefined
+    this.#completion = undefined
+    this.#processor.mmu.endInstruction()
+    this.state.set32(S.ACTIVITY, this.index === 0 ? ACTIVE : WAIT_FOR_SIPI)
+    this.flushTlb(false)
+    this.contextChanged()
+  }
+
+  #init(): void {
+    this.#processor.activate(this)
+    resetState(this.state, false)
+    this.apic.init()
+    this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
+    this.flushTlb(false)
+    this.contextChanged()
+  }
+
+  /** SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction. */
+  #startUp(vector: number): void {
+    this.#processor.activate(this)
+    if (this.state.get32(S.ACTIVITY) !== WAIT_FOR_SIPI) return
+    const code = this.state.segment(Segment.CS)
+    this.state.setSegment(Segment.CS, { ...code, selector: vector << 8, base: BigInt(vector << 12) })
+    this.state.rip = 0n
+    this.state.set32(S.ACTIVITY, ACTIVE)
+    this.contextChanged()
+  }
+
+  get activity(): Activity {
+    this.#processor.activate(this)
+    const activity = this.state.get32(S.ACTIVITY)
+    if (activity === HLT && this.#wakes()) return 'active'
+    return ACTIVITIES[activity]
+  }
+
+  /** Does something end HLT: an NMI, or an interrupt that is let through? */
+  #wakes(): boolean {
+    if (this.#nmiPending) return true
+    return (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
+  }
+
+  storeState(): void {
+    this.#stored.set(this.#processor.memory.u8.subarray(S.STATE_BASE, S.STATE_BASE + S.STATE_SIZE))
+  }
+
+  loadState(): void {
+    this.#processor.memory.u8.set(this.#stored, S.STATE_BASE)
+    setConstants(this.state)
+    this.#processor.physical.select(this.controls.eptPointer)
+    const vcpu = this
+    this.#processor.mmu.mmio = {
+      get base() {
+        return vcpu.apic.mmioBase
+      },
+      read: (offset, size) => vcpu.apic.readMmio(offset, size),
+      write: (offset, size, value) => vcpu.apic.writeMmio(offset, size, value),
+    }
+    this.#processor.mmu.onDevice = () => this.#synchronize()
+    this.contextChanged()
+    this.#setEventPending()
+  }
+
+  save(): VcpuState {
+    this.#processor.activate(this)
+    this.storeState()
+    const event = this.#undelivered
+    const pending: Pending = {
+      nmi: this.#nmiPending,
+      interruptWindow: this.#windowWanted,
+      undelivered:
+        event === undefined ? null : { vector: event.vector, kind: event.kind, errorCode: event.errorCode ?? null },
+    }
+    return { state: Buffer.from(this.#stored).toString('base64'), apic: this.apic.save(), pending }
+  }
+
+  restore(saved: VcpuState): void {
+    const bytes = Buffer.from(saved.state, 'base64')
+    if (bytes.length !== S.STATE_SIZE)
+      throw new RangeError(`saved vCPU: ${bytes.length} bytes of state, ${S.STATE_SIZE} expected`)
+    this.#processor.activate(this)
+    this.#processor.memory.u8.set(bytes, S.STATE_BASE)
+    setConstants(this.state)
+    this.apic.restore(saved.apic)
+    const pending = saved.pending
+    this.#nmiPending = isPending(pending) && pending.nmi
+    this.#windowWanted = isPending(pending) && pending.interruptWindow
+    this.#undelivered = isPending(pending) ? savedEvent(pending) : undefined
+    this.#completion = undefined
+    this.flushTlb(false)
+    this.contextChanged()
+    this.#setEventPending()
+  }
+
+  // --- Vcpu: interrupts
+
+  get interruptible(): boolean {
+    this.#processor.activate(this)
+    return (
+      this.#undelivered === undefined &&
+      (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
+      (this.state.get32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
+      (this.state.get32(S.ACTIVITY) === ACTIVE || this.state.get32(S.ACTIVITY) === HLT)
+    )
+  }
+
+  injectInterrupt(vector: number): void {
+    this.#processor.activate(this)
+    this.#undelivered = { vector, kind: 'external' }
+    this.state.set32(S.ACTIVITY, ACTIVE)
+  }
+
+  requestInterruptWindow(wanted: boolean): void {
+    if (wanted === this.#windowWanted) return
+    this.#processor.activate(this)
+    this.#windowWanted = wanted
+    this.#setEventPending()
+  }
+
+  acceptInterrupt(message: InterruptMessage): void {
+    this.#processor.activate(this)
+    this.apic.accept(message)
+  }
+
+  get acceptsExtint(): boolean {
+    return this.apic.acceptsExtint
+  }
+
+  matches(message: InterruptMessage): boolean {
+    return this.apic.matches(message)
+  }
+
+  get priority(): number {
+    return this.apic.priority
+  }
+
+  #setEventPending(): void {
+    const waits = this.#nmiPending || this.#windowWanted || this.apic.highestPending() !== undefined
+    this.state.set32(S.EVENT_PENDING, waits ? 1 : 0)
+  }
+
+  // --- Vcpu: completions
+
+  completeAccess(value: bigint): void {
+    this.#processor.mmu.completed.push(value)
+  }
+  completeIn(value: number): void {
+    this.#completion = { kind: 'in', value }
+  }
+  completeCpuid(result: CpuidResult): void {
+    this.#completion = { kind: 'cpuid', result }
+  }
+  completeRdmsr(value: bigint | undefined): void {
+    this.#completion = { kind: 'rdmsr', value }
+  }
+  completeWrmsr(known: boolean): void {
+    this.#completion = { kind: 'wrmsr', known }
+  }
+
+  // --- the run loop
+
+  run(budget: number): Exit {
+    this.#processor.activate(this)
+    const end = this.clock.count + budget
+    for (;;) {
+      const event = this.#beforeInstruction()
+      if (event !== undefined) return event
+      if (this.state.get32(S.ACTIVITY) !== ACTIVE) {
+        return this.state.get32(S.ACTIVITY) === SHUTDOWN ? { reason: 'triple-fault' } : { reason: 'hlt' }
+      }
+      const left = Math.min(end - this.clock.count, this.clock.instructionsToDeadline)
+      if (left <= 0) return { reason: 'budget' }
+      const exit = this.#runBlocks(Math.min(left, LONGEST_CALL))
+      if (exit !== undefined) return exit
+    }
+  }
+
+  /** Events between two instructions, by priority (SDM vol. 3, 6.9). */
+  #beforeInstruction(): Exit | undefined {
+    const { state } = this
+    const undelivered = this.#undelivered
+    if (undelivered !== undefined) return this.#deliver(undelivered)
+    const pendingDebug = state.get32(S.PENDING_DEBUG)
+    if (pendingDebug !== 0) {
+      state.set32(S.PENDING_DEBUG, 0)
+      state.set32(S.DR + 48, state.get32(S.DR + 48) | pendingDebug)
+      return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
+    }
+    if (state.get32(S.EVENT_PENDING) === 0) return undefined
+    const interruptibility = state.get32(S.INTERRUPTIBILITY)
+    if (this.#nmiPending && (interruptibility & (SHADOW | NMI_BLOCKED)) === 0) {
+      this.#nmiPending = false
+      this.#setEventPending()
+      return this.#deliver({ vector: 2, kind: 'nmi' })
+    }
+    if (!this.interruptible) return undefined
+    if (this.#windowWanted) {
+      this.#windowWanted = false
+      this.#setEventPending()
+      return { reason: 'interrupt-window' }
+    }
+    if (this.apic.highestPending() !== undefined) {
+      const vector = this.apic.acknowledge()
+      this.#setEventPending()
+      return this.#deliver({ vector, kind: 'external' })
+    }
+    return undefined
+  }
+
+  /**
+   * Delivers an event. When its delivery leaves for an exit (an EPT violation of a stack or descriptor table), the
+   * event is kept and delivered again at the next run.
+   */
+  #deliver(event: GuestEvent): Exit | undefined {
+    this.#startCounting(0)
+    this.record = 0
+    this.#undelivered = event
+    try {
+      const outcome = deliver(this, event, each => this.#intercept(each))
+      this.#undelivered = undefined
+      this.state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
+      return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
+    } catch (thrown) {
+      if (!(thrown instanceof VmExit)) throw thrown
+      if (thrown.exit.reason === 'exception') this.#undelivered = undefined
+      return thrown.exit
+    } finally {
+      this.contextChanged()
+    }
+  }
+
+  #intercept(event: GuestEvent): void {
+    const { vector, errorCode, address } = event
+    if (((this.controls.exceptionBitmap >>> vector) & 1) === 0) return
+    throw new VmExit({ reason: 'exception', vector, errorCode, address }, false)
+  }
+
+  /** Runs generated code for up to `budget` instructions; undefined to look at events and go on. */
+  #runBlocks(budget: number): Exit | undefined {
+    const { state } = this
+    const { mmu } = this.#processor
+    // One at a time: under a shadow, with TF or debug registers, or to finish what an exit began.
+    const careful =
+      (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
+      (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
+      (state.get32(S.DR + 56) & DR7_ENABLED) !== 0 ||
+      mmu.completed.length > 0 ||
+      this.#completion !== undefined
+    this.#startCounting(budget)
+    try {
+      return careful ? this.#runOne() : this.#runMany(budget)
+    } catch (thrown) {
+      return this.#thrown(thrown)
+    } finally {
+      mmu.alone = false
+    }
+  }
+
+  #runMany(budget: number): Exit | undefined {
+    const { state, memory } = this.#processor
+    const block = this.#lookUp(false)
+    if (block === undefined) return { reason: 'breakpoint' }
+    if (memory.i32[(block + R.BLOCK_COUNT) >> 2] > budget) return this.#runOne()
+    memory.u64[S.BLOCK_RIP >> 3] = state.rip
+    let next = block
+    for (;;) {
+      memory.i32[S.LINK_SLOT >> 2] = 0
+      const code = this.#processor.execute(next)
+      if (code !== 0) {
+        this.#stopCounting()
+        // What is left is shorter than the next block: its instructions run one at a time.
+        if (code === RETURN_BUDGET && memory.i32[S.BUDGET >> 2] > 0) {
+          this.#startCounting(memory.i32[S.BUDGET >> 2])
+          return this.#runOne()
+        }
+        return undefined
+      }
+      const link = memory.i32[S.LINK_SLOT >> 2]
+      const found = this.#lookUp(false)
+      if (found === undefined) {
+        this.#stopCounting()
+        return { reason: 'breakpoint' }
+      }
+      if (link !== 0 && memory.i32[(found + R.BLOCK_LINKABLE) >> 2] !== 0 && this.#linkable)
+        memory.i32[link >> 2] = found
+      memory.u64[S.BLOCK_RIP >> 3] = state.rip
+      next = found
+    }
+  }
+
+  /** Runs one instruction as a block of its own. */
+  #runOne(): Exit | undefined {
+    const { state, memory, mmu } = this.#processor
+    const system = state.get32(S.FLAG_SYSTEM)
+    const shadow = state.get32(S.INTERRUPTIBILITY) & SHADOW
+    const matched = this.#codeBreakpoint(system)
+    if (matched !== 0) {
+      state.set32(S.DR + 48, state.get32(S.DR + 48) | matched)
+      this.#stopCounting()
+      return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
+    }
+    mmu.alone = true
+    mmu.beginInstruction()
+    const block = this.#lookUp(true)
+    if (block === undefined) {
+      this.#stopCounting()
+      return { reason: 'breakpoint' }
+    }
+    memory.u64[S.BLOCK_RIP >> 3] = state.rip
+    memory.i32[S.BUDGET >> 2] = 1
+    this.#budgetBase = 1
+    // RF lasts for one instruction, but IRET and POPF may set it anew.
+    state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
+    this.#takenCompletion = false
+    try {
+      this.#processor.execute(block)
+    } catch (thrown) {
+      if (!(thrown instanceof VmExit && thrown.retired))
+        state.set32(S.FLAG_SYSTEM, state.get32(S.FLAG_SYSTEM) | (system & RFLAGS_RF))
+      throw thrown
+    }
+    this.#retiredAlone(shadow, system)
+    return undefined
+  }
+
+  #retiredAlone(shadow: number, system: number): void {
+    const { state, mmu } = this.#processor
+    this.#stopCounting()
+    this.#completion = undefined
+    mmu.endInstruction()
+    // The shadow that lay on this instruction is over; one that it cast itself stays.
+    if (shadow !== 0) state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~shadow)
+    if ((system & RFLAGS_TF) !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
+  }
+
+  /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
+  #codeBreakpoint(system: number): number {
+    const { state } = this
+    const dr7 = state.get32(S.DR + 56)
+    if ((dr7 & DR7_ENABLED) === 0 || (system & RFLAGS_RF) !== 0) return 0
+    const linear = state.segment(Segment.CS).base + state.rip
+    let matched = 0
+    for (let i = 0; i < 4; i++) {
+      const enabled = (dr7 >> (2 * i)) & 3
+      const kind = (dr7 >> (16 + 4 * i)) & 3
+      if (enabled !== 0 && kind === 0 && state.get64(S.DR + i * 8) === linear) matched |= 1 << i
+    }
+    return matched
+  }
+
+  /** May the block that was found last be remembered by a branch? Not when it starts at a breakpoint. */
+  #linkable = true
+
+  /** The block at RIP, decoded when it is new; undefined at a breakpoint. */
+  #lookUp(single: boolean): number | undefined {
+    const { code, mmu, state, memory, decoder, breakpoints } = this.#processor
+    const rip = state.rip
+    const mode = state.get32(S.MODE)
+    const linear = mmu.context.longMode && (mode & 3) === MODE_CODE_64 ? rip : this.#legacyFetch(rip, mode)
+    this.#linkable = true
+    if (breakpoints.linear.size > 0 && breakpoints.linear.has(linear)) {
+      this.#linkable = false
+      if (this.#reportedAt !== this.#exactCount()) {
+        this.#reportedAt = this.#exactCount()
+        return undefined
+      }
+    }
+    const low = Number(linear & 0xffff_ffffn)
+    const high = Number(BigInt.asIntN(32, linear >> 32n))
+    if ((mode & 3) === MODE_CODE_64 && !isCanonical(high)) throw this.#fetchFault(generalProtection(0))
+    let hpa: number
+    try {
+      hpa = mmu.fetch(low | 0, high)
+    } catch (thrown) {
+      throw this.#fetchFault(thrown)
+    }
+    let block = code.find(hpa, mode, single)
+    const crossing =
+      block !== undefined && memory.i32[(block + R.BLOCK_LINKABLE) >> 2] === 0 && !single && (low & 0xfff) > 0xff0
+    if (block === undefined || crossing || (single && (low & 0xfff) > 0xff0))
+      block = this.#decode(linear, low, high, hpa, mode, single)
+    if (!single && this.#linkable)
+      code.addJump(
+        Number(rip & 0xffff_ffffn) | 0,
+        Number(BigInt.asIntN(32, rip >> 32n)),
+        state.get32(S.FETCH_CONTEXT),
+        block,
+        pageNumber(low, high),
+      )
+    void decoder
+    return block
+  }
+
+  #decode(linear: bigint, low: number, high: number, hpa: number, mode: number, single: boolean): number {
+    const { code, mmu, memory, decoder, breakpoints } = this.#processor
+    code.ensureRoom()
+    const offset = low & 0xfff
+    const room = this.#codeLimit(4096 - offset)
+    const stopAt = breakpoints.linear.size > 0 ? (at: number) => breakpoints.linear.has(linear + BigInt(at)) : undefined
+    const maximum = single ? 1 : Number.POSITIVE_INFINITY
+    let block = decoder.decode(memory.u8.subarray(hpa, hpa + room), mode, offset, maximum, stopAt)
+    let second: number | undefined
+    if (block.instructions === 0) {
+      if (room < 4096 - offset) throw this.#fetchFault(generalProtection(0))
+      // The first instruction goes on in the next page.
+      const nextLow = (low & ~0xfff) + 4096
+      const nextHigh = nextLow > 0xffff_ffff ? high + 1 : high
+      try {
+        second = mmu.fetch(nextLow | 0, nextHigh)
+      } catch (thrown) {
+        throw this.#fetchFault(thrown)
+      }
+      const bytes = new Uint8Array(32)
+      bytes.set(memory.u8.subarray(hpa, hpa + room))
+      bytes.set(memory.u8.subarray(second, second + 16), room)
+      block = decoder.decode(bytes.subarray(0, room + 16), mode, offset, 1, stopAt)
+    }
+    code.add(hpa, mode, single, block, second)
+    return block.address
+  }
+
+  /** Bytes up to the limit of CS, at most `room`. */
+  #codeLimit(room: number): number {
+    if ((this.state.get32(S.MODE) & MODE_LIMITED_CODE) === 0) return room
+    const limit = this.state.segment(Segment.CS).limit
+    return Math.min(room, limit - Number(this.state.rip & 0xffff_ffffn) + 1)
+  }
+
+  #legacyFetch(rip: bigint, mode: number): bigint {
+    const code = this.state.segment(Segment.CS)
+    if ((mode & MODE_LIMITED_CODE) !== 0 && (rip & 0xffff_ffffn) > BigInt(code.limit))
+      throw this.#fetchFault(generalProtection(0))
+    return (code.base + rip) & 0xffff_ffffn
+  }
+
+  /** A fault of the fetch belongs to no record: RIP is where it should be. */
+  #fetchFault(thrown: unknown): unknown {
+    this.record = 0
+    return thrown
+  }
+
+  // --- counting
+
+  #startCounting(budget: number): void {
+    this.#processor.memory.i32[S.BUDGET >> 2] = budget
+    this.#countBase = this.clock.count
+    this.#budgetBase = budget
+  }
+
+  #exactCount(): number {
+    return this.#countBase + this.#budgetBase - this.#processor.memory.i32[S.BUDGET >> 2]
+  }
+
+  #stopCounting(): void {
+    this.clock.count = this.#exactCount()
+    this.#countBase = this.clock.count
+    this.#budgetBase = this.#processor.memory.i32[S.BUDGET >> 2]
+  }
+
+  /** Instructions of the running block that come at or after the record: entered in the budget, not retired. */
+  #unretired(record: number): number {
+    const { memory } = this.#processor
+    const slot = memory.u8[record + R.SLOT]
+    const header = record - (slot + 1) * R.RECORD_SIZE
+    return memory.i32[(header + R.BLOCK_COUNT) >> 2] - slot
+  }
+
+  /** Makes the clock exact in the middle of a block. */
+  #synchronize(): void {
+    if (this.record !== 0) this.clock.count = this.#exactCount() - this.#unretired(this.record)
+  }
+
+  /** What generated code, or TypeScript called from it, threw. */
+  #thrown(thrown: unknown): Exit | undefined {
+    const { memory, mmu, state } = this.#processor
+    const retired = thrown instanceof VmExit && thrown.retired
+    if (this.record !== 0) {
+      memory.i32[S.BUDGET >> 2] += this.#unretired(this.record) - (retired ? 1 : 0)
+      if (!retired) state.rip = this.#recordRip(this.record)
+    }
+    this.record = 0
+    this.#stopCounting()
+    if (thrown === RUN_ALONE) {
+      this.#startCounting(1)
+      try {
+        return this.#runOne()
+      } catch (again) {
+        return this.#thrown(again)
+      } finally {
+        mmu.alone = false
+      }
+    }
+    if (thrown instanceof VmExit) {
+      if (thrown.retired) {
+        this.#completion = undefined
+        mmu.endInstruction()
+        this.contextChanged()
+      }
+      return thrown.exit
+    }
+    this.#completion = undefined
+    mmu.endInstruction()
+    if (thrown instanceof GuestFault) return this.#deliver(eventOf(thrown))
+    throw thrown
+  }
+
+  #recordRip(record: number): bigint {
+    const { memory } = this.#processor
+    const rip = memory.u64[S.BLOCK_RIP >> 3] + BigInt(memory.u16[(record + R.RIP_OFFSET) >> 1])
+    return (memory.u32[S.MODE >> 2] & 3) === MODE_CODE_64 ? BigInt.asUintN(64, rip) : rip & 0xffff_ffffn
+  }
+
+  // --- called by generated code
+
+  raiseFault(vector: number, record: number): never {
+    this.record = record
+    throw new GuestFault(vector, vector === 13 ? 0 : undefined)
+  }
+
+  runAssist(record: number): void {
+    this.record = record
+    this.#synchronize()
+    const view = this.#view.at(
+      record,
+      this.#processor.memory.u64[S.BLOCK_RIP >> 3],
+      (this.state.get32(S.MODE) & 3) === MODE_CODE_64,
+    )
+    this.state.rip = view.nextRip
+    const assist = this.#processor.decoder.assists[view.assist]
+    if (view.hasMemory) view.locate(this.state)
+    assist(this, view)
+  }
+
+  divideWide(signed: boolean, record: number): void {
+    this.record = record
+    divideWide(this.state, signed)
+  }
+
+  checkSegment(record: number, segment: number, offset: number, bytes: number, write: boolean): void {
+    this.record = record
+    checkSegmentAccess(this.state, segment, offset, bytes, write)
+  }
+
+  // --- AssistCpu
+
+  get now(): number {
+    return this.clock.count * NANOSECONDS_PER_INSTRUCTION + this.clock.skipped
+  }
+
+  get tsc(): bigint {
+    return BigInt(Math.floor(this.now)) + this.state.get64(S.MSR_TSC_ADJUST) + this.controls.tscOffset
+  }
+
+  exit(exit: Exit): never {
+    throw new VmExit(exit, false)
+  }
+
+  exitRetired(exit: Exit): never {
+    throw new VmExit(exit, true)
+  }
+
+  takeCompletion(): Completion | undefined {
+    if (this.#takenCompletion) return undefined
+    this.#takenCompletion = true
+    return this.#completion
+  }
+
+  readPhysical64(address: number): bigint {
+    return this.#processor.mmu.readPhysical64(address)
+  }
+
+  get #pcid(): number {
+    return (this.state.get32(S.CR4) & CR4_PCIDE) !== 0 ? this.state.get32(S.CR3) & 0xfff : 0
+  }
+
+  contextChanged(): void {
+    const { state } = this
+    const { addressSpaces, mmu, memory } = this.#processor
+    const cr0 = state.get32(S.CR0)
+    const cr4 = state.get32(S.CR4)
+    const efer = state.get32(S.EFER)
+    const system = state.get32(S.FLAG_SYSTEM)
+    const { context } = mmu
+    const cr3 = memory.u32[S.CR3 >> 2] + (memory.u32[(S.CR3 >> 2) + 1] & 0xf_ffff) * 2 ** 32
+    context.control = this.#pagingControl(cr0, cr3, cr4, efer)
+    context.longMode = (efer & EFER_LMA) !== 0
+    const vpid = this.controls.vpid
+    const pcid = this.#pcid
+    const smapOff = !context.control.smap || (system & RFLAGS_AC) !== 0
+    context.systemAccess = 0
+    context.systemAsid = addressSpaces.asid(vpid, pcid, CLASS_SUPERVISOR)
+    if (state.cpl === 3) {
+      context.access = ACCESS_USER
+      context.asid = addressSpaces.asid(vpid, pcid, CLASS_USER)
+    } else if (smapOff && context.control.smap) {
+      context.access = ACCESS_SMAP_OFF
+      context.asid = addressSpaces.asid(vpid, pcid, CLASS_SUPERVISOR_SMAP_OFF)
+    } else {
+      context.access = 0
+      context.asid = context.systemAsid
+    }
+    memory.u32[S.ASID >> 2] = context.asid
+    memory.u32[(S.ASID >> 2) + 1] = 0
+    const code = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
+    const rights = state.get32(code + S.SEGMENT_RIGHTS)
+    let mode: number
+    let key: string | number
+    if (context.longMode && (rights & RIGHTS_L) !== 0) {
+      mode = MODE_CODE_64
+      key = context.asid * 16 + mode
+    } else {
+      const limit = state.get32(code + S.SEGMENT_LIMIT)
+      const base = state.get64(code + S.SEGMENT_BASE)
+      mode = (rights & RIGHTS_DB) !== 0 ? MODE_CODE_32 : MODE_CODE_16
+      if (this.#flatData()) mode |= MODE_FLAT_DATA
+      if (limit !== 0xffff_ffff) mode |= MODE_LIMITED_CODE
+      key = base === 0n && limit === 0xffff_ffff ? context.asid * 16 + mode : `${context.asid}:${mode}:${base}:${limit}`
+    }
+    state.set32(S.MODE, mode)
+    state.set32(S.FETCH_CONTEXT, this.#processor.fetchContext(key))
+    state.set32(S.VECTOR_CHECK, (cr0 & CR0_EM) !== 0 || (cr4 & CR4_OSFXSR) === 0 ? 6 : (cr0 & CR0_TS) !== 0 ? 7 : 0)
+    state.set32(S.MMX_CHECK, (cr0 & CR0_EM) !== 0 ? 6 : (cr0 & CR0_TS) !== 0 ? 7 : 0)
+    this.#setEventPending()
+  }
+
+  #controlKey: readonly [number, number, number, number] = [-1, 0, 0, 0]
+  #control = pagingControl(0, 0, 0, 0)
+  #pagingControl(cr0: number, cr3: number, cr4: number, efer: number) {
+    const known = this.#controlKey
+    if (known[0] !== cr0 || known[1] !== cr3 || known[2] !== cr4 || known[3] !== efer) {
+      this.#controlKey = [cr0, cr3, cr4, efer]
+      this.#control = pagingControl(cr0, cr3, cr4, efer)
+    }
+    return this.#control
+  }
+
+  /** DS, ES and SS with base 0, limit 4 GiB, present, writable, expand-up. */
+  #flatData(): boolean {
+    const wanted = RIGHTS_P | RIGHTS_S | RIGHTS_WRITABLE
+    const mask = wanted | RIGHTS_CODE | RIGHTS_EXPAND_DOWN | RIGHTS_UNUSABLE
+    const { state } = this
+    for (const index of [Segment.ES, Segment.SS, Segment.DS]) {
+      const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
+      if ((state.get32(at + S.SEGMENT_RIGHTS) & mask) !== wanted) return false
+      if (state.get32(at + S.SEGMENT_LIMIT) !== 0xffff_ffff) return false
+      if (state.get32(at + S.SEGMENT_BASE) !== 0 || state.get32(at + S.SEGMENT_BASE + 4) !== 0) return false
+    }
+    return true
+  }
+
+  flushTlb(_keepGlobal: boolean): void {
+    // Global entries may be dropped too: a processor may forget any translation at any time (SDM vol. 3, 4.10.2.2).
+    const { addressSpaces } = this.#processor
+    if (_keepGlobal) addressSpaces.dropPcid(this.controls.vpid, this.#pcid)
+    else addressSpaces.dropVpid(this.controls.vpid)
+    this.contextChanged()
+  }
+
+  flushPcid(pcid: number): void {
+    this.#processor.addressSpaces.dropPcid(this.controls.vpid, pcid)
+    this.contextChanged()
+  }
+
+  invalidatePage(linear: bigint): void {
+    const low = Number(linear & 0xffff_ffffn)
+    const high = Number(BigInt.asIntN(32, linear >> 32n))
+    if (!this.#processor.mmu.dropPage(low | 0, high)) this.flushTlb(false)
+  }
+
+  readApicMsr(msr: number): bigint | undefined {
+    return this.apic.readMsr(msr)
+  }
+
+  writeApicMsr(msr: number, value: bigint): boolean {
+    const known = this.apic.writeMsr(msr, value)
+    this.#setEventPending()
+    return known
+  }
+
+  get taskPriority(): number {
+    return this.apic.taskPriority
+  }
+
+  set taskPriority(value: number) {
+    this.apic.taskPriority = value
+    this.#setEventPending()
+  }
+}
+
+function isCanonical(high: number): boolean {
+  const top = high >> 15
+  return top === 0 || top === -1
+}
+
+function isPending(value: unknown): value is Pending {
+  return typeof value === 'object' && value !== null && 'nmi' in value && 'interruptWindow' in value
+}
+
+function savedEvent({ undelivered }: Pending): GuestEvent | undefined {
+  if (undelivered === null) return undefined
+  return { vector: undelivered.vector, kind: undelivered.kind, errorCode: undelivered.errorCode ?? undefined }
+}
