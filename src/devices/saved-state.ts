@@ -35,6 +35,13 @@ export class SavedState {
     return value
   }
 
+  /** Saved as decimal digits: JSON has no integers beyond 2^53. */
+  bigint(key: string): bigint {
+    const value = this.#fields[key]
+    if (typeof value !== 'string' || !/^\d+$/.test(value)) throw this.#wrong(key, 'an integer in decimal digits')
+    return BigInt(value)
+  }
+
   boolean(key: string): boolean {
     const value = this.#fields[key]
     if (typeof value !== 'boolean') throw this.#wrong(key, 'true or false')
@@ -62,6 +69,11 @@ export class SavedState {
     const value = this.#fields[key]
     if (!isObject(value)) throw this.#wrong(key, 'an object')
     return new SavedState(`${this.#owner}, ${key}`, value)
+  }
+
+  /** Saved states of devices that this one holds. */
+  values(key: string, count?: number): readonly Json[] {
+    return this.#array(key, count)
   }
 
   parts(key: string, count?: number): SavedState[] {

@@ -41,10 +41,11 @@ export class PitCounter {
     return this.#gate
   }
 
-  /** @param gate level of the gate input, which outlives a reset of the counter. */
+  /** Power-on state. @param gate level of the gate input. */
   reset(gate: boolean): void {
     this.control(0x36)
     this.#reload = 0
+    this.#boundary = 0
     this.#start = 0
     this.#held = 0
     this.#gate = gate

@@ -31,6 +31,7 @@ export interface PitOptions {
 
 export class Pit implements Device, PortHandler {
   readonly name = 'pit'
+  readonly #clock: VirtualClock
   readonly #oscillator: Oscillator
   readonly #interrupt: InterruptLine
   readonly #timer: Timer
@@ -40,6 +41,7 @@ export class Pit implements Device, PortHandler {
   #disconnected = false
 
   constructor(options: PitOptions) {
+    this.#clock = options.clock
     this.#oscillator = new Oscillator(options.clock, PIT_HERTZ)
     this.#interrupt = options.interrupt
     this.#timer = options.clock.timer('pit-irq0', () => this.#rise())
@@ -87,6 +89,7 @@ export class Pit implements Device, PortHandler {
   }
 
   #write(port: number, value: number): void {
+    this.#fireIfDue()
     const tick = this.#oscillator.ticks
     if (port === PORT_B) {
       this.#portB = value & PORT_B_STORED
@@ -125,6 +128,13 @@ export class Pit implements Device, PortHandler {
     const rise = this.#counters[0].nextRise(tick)
     if (rise === undefined) this.#timer.cancel()
     else this.#timer.arm(this.#oscillator.timeOf(rise))
+  }
+
+  /** An access at the very moment of an edge comes after it, though the clock may not have fired yet. */
+  #fireIfDue(): void {
+    if (this.#timer.at === undefined || this.#timer.at > this.#clock.now) return
+    this.#timer.cancel()
+    this.#rise()
   }
 
   #rise(): void {

@@ -47,6 +47,8 @@ export class Rtc implements Device, PortHandler {
   /** Second and tick of the periodic divider up to which the flags are right. */
   #checkedSecond: number
   #checkedPeriod = 0
+  /** The HPET has taken IRQ 8 over. */
+  #disconnected = false
 
   constructor(options: RtcOptions) {
     this.#clock = options.clock
@@ -68,9 +70,16 @@ export class Rtc implements Device, PortHandler {
   reset(): void {
     this.#index = 0
     this.#flags = 0
+    this.#disconnected = false
     this.#cmos[r.RTC_B] &= ~(r.RTC_C_FLAGS | r.RTC_B_SQUARE_WAVE)
     this.#timer.cancel()
     this.#interrupt.set(false)
+  }
+
+  /** HPET legacy replacement: cuts the clock off from IRQ 8, or connects it again. */
+  setDisconnected(disconnected: boolean): void {
+    this.#disconnected = disconnected
+    this.#update()
   }
 
   readPort(port: number, size: AccessSize): number {
@@ -206,7 +215,7 @@ export class Rtc implements Device, PortHandler {
 
   #update(): void {
     this.#noteEvents()
-    this.#interrupt.set((this.#registerC & r.RTC_C_INTERRUPT) !== 0)
+    this.#interrupt.set(!this.#disconnected && (this.#registerC & r.RTC_C_INTERRUPT) !== 0)
     const next = this.#nextInterrupt()
     if (next === undefined) this.#timer.cancel()
     else this.#timer.arm(next)
@@ -237,6 +246,7 @@ export class Rtc implements Device, PortHandler {
       baseTime: this.#baseTime,
       checkedSecond: this.#checkedSecond,
       checkedPeriod: this.#checkedPeriod,
+      disconnected: this.#disconnected,
     }
   }
 
@@ -249,6 +259,7 @@ export class Rtc implements Device, PortHandler {
     this.#baseTime = saved.number('baseTime')
     this.#checkedSecond = saved.number('checkedSecond')
     this.#checkedPeriod = saved.number('checkedPeriod')
+    this.#disconnected = saved.boolean('disconnected')
   }
 
   registers(): readonly RegisterView[] {
