@@ -55,6 +55,7 @@ export class Debugger {
 
   readonly #breakpoints = new BreakpointBook()
   readonly #kernel: LinuxImage | undefined
+  #planted: ReadonlySet<bigint> = new Set()
   #stepOver: StepOver | undefined
   #focus = 0
   #pausing = false
@@ -301,6 +302,9 @@ export class Debugger {
     const addresses = this.#breakpoints.addresses
     if (this.#stepOver !== undefined) addresses.add(this.#stepOver.address)
     if (this.#wantsKernelSymbols && this.#kernel !== undefined) addresses.add(BigInt(this.#kernel.start))
+    // Decoded code is dropped when breakpoints change: not for nothing.
+    if (this.#planted.size === addresses.size && [...addresses].every(address => this.#planted.has(address))) return
+    this.#planted = addresses
     this.target.setBreakpoints(addresses)
   }
 }

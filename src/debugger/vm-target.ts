@@ -1,7 +1,5 @@
 /** Our own virtual machine as a debugger's target. It runs in slices on this thread, so that requests get their turn. */
 
-import type { Vcpu } from '../engine/processor.ts'
-import { instructionPointer } from '../inspect/cpu-mode.ts'
 import type { MachineView } from '../inspect/machine-view.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
@@ -61,8 +59,7 @@ export class VmTarget implements Target {
   #running: Running | undefined
   /** How the guest ends when it is resumed after a shutdown. */
   #shutdown: GuestEnd | undefined
-  #breakpoints: ReadonlySet<bigint> = new Set()
-  /** The vCPU that may stand at a breakpoint and must leave it first. */
+  /** The vCPU that was shown, or is stepped: it may stand at a breakpoint, and must leave it first. */
   #leaving: number | undefined
   #pauseWanted = false
   #slice = SMALLEST_SLICE
@@ -104,7 +101,6 @@ export class VmTarget implements Target {
   }
 
   setBreakpoints(addresses: ReadonlySet<bigint>): void {
-    this.#breakpoints = addresses
     this.#machine.vm.processor.setBreakpoints({ linear: addresses })
   }
 
@@ -152,7 +148,7 @@ export class VmTarget implements Target {
     this.#running = running
     this.#state = { kind: 'running' }
     this.#pauseWanted = false
-    this.#leaving = vcpu
+    this.#leaving = running.kind === 'step' ? running.vcpu : vcpu
     setImmediate(() => this.#turn())
   }
 
@@ -171,6 +167,7 @@ export class VmTarget implements Target {
     try {
       this.#deliverInput()
       const stop = this.#runSlice(running)
+      this.#leaving = running.kind === 'step' ? this.#leaving : undefined
       this.#flushOutput()
       this.#act(stop)
     } catch (error) {
@@ -180,30 +177,21 @@ export class VmTarget implements Target {
 
   #runSlice(running: Running): VmStop {
     const { vm } = this.#machine
-    if (running.kind === 'step') return this.#stepOff(vm.vcpus[running.vcpu])
-    const leaving = this.#leaving
-    this.#leaving = undefined
-    if (leaving !== undefined && this.#breakpoints.has(instructionPointer(this.machine.vcpus[leaving]))) {
-      const stop = this.#stepOff(vm.vcpus[leaving])
-      return stop.kind === 'step' ? { kind: 'slice' } : stop
-    }
+    const before = vm.clock.count
+    const stop = this.#runOnce(running)
+    if (stop.kind !== 'breakpoint') return stop
+    // A breakpoint where the vCPU stood already is left, not hit: run again from there passes it.
+    const leaves = running.kind === 'step' ? stop.vcpu === running.vcpu : vm.clock.count === before
+    return leaves && stop.vcpu === this.#leaving ? this.#runOnce(running) : stop
+  }
+
+  #runOnce(running: Running): VmStop {
+    const { vm } = this.#machine
+    if (running.kind === 'step')
+      return vm.step(vm.vcpus[running.vcpu], { instructions: STEP_INSTRUCTIONS, idle: 'return' })
     const started = performance.now()
     const stop = vm.run({ instructions: this.#slice, idle: 'return' })
     if (stop.kind === 'slice') this.#adaptSlice(performance.now() - started)
-    return stop
-  }
-
-  /** One instruction of a vCPU, without stopping at the breakpoint that it stands at. */
-  #stepOff(vcpu: Vcpu): VmStop {
-    const { vm, view } = this.#machine
-    const here = instructionPointer(view.vcpus[vcpu.index])
-    const slice = { instructions: STEP_INSTRUCTIONS, idle: 'return' } as const
-    if (!this.#breakpoints.has(here)) return vm.step(vcpu, slice)
-    const others = new Set(this.#breakpoints)
-    others.delete(here)
-    vm.processor.setBreakpoints({ linear: others })
-    const stop = vm.step(vcpu, slice)
-    vm.processor.setBreakpoints({ linear: this.#breakpoints })
     return stop
   }
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { GuestEnd, Stop } from '../../src/debugger/target.ts'
 import { VmTarget } from '../../src/debugger/vm-target.ts'
-import type { CodeBreakpoints, Processor } from '../../src/engine/processor.ts'
 import { VmView } from '../../src/machine/machine-view.ts'
 import { makeVm, type ScriptedVm } from '../vmm/support/scripted-vm.ts'
 
@@ -11,8 +10,6 @@ interface Scene extends ScriptedVm {
   readonly told: string[]
   /** Bytes that the serial port took. */
   readonly received: number[]
-  /** Breakpoints that the processor was given, in order. */
-  readonly planted: string[]
   resets: number
   /** Room in the serial receiver. */
   room: number
@@ -23,13 +20,8 @@ interface Scene extends ScriptedVm {
 function scene(cpus = 1): Scene {
   const scripted = makeVm(cpus)
   const { vm } = scripted
-  const processor: Processor = scripted.processor
   const told: string[] = []
   const received: number[] = []
-  const planted: string[] = []
-  processor.setBreakpoints = ({ linear }: CodeBreakpoints) => {
-    planted.push([...linear].join(' '))
-  }
   const target = new VmTarget({
     vm,
     view: new VmView(vm),
@@ -58,7 +50,7 @@ function scene(cpus = 1): Scene {
     output: (source, bytes) => told.push(`${source} ${Buffer.from(bytes).toString()}`),
   }
   const next = () => new Promise<Stop | GuestEnd | Error>(done => (resolve = done))
-  const made: Scene = { ...scripted, target, told, received, planted, resets: 0, room: Infinity, next }
+  const made: Scene = { ...scripted, target, told, received, resets: 0, room: Infinity, next }
   return made
 }
 
@@ -93,15 +85,33 @@ describe('a virtual machine as a target', () => {
     expect(await next()).toEqual({ reason: 'breakpoint', vcpu: 1 })
   })
 
-  test('leaves the breakpoint that it stands at, and only that one', async () => {
-    const { target, vcpus, next, planted } = scene()
-    vcpus[0].registers.set('rip', 0x10n)
-    vcpus[0].script = [{ instructions: 1 }, { instructions: 9, exit: { reason: 'breakpoint' } }]
-    target.setBreakpoints(new Set([0x10n, 0x20n]))
+  test('leaves the breakpoint that it stands at, and stops when it comes by again', async () => {
+    const { target, vcpus, next } = scene()
+    // A processor reports a breakpoint before the first instruction, and passes it when it is run again.
+    vcpus[0].script = [
+      { instructions: 0, exit: { reason: 'breakpoint' } },
+      { instructions: 9, exit: { reason: 'breakpoint' } },
+      { instructions: 1, exit: { reason: 'breakpoint' } },
+    ]
     target.resume()
-    await next()
-    expect(planted).toEqual(['16 32', '32', '16 32'])
+    expect(await next()).toMatchObject({ reason: 'breakpoint' })
+    expect(target.instructions).toBe(9)
+    target.resume()
+    expect(await next()).toMatchObject({ reason: 'breakpoint' })
     expect(target.instructions).toBe(10)
+  })
+
+  test('steps a vCPU off its breakpoint while others run, and stops at theirs', async () => {
+    const { target, vcpus, next } = scene(2)
+    vcpus[0].script = [{ instructions: 100, exit: { reason: 'hlt' } }]
+    vcpus[1].script = [{ instructions: 0, exit: { reason: 'breakpoint' } }]
+    target.step(1)
+    expect(await next()).toEqual({ reason: 'step', vcpu: 1 })
+    expect(target.instructions).toBe(101)
+    vcpus[0].activity = 'active'
+    vcpus[0].script = [{ instructions: 5, exit: { reason: 'breakpoint' } }]
+    target.step(1)
+    expect(await next()).toEqual({ reason: 'breakpoint', vcpu: 0 })
   })
 
   test('steps one instruction', async () => {
