@@ -254,6 +254,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.activate(this)
     return (
       this.#undelivered === undefined &&
+      !this.#answered &&
       (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
       (this.state.get32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
       (this.state.get32(S.ACTIVITY) === ACTIVE || this.state.get32(S.ACTIVITY) === HLT)
@@ -297,6 +298,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   // --- Vcpu: completions
 
+  /** Has the hypervisor answered an exit of an instruction that has not retired yet? */
+  get #answered(): boolean {
+    return this.#completion !== undefined || this.#processor.mmu.completed.length > 0
+  }
+
   completeAccess(value: bigint): void {
     this.#processor.mmu.completed.push(value)
   }
@@ -336,6 +342,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const { state } = this
     const undelivered = this.#undelivered
     if (undelivered !== undefined) return this.#deliver(undelivered)
+    // An instruction that the hypervisor has answered is in its middle: it must retire before anything else happens.
+    if (this.#answered) return undefined
     const pendingDebug = state.get32(S.PENDING_DEBUG)
     if (pendingDebug !== 0) {
       state.set32(S.PENDING_DEBUG, 0)
@@ -400,8 +408,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       (state.get32(S.DR + 56) & DR7_ENABLED) !== 0 ||
-      mmu.completed.length > 0 ||
-      this.#completion !== undefined
+      this.#answered
     this.#startCounting(budget)
     try {
       return careful ? this.#runOne() : this.#runMany(budget)
