@@ -142,6 +142,8 @@ export function defineMove(table: DefinitionTable): void {
       `Nop_rm${bits}`,
       ...['0D', '18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map(op => `Reservednop_rm${bits}_r${bits}_0F${op}`),
     )
+  // PREFETCHW and its group are hints, also where they are not reported (SDM vol. 2, PREFETCHW).
+  nothing.push('Prefetch_m8', 'Prefetchw_m8', ...[3, 4, 5, 6, 7].map(n => `Prefetchreserved${n}_m8`))
   table.define(nothing, { name: 'Nop', bits: [], hot: true, emit: () => {} })
 }
 

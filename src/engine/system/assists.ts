@@ -3,10 +3,12 @@
 import type { Assist } from '../assist.ts'
 import { controlRegisterAssists } from './control-registers.ts'
 import { debugRegisterAssists } from './debug-registers.ts'
+import { decimalAssists } from './decimal.ts'
 import { descriptorQueryAssists } from './descriptor-queries.ts'
 import { farReturnAssists } from './far-return.ts'
 import { farTransferAssists } from './far-transfer.ts'
 import { flagAssists } from './flags.ts'
+import { frameAssists } from './frame.ts'
 import { interruptReturnAssists } from './interrupt-return.ts'
 import { ioAssists } from './io.ts'
 import { msrAssists } from './msr.ts'
@@ -19,10 +21,12 @@ import { tableRegisterAssists } from './table-registers.ts'
 export const systemAssists: Readonly<Record<string, Assist>> = {
   ...controlRegisterAssists,
   ...debugRegisterAssists,
+  ...decimalAssists,
   ...descriptorQueryAssists,
   ...farReturnAssists,
   ...farTransferAssists,
   ...flagAssists,
+  ...frameAssists,
   ...interruptReturnAssists,
   ...ioAssists,
   ...msrAssists,

@@ -86,6 +86,11 @@ export class Stack {
     this.pointer = BigInt.asUintN(this.width, this.pointer + BigInt(bytes))
   }
 
+  /** Checks that the top of the stack is writable, without pushing. */
+  probeTop(size: ElementSize): void {
+    this.#cpu.memory.probeWrite(this.#linear(this.pointer, size), size, this.#system)
+  }
+
   /** Writes what was pushed. Every address was checked: nothing here faults. */
   flush(): void {
     const { memory } = this.#cpu
