@@ -101,14 +101,17 @@ describe('a virtual machine as a target', () => {
     expect(target.instructions).toBe(10)
   })
 
-  test('steps a vCPU off its breakpoint while others run, and stops at theirs', async () => {
+  test('steps a vCPU off its breakpoint after the others had their turn', async () => {
     const { target, vcpus, next } = scene(2)
     vcpus[0].script = [{ instructions: 100, exit: { reason: 'hlt' } }]
     vcpus[1].script = [{ instructions: 0, exit: { reason: 'breakpoint' } }]
     target.step(1)
     expect(await next()).toEqual({ reason: 'step', vcpu: 1 })
     expect(target.instructions).toBe(101)
-    vcpus[0].activity = 'active'
+  })
+
+  test('stops at a breakpoint of another vCPU while one is stepped', async () => {
+    const { target, vcpus, next } = scene(2)
     vcpus[0].script = [{ instructions: 5, exit: { reason: 'breakpoint' } }]
     target.step(1)
     expect(await next()).toEqual({ reason: 'breakpoint', vcpu: 0 })
