@@ -9,7 +9,7 @@ import { runOnHost } from './native.ts'
 import { EngineRunner, HOST_MEMORY_NEEDED } from './run-in-engine.ts'
 
 /** More for a longer search: `RINGSIDE_CASES=1000 RINGSIDE_SEED=7 npx vitest run test/conformance`. */
-const CASES_PER_FORM = Number(process.env.RINGSIDE_CASES ?? 30)
+const CASES_PER_FORM = Number(process.env.RINGSIDE_CASES ?? 12)
 const SEED = Number(process.env.RINGSIDE_SEED ?? 1)
 /** Of all forms that differ so many are shown. */
 const SHOWN = 25

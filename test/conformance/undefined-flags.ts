@@ -32,6 +32,9 @@ const STATUS_WORD_BITS: readonly (readonly [number, number])[] = [
 
 const CL = 1
 
+/** #XM. */
+const SIMD_EXCEPTION = 19n
+
 /** Bits of RFLAGS that may have any value after `instruction` started in the state `before`. */
 export function undefinedFlags(instruction: Instruction, before: CaseRecord): bigint {
   switch (instruction.mnemonic) {
@@ -67,7 +70,28 @@ export function undefinedFlags(instruction: Instruction, before: CaseRecord): bi
 
 /** Bits of the x87 status word that may have any value afterwards. */
 export function undefinedStatusWord(instruction: Instruction): number {
-  return STATUS_WORD_BITS.reduce((mask, [bit, flag]) => (instruction.rflagsUndefined & bit ? mask | flag : mask), 0)
+  switch (instruction.mnemonic) {
+    // Intel clears C1 (SDM vol. 2, FCOMI), AMD leaves it alone unless the stack underflows (APM vol. 5, FCOMI).
+    case Mnemonic.Fcomi:
+    case Mnemonic.Fcomip:
+    case Mnemonic.Fucomi:
+    case Mnemonic.Fucomip:
+      return 1 << 9
+    default:
+      return STATUS_WORD_BITS.reduce((mask, [bit, flag]) => (instruction.rflagsUndefined & bit ? mask | flag : mask), 0)
+  }
+}
+
+/**
+ * Is it open whether the x87 registers were turned into MMX registers? A conversion from or to an MMX register that
+ * raises an SSE exception is said to do both, and not in which order (SDM vol. 2, CVTPS2PI, CVTPI2PS).
+ */
+export function undefinedMmxState(instruction: Instruction, after: CaseRecord): boolean {
+  return after.vector === SIMD_EXCEPTION && [0, 1].some(operand => isMmx(instruction.opRegister(operand)))
+}
+
+function isMmx(register: Register): boolean {
+  return register >= Register.MM0 && register <= Register.MM7
 }
 
 /** Is the destination, the first operand, undefined? */
