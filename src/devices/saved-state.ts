@@ -17,7 +17,10 @@ export function encodeBytes(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64')
 }
 
-/** The saved fields of one device, or of a part of it. Every getter throws {@link Error} on a field that isn't what it should be. */
+/**
+ * The saved fields of one device, or of a part of it. Every getter throws {@link Error} on a field that isn't what it
+ * should be.
+ */
 export class SavedState {
   readonly #owner: string
   readonly #fields: JsonObject

@@ -24,7 +24,10 @@ export class IsaInterrupts implements Device {
     this.#outputs = Array.from({ length: REQUESTS }, (_, irq) => outputs(irq))
   }
 
-  /** A new source for one request. Create sources in the same order whenever the machine is built: saved state counts on it. */
+  /**
+   * A new source for one request. Create sources in the same order whenever the machine is built: saved state counts
+   * on it.
+   */
   source(irq: number): InterruptLine {
     if (irq < 0 || irq >= REQUESTS) throw new Error(`interrupt request ${irq}: an ISA bus has 0 to ${REQUESTS - 1}`)
     if (this.#sources[irq] === MAX_SOURCES)

@@ -50,7 +50,10 @@ export class SystemBus implements MovableBus {
     this.#ports.write(port, size, value)
   }
 
-  /** Unsigned, fits `size`; all ones where no device is. 8 bytes reach the device as two accesses of 4, low half first. */
+  /**
+   * Unsigned, fits `size`; all ones where no device is. 8 bytes reach the device as two accesses of 4, low half
+   * first.
+   */
   readMmio(gpa: number, size: 1 | 2 | 4 | 8): bigint {
     return this.#mmio.read(gpa, size)
   }

@@ -1,8 +1,7 @@
 /** QEMU's firmware configuration device (QEMU documentation, specs/fw_cfg). */
 
-/** Selector, 16 bits, written; the byte at the data port follows it in the same range. */
+/** Selector, 16 bits, written; data, 8 bits, read at the port after it. */
 export const FW_CFG_SELECTOR_PORT = 0x510
-export const FW_CFG_DATA_PORT = 0x511
 /** DMA address, 64 bits, big endian; its low half starts the transfer. */
 export const FW_CFG_DMA_PORT = 0x514
 

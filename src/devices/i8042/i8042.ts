@@ -14,7 +14,7 @@ const RAM_SIZE = 32
 /** As firmware leaves it: interrupts on, translation to scan code set 1, self test passed. */
 const CONFIG_DEFAULT = r.CONFIG_KEYBOARD_INTERRUPT | r.CONFIG_MOUSE_INTERRUPT | r.CONFIG_SYSTEM | r.CONFIG_TRANSLATE
 
-const OUTPUT_DEFAULT = r.OUTPUT_NO_RESET | r.OUTPUT_A20
+const OUTPUT_DEFAULT = r.OUTPUT_NO_RESET | r.OUTPUT_A20 | r.OUTPUT_IDLE
 
 /** Where the byte in the output buffer came from. */
 const FROM_KEYBOARD = 0

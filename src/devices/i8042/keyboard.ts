@@ -44,7 +44,10 @@ export class Keyboard {
     return this.#scancodeSet
   }
 
-  /** Scancodes as the keyboard sends them. @returns how many were taken; those typed while it is disabled are dropped. */
+  /**
+   * Scancodes as the keyboard sends them.
+   * @returns how many were taken; those typed while it is disabled are dropped.
+   */
   type(bytes: Uint8Array): number {
     if (!this.#enabled) return bytes.length
     const taken = Math.min(bytes.length, TYPED_LIMIT - this.#typed.length)

@@ -21,9 +21,10 @@ export const CONFIG_KEYBOARD_DISABLED = 0x10
 export const CONFIG_MOUSE_DISABLED = 0x20
 export const CONFIG_TRANSLATE = 0x40
 
-/** Bit 0 low resets the processor; bit 1 is A20. */
+/** Bit 0 low resets the processor; bit 1 is A20; the others are lines to the devices, high while idle. */
 export const OUTPUT_NO_RESET = 0x01
 export const OUTPUT_A20 = 0x02
+export const OUTPUT_IDLE = 0xcc
 export const OUTPUT_KEYBOARD_FULL = 0x10
 export const OUTPUT_MOUSE_FULL = 0x20
 

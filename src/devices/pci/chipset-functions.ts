@@ -2,6 +2,7 @@
 
 import { GPE0, PM1A_EVENT, SCI_IRQ } from '../acpi-pm/registers.ts'
 import { PciFunction } from './pci-function.ts'
+import * as r from './registers.ts'
 
 const INTEL = 0x8086
 /** QEMU's own subsystem, which it gives to every device without one. */
@@ -52,6 +53,7 @@ export class IsaBridge extends PciFunction {
       classCode: 0x060100,
       subsystemVendor: QEMU_SUBSYSTEM_VENDOR,
       subsystem: QEMU_SUBSYSTEM,
+      status: r.PCI_STATUS_DEVSEL_MEDIUM,
       multifunction: true,
     })
     // I/O recovery timer and X-bus chip select, then the routes: the registers that software changes.
@@ -86,6 +88,7 @@ export class PowerManagement extends PciFunction {
       classCode: 0x068000,
       subsystemVendor: QEMU_SUBSYSTEM_VENDOR,
       subsystem: QEMU_SUBSYSTEM,
+      status: r.PCI_STATUS_DEVSEL_MEDIUM | r.PCI_STATUS_FAST_BACK_TO_BACK,
       interruptPin: 1,
     })
     const config = new DataView(this.config.buffer)
@@ -93,8 +96,8 @@ export class PowerManagement extends PciFunction {
     config.setUint32(0x40, PM1A_EVENT | 1, true)
     this.config[0x80] = 1
     // The chip's interrupt is wired to the SCI, whatever the pin says.
-    this.config[0x3c] = SCI_IRQ
-    this.writable[0x3c] = 0
+    this.config[r.PCI_INTERRUPT_LINE] = SCI_IRQ
+    this.writable[r.PCI_INTERRUPT_LINE] = 0
     if (GPE0 - PM1A_EVENT >= 64) throw new Error('ACPI ports leave the 64 bytes that PMBA claims')
   }
 }

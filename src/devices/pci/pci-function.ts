@@ -18,6 +18,8 @@ export interface PciIdentity {
   readonly subsystem?: number
   /** The slot has other functions. */
   readonly multifunction?: boolean
+  /** Bits of the status register that are always set; none by default. */
+  readonly status?: number
   /** 0: none; 1 to 4: INTA to INTD. */
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4
 }
@@ -52,6 +54,7 @@ export class PciFunction implements Device {
     const config = this.#configView
     config.setUint16(r.PCI_VENDOR_ID, identity.vendor, true)
     config.setUint16(r.PCI_DEVICE_ID, identity.device, true)
+    config.setUint16(r.PCI_STATUS, identity.status ?? 0, true)
     config.setUint8(r.PCI_REVISION, identity.revision)
     config.setUint8(r.PCI_CLASS, identity.classCode & 0xff)
     config.setUint16(r.PCI_CLASS + 1, identity.classCode >>> 8, true)

@@ -34,6 +34,8 @@ export const PCI_COMMAND_INTX_DISABLE = 0x0400
 
 export const PCI_STATUS_INTERRUPT = 0x0008
 export const PCI_STATUS_CAPABILITIES = 0x0010
+export const PCI_STATUS_FAST_BACK_TO_BACK = 0x0080
+export const PCI_STATUS_DEVSEL_MEDIUM = 0x0200
 
 export const PCI_BAR_IO = 0x1
 export const PCI_BAR_MEMORY_64 = 0x4

@@ -83,7 +83,7 @@ export class PitCounter {
   }
 
   #load(count: number, tick: number): void {
-    this.#settle(tick)
+    this.settle(tick)
     if (this.#gateTriggers) {
       this.#nextReload = count
       this.#armed = true
@@ -99,8 +99,8 @@ export class PitCounter {
     }
   }
 
-  /** Takes over the count that was written during a period which has ended. */
-  #settle(tick: number): void {
+  /** Takes over the count that was written during a period which has ended. Nothing that can be read changes by it. */
+  settle(tick: number): void {
     if (this.#nextReload === undefined || !this.#periodic || !this.#gate || tick < this.#boundary) return
     this.#reload = this.#nextReload
     this.#nextReload = undefined
@@ -109,7 +109,7 @@ export class PitCounter {
 
   setGate(gate: boolean, tick: number): void {
     if (gate === this.#gate) return
-    this.#settle(tick)
+    this.settle(tick)
     if (!gate) {
       this.#held = this.#elapsed(tick)
       this.#gate = false
@@ -129,7 +129,7 @@ export class PitCounter {
 
   /** The OUT pin. */
   output(tick: number): boolean {
-    this.#settle(tick)
+    this.settle(tick)
     const elapsed = this.#elapsed(tick)
     switch (this.#mode) {
       case 0:
@@ -147,7 +147,7 @@ export class PitCounter {
 
   /** First tick after `tick` at which OUT goes from low to high if nobody touches the counter; undefined for never. */
   nextRise(tick: number): number | undefined {
-    this.#settle(tick)
+    this.settle(tick)
     if (!this.#running || (!this.#gate && !this.#gateTriggers)) return undefined
     if (this.#periodic) return this.#start + (Math.floor((tick - this.#start) / this.#period) + 1) * this.#period
     // Modes 4 and 5 are low for one tick at the end of the count.
@@ -199,7 +199,7 @@ export class PitCounter {
 
   /** The counting element, 16 bits, in BCD mode as BCD. */
   value(tick: number): number {
-    this.#settle(tick)
+    this.settle(tick)
     if (!this.#running) return this.#reload
     const elapsed = this.#elapsed(tick)
     let value = this.#count - elapsed

@@ -69,8 +69,10 @@ export class Pit implements Device, PortHandler {
   setDisconnected(disconnected: boolean): void {
     if (disconnected === this.#disconnected) return
     this.#disconnected = disconnected
-    if (disconnected) this.#timer.cancel()
-    else this.#schedule()
+    if (disconnected) {
+      this.#timer.cancel()
+      this.#interrupt.set(false)
+    } else this.#schedule()
   }
 
   readPort(port: number, size: AccessSize): number {
@@ -147,6 +149,8 @@ export class Pit implements Device, PortHandler {
   }
 
   save(): Json {
+    // So that the saved form doesn't depend on when somebody last looked.
+    for (const counter of this.#counters) counter.settle(this.#oscillator.ticks)
     return {
       counters: this.#counters.map(counter => counter.save()),
       portB: this.#portB,

@@ -53,7 +53,10 @@ export function storeTime(cmos: Uint8Array, seconds: number, registerB: number):
   cmos[r.RTC_CENTURY] = encodeNumber(Math.max(0, Math.floor(year / 100)), registerB)
 }
 
-/** Reads the time registers. Values out of range carry over, as 61 seconds do into the minutes. @returns seconds since 1970. */
+/**
+ * Reads the time registers. Values out of range carry over, as 61 seconds do into the minutes.
+ * @returns seconds since 1970-01-01 UTC.
+ */
 export function loadTime(cmos: Uint8Array, registerB: number): number {
   const field = (register: number): number => decodeNumber(cmos[register], registerB)
   const date = new Date(0)

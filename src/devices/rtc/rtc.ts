@@ -181,9 +181,10 @@ export class Rtc implements Device, PortHandler {
     return !this.#stopped && this.#fraction >= NANOSECONDS_PER_SECOND - UPDATE_WARNING
   }
 
+  /** Register C, with what has happened up to now. */
   get #registerC(): number {
-    const raised = this.#flags & this.#cmos[r.RTC_B] & r.RTC_C_FLAGS
-    return this.#flags | (raised ? r.RTC_C_INTERRUPT : 0)
+    const flags = this.#flags | this.#newEvents
+    return flags | (flags & this.#cmos[r.RTC_B] & r.RTC_C_FLAGS ? r.RTC_C_INTERRUPT : 0)
   }
 
   /** Crystal ticks between periodic interrupts, or undefined when there are none (data sheet, table 5). */
@@ -199,18 +200,20 @@ export class Rtc implements Device, PortHandler {
     return ticks === undefined ? 0 : Math.floor(this.#crystal.ticks / ticks)
   }
 
-  /** Sets the flags of what has happened since this was last called. */
-  #noteEvents(): void {
-    const period = this.#period
-    if (period !== this.#checkedPeriod) this.#flags |= r.RTC_C_PERIODIC
-    this.#checkedPeriod = period
-    if (this.#stopped) return
-    const second = this.#seconds
-    if (second <= this.#checkedSecond) return
-    this.#flags |= r.RTC_C_UPDATE_ENDED
+  /** Flags of what has happened since they were last brought up to date. */
+  get #newEvents(): number {
+    let flags = this.#period === this.#checkedPeriod ? 0 : r.RTC_C_PERIODIC
+    if (this.#stopped || this.#seconds <= this.#checkedSecond) return flags
+    flags |= r.RTC_C_UPDATE_ENDED
     const alarm = nextAlarm(this.#cmos, this.#checkedSecond, this.#cmos[r.RTC_B])
-    if (alarm !== undefined && alarm <= second) this.#flags |= r.RTC_C_ALARM
-    this.#checkedSecond = second
+    if (alarm !== undefined && alarm <= this.#seconds) flags |= r.RTC_C_ALARM
+    return flags
+  }
+
+  #noteEvents(): void {
+    this.#flags |= this.#newEvents
+    this.#checkedPeriod = this.#period
+    if (!this.#stopped) this.#checkedSecond = Math.max(this.#checkedSecond, this.#seconds)
   }
 
   #update(): void {

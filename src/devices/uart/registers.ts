@@ -57,11 +57,3 @@ export const TRIGGER_LEVELS: readonly number[] = [1, 4, 8, 14]
 
 /** Baud rate at divisor 1: a crystal of 1.8432 MHz and 16 clocks a bit. */
 export const BASE_BAUD = 115200
-
-/** Where a PC has its serial ports, with their interrupt requests. */
-export const COM_PORTS: readonly { readonly port: number; readonly irq: number }[] = [
-  { port: 0x3f8, irq: 4 },
-  { port: 0x2f8, irq: 3 },
-  { port: 0x3e8, irq: 4 },
-  { port: 0x2e8, irq: 3 },
-]

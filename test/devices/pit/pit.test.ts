@@ -241,6 +241,18 @@ describe('reading', () => {
   })
 })
 
+test('taken over by the HPET, it lets go of its line and gives no edges', () => {
+  program(0, 0x34, 100)
+  pit.setDisconnected(true)
+  expect(line.level).toBe(false)
+  line.edges = 0
+  bench.advance(1e9)
+  expect(line.edges).toBe(0)
+  pit.setDisconnected(false)
+  bench.advance(1e6)
+  expect(line.edges).toBeGreaterThan(10)
+})
+
 test('port 0x61 shows the refresh request toggling', () => {
   const bits = [0, 18, 36, 54].map(tick => {
     toTick(tick)

@@ -162,6 +162,15 @@ describe('interrupts', () => {
   })
 })
 
+test('a reset disables interrupts and clears their flags, time goes on', () => {
+  write(0x0b, 0x12)
+  bench.advance(2 * SECOND)
+  rtc.reset()
+  expect([line.level, read(0x0b), read(2)]).toEqual([false, 0x02, 0x00])
+  bench.advance(SECOND)
+  expect([line.level, read(0)]).toEqual([false, 0x01])
+})
+
 describe('memory', () => {
   test('holds what it was given and what is written, index bit 7 aside', () => {
     expect(read(0xc0)).toBe(0x77)
