@@ -5,7 +5,6 @@
 #define COM1 0x3F8
 #define COM1_LINE_STATUS (COM1 + 5)
 #define LINE_STATUS_TRANSMITTER_EMPTY 0x20
-#define DEBUG_CONSOLE 0xE9
 #define DEBUG_EXIT 0xF4
 
 static inline void outb(uint16_t port, uint8_t value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }

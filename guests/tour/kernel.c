@@ -16,10 +16,7 @@
 #define SLP_TYP(type) ((type) << 10)
 
 void print(const char *text) {
-  for (; *text; text++) {
-    serial_character(*text);
-    outb(DEBUG_CONSOLE, (uint8_t)*text);
-  }
+  while (*text) serial_character(*text++);
 }
 
 void print_hexadecimal(uint64_t value) {
