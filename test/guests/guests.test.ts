@@ -42,10 +42,8 @@ describe('the test guests', () => {
   })
 
   test('a guest that halts for good ends the run', async () => {
-    const { status, stdout, stderr } = await ringside(['run', assembleMultiboot('halt'), '--timeout', '20'])
-    expect(stdout).toBe('halting\n')
-    expect(stderr).toMatch(/halted/)
-    expect(status).toBe(0)
+    const { status, stdout } = await ringside(['run', assembleMultiboot('halt'), '--timeout', '20'])
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'halting\n' })
   })
 
   test('a reset boots the guest again', async () => {
