@@ -16,8 +16,12 @@ export class DapError extends Error {
   }
 }
 
-/** Takes an event if it is the one waited for. */
-type Waiter = (event: DebugProtocol.Event) => boolean
+interface Waiter {
+  /** Takes an event if it is the one waited for. */
+  take(event: DebugProtocol.Event): boolean
+  /** Nothing more will come. */
+  giveUp(why: string): void
+}
 
 export class DapClient {
   /** Every message in both directions, in order. */
@@ -77,24 +81,40 @@ export class DapClient {
    * @param matches other events of the name are passed over
    * @param timeout milliseconds
    */
-  event<Body = Record<string, unknown>>(
+  async event<Body = Record<string, unknown>>(
     name: string,
     matches: (body: Body) => boolean = () => true,
     timeout = 60_000,
   ): Promise<Body> {
-    const at = this.#events.findIndex(event => event.event === name && matches(event.body))
-    if (at >= 0) return Promise.resolve(this.#events.splice(at, 1)[0].body)
-    if (this.#ended !== undefined) return Promise.reject(new Error(`${this.#ended} before a "${name}" event`))
+    return (await this.#next(`"${name}" event`, event => event.event === name && matches(event.body), timeout)).body
+  }
+
+  /** The next event of one of several names, such as the stop or the end of a guest. */
+  nextOf(names: readonly string[], timeout = 60_000): Promise<DebugProtocol.Event> {
+    return this.#next(`event of ${names.join(', ')}`, event => names.includes(event.event), timeout)
+  }
+
+  #next(what: string, wanted: (event: DebugProtocol.Event) => boolean, timeout: number): Promise<DebugProtocol.Event> {
+    const at = this.#events.findIndex(wanted)
+    if (at >= 0) return Promise.resolve(this.#events.splice(at, 1)[0])
+    if (this.#ended !== undefined) return Promise.reject(new Error(`${this.#ended} before any ${what}`))
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = event => {
-        if (event.event !== name || !matches(event.body)) return false
+      const fail = (why: string): void => {
         clearTimeout(timer)
-        resolve(event.body)
-        return true
+        reject(new Error(why))
+      }
+      const waiter: Waiter = {
+        take: event => {
+          if (!wanted(event)) return false
+          clearTimeout(timer)
+          resolve(event)
+          return true
+        },
+        giveUp: why => fail(`${why} before any ${what}`),
       }
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter)
-        reject(new Error(`no "${name}" event within ${timeout} ms; the console ends ${this.#tail()}`))
+        fail(`no ${what} within ${timeout} ms; the console ends ${this.#tail()}`)
       }, timeout)
       this.#waiters.add(waiter)
     })
@@ -163,7 +183,7 @@ export class DapClient {
 
   #deliver(event: DebugProtocol.Event): void {
     for (const waiter of this.#waiters) {
-      if (!waiter(event)) continue
+      if (!waiter.take(event)) continue
       this.#waiters.delete(waiter)
       return
     }
@@ -180,6 +200,8 @@ export class DapClient {
     for (const [seq, answer] of this.#pending)
       answer({ seq: 0, type: 'response', request_seq: seq, command: '', success: false, message: why })
     this.#pending.clear()
+    for (const waiter of this.#waiters) waiter.giveUp(why)
+    this.#waiters.clear()
   }
 
   #tail(): string {
