@@ -63,6 +63,7 @@ if (kernel === undefined || !existsSync(BUSYBOX)) {
       await checkStep(client, rip)
 
       await setFunctionBreakpoints(client, [])
+      await checkUserSpace(client)
       await client.request('continue', { threadId: 1 })
       await client.consoleShows(SHELL_PROMPT, BOOT_LIMIT)
       await client.request('ringside/consoleInput', { text: 'echo $((6 * 7)) is the answer\n' })
@@ -168,6 +169,22 @@ async function disassemble(
   const args = { memoryReference, instructionOffset, instructionCount }
   return (await client.request<{ instructions: DebugProtocol.DisassembledInstruction[] }>('disassemble', args))
     .instructions
+}
+
+/**
+ * Where the system call returns to, the program's own page tables hold: its code is mapped by 4 KiB pages, through
+ * four levels.
+ */
+async function checkUserSpace(client: DapClient): Promise<void> {
+  // The user's registers lie at the top of the kernel stack of 16 KiB; RIP is the fifth word from the end (struct pt_regs).
+  const rip = `0x${(await evaluate(client, '*(($rsp | 0x3fff) + 1 - 40)')).toString(16)}`
+  await client.request('setInstructionBreakpoints', { breakpoints: [{ instructionReference: rip }] })
+  await client.request('continue', { threadId: 1 })
+  expect(await client.event('stopped', () => true, BOOT_LIMIT)).toMatchObject({ reason: 'breakpoint' })
+  expect((await topFrame(client)).instructionPointerReference).toBe(rip)
+  expect(await evaluate(client, '$cpl')).toBe(3n)
+  await checkTranslation(client, rip, 'execute', ['PML4', 'PDPT', 'PD', 'PT'])
+  await client.request('setInstructionBreakpoints', { breakpoints: [] })
 }
 
 /** The disassembly is that of the bytes in memory, and the same scrolled back from further on. */
