@@ -5,21 +5,33 @@
  */
 
 import type { BlockDecoder, DecodedBlock } from './decoder/block-decoder.ts'
+import * as R from './decoder/record.ts'
 import type { HostMemory } from './host-memory.ts'
 import { jumpCacheSlot } from './interpreter/generate.ts'
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, TLB_ENTRIES, TLB_WRITE } from './layout.ts'
-import { MODES } from './mode.ts'
+
+/** A block that begins in another frame and ends in this one. */
+interface Incoming {
+  readonly frame: number
+  readonly variant: number
+  readonly offset: number
+}
+
+/** Code decoded from one frame. */
+class FrameCode {
+  /** Block addresses by offset in the frame, for each variant: mode, and single or not. */
+  readonly blocks: (Map<number, number> | undefined)[] = []
+  readonly incoming: Incoming[] = []
+  /** A bit for each 64-byte line that code was decoded from. */
+  readonly lines = new Uint32Array(2)
+}
+
+const variantOf = (mode: number, single: boolean): number => mode * 2 + (single ? 1 : 0)
 
 export class CodeCache {
   readonly #memory: HostMemory
   readonly #decoder: BlockDecoder
-  /** Block addresses by HPA * {@link MODES} + mode; blocks of a single instruction apart. */
-  readonly #blocks = new Map<number, number>()
-  readonly #single = new Map<number, number>()
-  /** Keys of the blocks that a frame holds bytes of. */
-  readonly #frames = new Map<number, number[]>()
-  /** Two words a frame: a bit for each line that code was decoded from. */
-  readonly #lines: Uint32Array
+  readonly #frames: (FrameCode | undefined)[]
   /** Linear pages (number of the page) that the jump cache may hold entries of. */
   readonly #executed = new Set<number>()
   blocksDecoded = 0
@@ -27,11 +39,12 @@ export class CodeCache {
   constructor(memory: HostMemory, decoder: BlockDecoder) {
     this.#memory = memory
     this.#decoder = decoder
-    this.#lines = new Uint32Array((memory.size / 4096) * 2)
+    this.#frames = new Array(memory.size / 4096).fill(undefined)
   }
 
-  find(hpa: number, mode: number, single: boolean): number | undefined {
-    return (single ? this.#single : this.#blocks).get(hpa * MODES + mode)
+  /** Address of the block at `hpa`, or 0. One that goes on in another frame names it in its header. */
+  find(hpa: number, mode: number, single: boolean): number {
+    return this.#frames[hpa >>> 12]?.blocks[variantOf(mode, single)]?.get(hpa & 4095) ?? 0
   }
 
   /** Makes room before a block is decoded: when the records are used up, all blocks go. */
@@ -39,68 +52,65 @@ export class CodeCache {
     if (this.#decoder.full) this.dropAll()
   }
 
-  /** @param second HPA of the next page, for an instruction that crosses into it. */
-  add(hpa: number, mode: number, single: boolean, block: DecodedBlock, second?: number): void {
-    const key = hpa * MODES + mode
-    ;(single ? this.#single : this.#blocks).set(key, block.address)
-    const here = Math.min(block.bytes, 4096 - (hpa & 4095))
-    this.#mark(hpa, here, key)
-    if (second !== undefined && block.bytes > here) this.#mark(second, block.bytes - here, key)
+  /** @param second HPA of the next page, for an instruction that crosses into it; 0 for none. */
+  add(hpa: number, mode: number, single: boolean, block: DecodedBlock, second: number): void {
+    const variant = variantOf(mode, single)
+    const frame = this.#frameCode(hpa >>> 12)
+    const offset = hpa & 4095
+    const blocks = (frame.blocks[variant] ??= new Map<number, number>())
+    blocks.set(offset, block.address)
+    const here = Math.min(block.bytes, 4096 - offset)
+    markLines(frame, offset, here)
+    this.#memory.u32[(block.address + R.BLOCK_SECOND) >>> 2] = second
+    if (second !== 0) {
+      const next = this.#frameCode(second >>> 12)
+      next.incoming.push({ frame: hpa >>> 12, variant, offset })
+      markLines(next, 0, block.bytes - here)
+    }
     this.blocksDecoded++
   }
 
-  #mark(hpa: number, bytes: number, key: number): void {
-    const frame = hpa >>> 12
-    const keys = this.#frames.get(frame)
-    if (keys === undefined) {
-      this.#frames.set(frame, [key])
-      this.#dropWriteTranslations(frame)
-    } else keys.push(key)
-    const first = (hpa & 4095) >>> 6
-    const last = ((hpa & 4095) + Math.max(bytes, 1) - 1) >>> 6
-    for (let line = first; line <= last; line++) this.#lines[frame * 2 + (line >>> 5)] |= 1 << (line & 31)
+  #frameCode(frame: number): FrameCode {
+    const known = this.#frames[frame]
+    if (known !== undefined) return known
+    this.#dropWriteTranslations(frame)
+    const made = new FrameCode()
+    this.#frames[frame] = made
+    return made
   }
 
   /** Does the frame hold code, so that writes to it must be watched? */
   isCode(frame: number): boolean {
-    return (this.#lines[frame * 2] | this.#lines[frame * 2 + 1]) !== 0
+    return this.#frames[frame] !== undefined
   }
 
   /** Do [hpa, hpa + bytes), within one page, touch a line of code? */
   touchesCode(hpa: number, bytes: number): boolean {
-    const frame = hpa >>> 12
+    const code = this.#frames[hpa >>> 12]
+    if (code === undefined) return false
     const first = (hpa & 4095) >>> 6
     const last = Math.min((hpa & 4095) + bytes - 1, 4095) >>> 6
-    for (let line = first; line <= last; line++)
-      if ((this.#lines[frame * 2 + (line >>> 5)] & (1 << (line & 31))) !== 0) return true
+    for (let line = first; line <= last; line++) if ((code.lines[line >>> 5] & (1 << (line & 31))) !== 0) return true
     return false
   }
 
-  /** Drops the blocks of a frame that was written to. */
+  /** Drops the blocks that hold bytes of a frame that was written to. */
   dropFrame(frame: number): void {
-    const keys = this.#frames.get(frame)
-    if (keys === undefined) return
-    for (const key of keys) {
-      this.#blocks.delete(key)
-      this.#single.delete(key)
-    }
-    this.#frames.delete(frame)
-    this.#lines[frame * 2] = 0
-    this.#lines[frame * 2 + 1] = 0
+    const code = this.#frames[frame]
+    if (code === undefined) return
+    for (const { frame: other, variant, offset } of code.incoming) this.#frames[other]?.blocks[variant]?.delete(offset)
+    this.#frames[frame] = undefined
     this.emptyJumpCache()
   }
 
   dropAll(): void {
     this.#decoder.dropAll()
-    this.#blocks.clear()
-    this.#single.clear()
-    this.#frames.clear()
-    this.#lines.fill(0)
+    this.#frames.fill(undefined)
     this.emptyJumpCache()
   }
 
-  /** Remembers where `rip` leads in a fetch context. @param page number of its linear page */
-  addJump(ripLow: number, ripHigh: number, context: number, block: number, page: number): void {
+  /** Remembers where `rip` leads in a fetch context. @param page number of its linear page; and the next one's if `crosses` */
+  addJump(ripLow: number, ripHigh: number, context: number, block: number, page: number, crosses: boolean): void {
     const at = (JUMP_CACHE + jumpCacheSlot(ripLow)) >>> 2
     const { i32 } = this.#memory
     i32[at] = ripLow
@@ -108,6 +118,7 @@ export class CodeCache {
     i32[at + 2] = context
     i32[at + 3] = block
     this.#executed.add(page)
+    if (crosses) this.#executed.add(page + 1)
   }
 
   emptyJumpCache(): void {
@@ -130,4 +141,9 @@ export class CodeCache {
         i32[at + 1] = 0
       }
   }
+}
+
+function markLines(code: FrameCode, offset: number, bytes: number): void {
+  const last = (offset + Math.max(bytes, 1) - 1) >>> 6
+  for (let line = offset >>> 6; line <= last; line++) code.lines[line >>> 5] |= 1 << (line & 31)
 }

@@ -4,11 +4,13 @@
  */
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
 import { CpuState } from './cpu-state.ts'
 import { BlockDecoder } from './decoder/block-decoder.ts'
 import type { HostMemory } from './host-memory.ts'
 import { generateInterpreter } from './interpreter/generate.ts'
+import type { Definitions } from './isa/definition.ts'
 import { createDefinitions } from './isa/definitions.ts'
 import { AddressSpaces } from './mmu/address-spaces.ts'
 import { GuestPhysical } from './mmu/guest-physical.ts'
@@ -20,7 +22,7 @@ import { createSseSlowPath } from './sse-slow-path.ts'
 import * as S from './state.ts'
 
 /** Functions that generated code imports; they act on the vCPU that runs. */
-type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
+export type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
 
 export class SoftwareProcessor implements Processor {
   readonly memory: HostMemory
@@ -30,9 +32,14 @@ export class SoftwareProcessor implements Processor {
   readonly physical: GuestPhysical
   readonly addressSpaces: AddressSpaces
   readonly mmu: Mmu
-  /** Runs blocks from the one at an address; returns a `RETURN_...`. */
-  readonly execute: (block: number) => number
-  breakpoints: CodeBreakpoints = { linear: new Set() }
+  /** Runs blocks from the one at an address; returns a `RETURN_...`. Replaced by what runs compiled blocks instead. */
+  execute: (block: number) => number
+  readonly definitions: Definitions
+  /** Handler numbers by key. */
+  readonly handlers: ReadonlyMap<string, number>
+  /** Functions that generated code calls, of whichever tier. */
+  readonly imports: Imports
+  readonly finder: BlockFinder
   #current: SoftwareVcpu | undefined
   /** Numbers of fetch contexts: ASID, block mode, and CS where it is not flat. */
   readonly #fetchContexts = new Map<string | number, number>()
@@ -40,9 +47,10 @@ export class SoftwareProcessor implements Processor {
   constructor(memory: HostMemory) {
     this.memory = memory
     this.state = new CpuState(memory)
-    const definitions = createDefinitions()
-    const { bytes, handlers } = generateInterpreter(definitions, memory.size / 65536)
-    this.decoder = new BlockDecoder(memory, definitions, handlers)
+    this.definitions = createDefinitions()
+    const { bytes, handlers } = generateInterpreter(this.definitions, memory.size / 65536)
+    this.handlers = handlers
+    this.decoder = new BlockDecoder(memory, this.definitions, handlers)
     this.code = new CodeCache(memory, this.decoder)
     this.physical = new GuestPhysical(memory)
     const context = {
@@ -54,13 +62,15 @@ export class SoftwareProcessor implements Processor {
       longMode: false,
     }
     this.mmu = new Mmu(memory, this.physical, this.code, context, { base: undefined, read: () => 0, write: () => {} })
+    this.finder = new BlockFinder(memory, this.mmu, this.code, this.decoder)
     this.addressSpaces = new AddressSpaces(() => {
       this.mmu.emptyTlb()
       this.code.emptyJumpCache()
       this.#fetchContexts.clear()
     })
+    this.imports = this.#createImports()
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      env: { memory: memory.memory, ...this.#imports() },
+      env: { memory: memory.memory, ...this.imports },
     })
     const { run } = instance.exports
     if (typeof run !== 'function') throw new Error('the generated interpreter exports no run function')
@@ -101,7 +111,7 @@ export class SoftwareProcessor implements Processor {
   }
 
   setBreakpoints(breakpoints: CodeBreakpoints): void {
-    this.breakpoints = breakpoints
+    this.finder.breakpoints = breakpoints
     // Blocks are cut at breakpoints when they are decoded.
     this.code.dropAll()
   }
@@ -120,7 +130,7 @@ export class SoftwareProcessor implements Processor {
     return this.#current
   }
 
-  #imports(): Imports {
+  #createImports(): Imports {
     const { mmu } = this
     const sseSlow = createSseSlowPath(this.state)
     return {

@@ -22,11 +22,9 @@ import { AssistView } from './assist-view.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
-import { GuestFault, generalProtection } from './fault.ts'
-import { RETURN_BUDGET } from './interpreter/generate.ts'
+import { GuestFault } from './fault.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import { CLASS_SUPERVISOR, CLASS_SUPERVISOR_SMAP_OFF, CLASS_USER } from './mmu/address-spaces.ts'
-import { pageNumber } from './mmu/mmu.ts'
 import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
 import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_CODE } from './mode.ts'
 import type {
@@ -332,7 +330,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       }
       const left = Math.min(end - this.clock.count, this.clock.instructionsToDeadline)
       if (left <= 0) return { reason: 'budget' }
-      const exit = this.#runBlocks(Math.min(left, LONGEST_CALL))
+      const exit = this.#runBlocks(left)
       if (exit !== undefined) return exit
     }
   }
@@ -409,7 +407,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       (state.get32(S.DR + 56) & DR7_ENABLED) !== 0 ||
       this.#answered
-    this.#startCounting(budget)
+    this.#startCounting(Math.min(budget, LONGEST_CALL))
     try {
       return careful ? this.#runOne() : this.#runMany(budget)
     } catch (thrown) {
@@ -422,7 +420,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   #runMany(budget: number): Exit | undefined {
     const { state, memory } = this.#processor
     const block = this.#lookUp(false)
-    if (block === undefined) return { reason: 'breakpoint' }
+    if (block === 0) return { reason: 'breakpoint' }
+    // What is left is shorter than the block: its instructions run one at a time.
     if (memory.i32[(block + R.BLOCK_COUNT) >> 2] > budget) return this.#runOne()
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
     let next = block
@@ -431,16 +430,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       const code = this.#processor.execute(next)
       if (code !== 0) {
         this.#stopCounting()
-        // What is left is shorter than the next block: its instructions run one at a time.
-        if (code === RETURN_BUDGET && memory.i32[S.BUDGET >> 2] > 0) {
-          this.#startCounting(memory.i32[S.BUDGET >> 2])
-          return this.#runOne()
-        }
         return undefined
       }
       const link = memory.i32[S.LINK_SLOT >> 2]
       const found = this.#lookUp(false)
-      if (found === undefined) {
+      if (found === 0) {
         this.#stopCounting()
         return { reason: 'breakpoint' }
       }
@@ -465,21 +459,20 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     mmu.alone = true
     mmu.beginInstruction()
     const block = this.#lookUp(true)
-    if (block === undefined) {
+    if (block === 0) {
       this.#stopCounting()
       return { reason: 'breakpoint' }
     }
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
-    memory.i32[S.BUDGET >> 2] = 1
-    this.#budgetBase = 1
+    this.#startCounting(1)
     // RF lasts for one instruction, but IRET and POPF may set it anew.
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
     this.#takenCompletion = false
     try {
       this.#processor.execute(block)
     } catch (thrown) {
-      if (!(thrown instanceof VmExit && thrown.retired))
-        state.set32(S.FLAG_SYSTEM, state.get32(S.FLAG_SYSTEM) | (system & RFLAGS_RF))
+      if (thrown instanceof VmExit && thrown.retired) this.#afterRetirement(shadow, system)
+      else state.set32(S.FLAG_SYSTEM, state.get32(S.FLAG_SYSTEM) | (system & RFLAGS_RF))
       throw thrown
     }
     this.#retiredAlone(shadow, system)
@@ -487,10 +480,15 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   }
 
   #retiredAlone(shadow: number, system: number): void {
-    const { state, mmu } = this.#processor
     this.#stopCounting()
     this.#completion = undefined
-    mmu.endInstruction()
+    this.#processor.mmu.endInstruction()
+    this.#afterRetirement(shadow, system)
+  }
+
+  /** What lay on the instruction is over: an interrupt shadow, a single-step trap. Also for one that ended in an exit. */
+  #afterRetirement(shadow: number, system: number): void {
+    const { state } = this.#processor
     // The shadow that lay on this instruction is over; one that it cast itself stays.
     if (shadow !== 0) state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~shadow)
     if ((system & RFLAGS_TF) !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
@@ -514,92 +512,18 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   /** May the block that was found last be remembered by a branch? Not when it starts at a breakpoint. */
   #linkable = true
 
-  /** The block at RIP, decoded when it is new; undefined at a breakpoint. */
-  #lookUp(single: boolean): number | undefined {
-    const { code, mmu, state, memory, decoder, breakpoints } = this.#processor
-    const rip = state.rip
-    const mode = state.get32(S.MODE)
-    const linear = mmu.context.longMode && (mode & 3) === MODE_CODE_64 ? rip : this.#legacyFetch(rip, mode)
-    this.#linkable = true
-    if (breakpoints.linear.size > 0 && breakpoints.linear.has(linear)) {
-      this.#linkable = false
-      if (this.#reportedAt !== this.#exactCount()) {
-        this.#reportedAt = this.#exactCount()
-        return undefined
-      }
-    }
-    const low = Number(linear & 0xffff_ffffn)
-    const high = Number(BigInt.asIntN(32, linear >> 32n))
-    if ((mode & 3) === MODE_CODE_64 && !isCanonical(high)) throw this.#fetchFault(generalProtection(0))
-    let hpa: number
-    try {
-      hpa = mmu.fetch(low | 0, high)
-    } catch (thrown) {
-      throw this.#fetchFault(thrown)
-    }
-    let block = code.find(hpa, mode, single)
-    const crossing =
-      block !== undefined && memory.i32[(block + R.BLOCK_LINKABLE) >> 2] === 0 && !single && (low & 0xfff) > 0xff0
-    if (block === undefined || crossing || (single && (low & 0xfff) > 0xff0))
-      block = this.#decode(linear, low, high, hpa, mode, single)
-    if (!single && this.#linkable)
-      code.addJump(
-        Number(rip & 0xffff_ffffn) | 0,
-        Number(BigInt.asIntN(32, rip >> 32n)),
-        state.get32(S.FETCH_CONTEXT),
-        block,
-        pageNumber(low, high),
-      )
-    void decoder
-    return block
-  }
-
-  #decode(linear: bigint, low: number, high: number, hpa: number, mode: number, single: boolean): number {
-    const { code, mmu, memory, decoder, breakpoints } = this.#processor
-    code.ensureRoom()
-    const offset = low & 0xfff
-    const room = this.#codeLimit(4096 - offset)
-    const stopAt = breakpoints.linear.size > 0 ? (at: number) => breakpoints.linear.has(linear + BigInt(at)) : undefined
-    const maximum = single ? 1 : Number.POSITIVE_INFINITY
-    let block = decoder.decode(memory.u8.subarray(hpa, hpa + room), mode, offset, maximum, stopAt)
-    let second: number | undefined
-    if (block.instructions === 0) {
-      if (room < 4096 - offset) throw this.#fetchFault(generalProtection(0))
-      // The first instruction goes on in the next page.
-      const nextLow = (low & ~0xfff) + 4096
-      const nextHigh = nextLow > 0xffff_ffff ? high + 1 : high
-      try {
-        second = mmu.fetch(nextLow | 0, nextHigh)
-      } catch (thrown) {
-        throw this.#fetchFault(thrown)
-      }
-      const bytes = new Uint8Array(32)
-      bytes.set(memory.u8.subarray(hpa, hpa + room))
-      bytes.set(memory.u8.subarray(second, second + 16), room)
-      block = decoder.decode(bytes.subarray(0, room + 16), mode, offset, 1, stopAt)
-    }
-    code.add(hpa, mode, single, block, second)
-    return block.address
-  }
-
-  /** Bytes up to the limit of CS, at most `room`. */
-  #codeLimit(room: number): number {
-    if ((this.state.get32(S.MODE) & MODE_LIMITED_CODE) === 0) return room
-    const limit = this.state.segment(Segment.CS).limit
-    return Math.min(room, limit - Number(this.state.rip & 0xffff_ffffn) + 1)
-  }
-
-  #legacyFetch(rip: bigint, mode: number): bigint {
-    const code = this.state.segment(Segment.CS)
-    if ((mode & MODE_LIMITED_CODE) !== 0 && (rip & 0xffff_ffffn) > BigInt(code.limit))
-      throw this.#fetchFault(generalProtection(0))
-    return (code.base + rip) & 0xffff_ffffn
-  }
-
-  /** A fault of the fetch belongs to no record: RIP is where it should be. */
-  #fetchFault(thrown: unknown): unknown {
+  /** The block at RIP, decoded when it is new; 0 at a breakpoint that has not been reported at this count. */
+  #lookUp(single: boolean): number {
+    const { finder } = this.#processor
+    // A fault of the fetch belongs to no record: RIP is where it should be.
     this.record = 0
-    return thrown
+    finder.locate()
+    this.#linkable = !finder.atBreakpoint
+    if (!this.#linkable && this.#reportedAt !== this.#exactCount()) {
+      this.#reportedAt = this.#exactCount()
+      return 0
+    }
+    return finder.find(single, this.#linkable)
   }
 
   // --- counting
@@ -608,6 +532,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.memory.i32[S.BUDGET >> 2] = budget
     this.#countBase = this.clock.count
     this.#budgetBase = budget
+    this.state.set64(S.TSC_LIMIT, this.tsc + BigInt(budget * NANOSECONDS_PER_INSTRUCTION))
   }
 
   #exactCount(): number {
@@ -848,11 +773,6 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.apic.taskPriority = value
     this.#setEventPending()
   }
-}
-
-function isCanonical(high: number): boolean {
-  const top = high >> 15
-  return top === 0 || top === -1
 }
 
 function isPending(value: unknown): value is Pending {

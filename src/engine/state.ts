@@ -121,6 +121,8 @@ export const ASID = field(8)
 export const FETCH_CONTEXT = field(4)
 /** Instructions that may retire before TypeScript must be asked (i32; the run limit minus the count). */
 export const BUDGET = field(4)
+/** Time-stamp counter at which {@link BUDGET} reaches zero. */
+export const TSC_LIMIT = field(8)
 /** Where the branch that missed the jump cache wants its target remembered, or 0. */
 export const LINK_SLOT = field(4)
 /** The constants 2^31 and -2^31, for a RIP-relative displacement that leaves 32 bits when counted from the block's start. */

@@ -161,7 +161,9 @@ export class Vm {
       }
 
       const before = this.clock.count
-      const available = vcpu === stepped ? 1 : this.#turns.remaining
+      // A turn ends for another vCPU's sake only.
+      const turn = this.vcpus.length === 1 ? Number.POSITIVE_INFINITY : this.#turns.remaining
+      const available = vcpu === stepped ? 1 : turn
       this.#offerExternalInterrupt(vcpu, platform)
       const exit = vcpu.run(Math.min(available, end - before, this.clock.instructionsToDeadline))
       this.#turns.spend(this.clock.count - before)

@@ -44,6 +44,8 @@ export const LINK_NEXT = 12
 export const BLOCK_COUNT = 0
 /** i32, all ones or 0: may a direct branch within the page remember the block? */
 export const BLOCK_LINKABLE = 4
+/** u32: HPA of the page that the block's one instruction crosses into; 0 for none. */
+export const BLOCK_SECOND = 8
 
 /** How a memory operand's linear address is made from base + index * scale + displacement. */
 export const AddressKind = {

@@ -11,10 +11,12 @@ import { defineFlag } from './flag.ts'
 import { defineMmx } from './mmx.ts'
 import { defineMove } from './move.ts'
 import { defineMultiply } from './multiply.ts'
+import { defineSegmentRegister } from './segment-register.ts'
 import { defineShift } from './shift.ts'
 import { defineSse } from './sse.ts'
 import { defineStack } from './stack.ts'
 import { defineString } from './string.ts'
+import { defineTimeStamp } from './time-stamp.ts'
 
 /** System instructions that change neither RIP nor mode nor interruptibility: the block goes on after them. */
 const CONTINUES =
@@ -35,10 +37,12 @@ export function createDefinitions(): Definitions {
   defineControl(table)
   defineString(table)
   defineFlag(table)
+  defineSegmentRegister(table)
+  defineTimeStamp(table)
   defineSse(table)
   defineMmx(table)
   for (const name of Object.keys(systemAssists)) {
-    // CLI, STI and PUSHF have generated definitions.
+    // Frequent ones (CLI, STI, PUSHF, RDTSC, SWAPGS, ...) have generated definitions.
     if (table.entries.has(name)) continue
     table.define(name, {
       assist: systemAssists[name],

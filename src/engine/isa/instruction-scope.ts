@@ -78,6 +78,8 @@ export abstract class InstructionScope {
   abstract effectiveOffset(): Value<'i64'>
   /** The decoded record, for slow paths and assists. */
   abstract record(): Value<'i32'>
+  /** Instructions of the block from this one on: taken from the budget when it was entered, not retired yet. */
+  abstract unretired(): Value<'i32'>
   abstract nextRip(): Value<'i64'>
   abstract rip(): Value<'i64'>
   /** Target of a direct branch. */

@@ -71,6 +71,11 @@ export class RecordScope extends InstructionScope {
   override record(): Value<'i32'> {
     return this.#record.add(this.#at)
   }
+  override unretired(): Value<'i32'> {
+    const slot = this.f.let(this.field(R.SLOT, 1))
+    const header = this.record().sub(slot.add(1).mul(R.RECORD_SIZE))
+    return this.f.let(this.f.load('i32', header, R.BLOCK_COUNT).sub(slot))
+  }
   override attributes(): Value<'i32'> {
     return this.field(R.ATTRIBUTES, 1)
   }

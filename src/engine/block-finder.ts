@@ -1,0 +1,140 @@
+/** Finds the block at CS:RIP: translates the fetch, decodes what is new, and fills the jump cache. */
+
+import type { CodeCache } from './code-cache.ts'
+import type { BlockDecoder } from './decoder/block-decoder.ts'
+import * as R from './decoder/record.ts'
+import { generalProtection } from './fault.ts'
+import type { HostMemory } from './host-memory.ts'
+import { type Mmu, pageNumber } from './mmu/mmu.ts'
+import { MODE_CODE_64, MODE_CODE_SIZE, MODE_LIMITED_CODE } from './mode.ts'
+import type { CodeBreakpoints } from './processor.ts'
+import * as S from './state.ts'
+
+const CS = S.SEGMENTS + S.SEGMENT_STRIDE
+/** Offsets in a page from which an instruction can reach into the next one. */
+const NEAR_END = 4096 - 15
+
+export class BlockFinder {
+  readonly #memory: HostMemory
+  readonly #mmu: Mmu
+  readonly #code: CodeCache
+  readonly #decoder: BlockDecoder
+  #breakpoints: CodeBreakpoints = { linear: new Set() }
+  /** Low 12 bits of each breakpoint: a quick check whether a block can be at one. */
+  readonly #breakpointOffsets = new Set<number>()
+  /** Linear address of the last {@link locate}. */
+  #low = 0
+  #high = 0
+
+  constructor(memory: HostMemory, mmu: Mmu, code: CodeCache, decoder: BlockDecoder) {
+    this.#memory = memory
+    this.#mmu = mmu
+    this.#code = code
+    this.#decoder = decoder
+  }
+
+  set breakpoints(breakpoints: CodeBreakpoints) {
+    this.#breakpoints = breakpoints
+    this.#breakpointOffsets.clear()
+    for (const linear of breakpoints.linear) this.#breakpointOffsets.add(Number(linear & 0xfffn))
+  }
+
+  /**
+   * Computes the linear address of CS:RIP. Throws #GP beyond the segment's limit (SDM vol. 3, 5.3), or where it is not
+   * canonical.
+   */
+  locate(): void {
+    const { u32, i32 } = this.#memory
+    const mode = u32[S.MODE >>> 2]
+    const low = i32[S.RIP >>> 2]
+    if ((mode & MODE_CODE_SIZE) === MODE_CODE_64) {
+      const high = i32[(S.RIP >>> 2) + 1]
+      const top = high >> 15
+      if (top !== 0 && top !== -1) throw generalProtection(0)
+      this.#low = low
+      this.#high = high
+      return
+    }
+    if ((mode & MODE_LIMITED_CODE) !== 0 && low >>> 0 > u32[(CS + S.SEGMENT_LIMIT) >>> 2]) throw generalProtection(0)
+    this.#low = (i32[(CS + S.SEGMENT_BASE) >>> 2] + low) | 0
+    this.#high = 0
+  }
+
+  /** Is there a breakpoint at the located address? */
+  get atBreakpoint(): boolean {
+    if (this.#breakpointOffsets.size === 0 || !this.#breakpointOffsets.has(this.#low & 0xfff)) return false
+    return this.#breakpoints.linear.has(this.linear)
+  }
+
+  get linear(): bigint {
+    return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0)
+  }
+
+  /**
+   * The block at the located address. Throws the page fault, or the EPT violation, of its fetch.
+   * @param single a block of one instruction
+   * @param cacheable may a jump find it without asking?
+   */
+  find(single: boolean, cacheable: boolean): number {
+    const { u32, i32 } = this.#memory
+    const [low, high] = [this.#low, this.#high]
+    const mode = u32[S.MODE >>> 2]
+    const hpa = this.#mmu.fetch(low, high)
+    let block = this.#code.find(hpa, mode, single)
+    const second = block === 0 ? 0 : u32[(block + R.BLOCK_SECOND) >>> 2]
+    // A block that crosses pages was decoded from two frames, which must still be the two.
+    if (block === 0 || (second !== 0 && this.#mmu.fetch(...this.#nextPage()) !== second))
+      block = this.#decode(hpa, mode, single)
+    if (cacheable && !single) {
+      const crosses = u32[(block + R.BLOCK_SECOND) >>> 2] !== 0
+      const context = i32[S.FETCH_CONTEXT >>> 2]
+      this.#code.addJump(i32[S.RIP >>> 2], i32[(S.RIP >>> 2) + 1], context, block, pageNumber(low, high), crosses)
+    }
+    return block
+  }
+
+  #decode(hpa: number, mode: number, single: boolean): number {
+    const { u8 } = this.#memory
+    this.#code.ensureRoom()
+    const offset = this.#low & 0xfff
+    const room = this.#room(mode, 4096 - offset)
+    const maximum = single ? 1 : Number.POSITIVE_INFINITY
+    const stopAt = this.#stopAt()
+    let block = this.#decoder.decode(u8.subarray(hpa, hpa + room), mode, offset, maximum, stopAt)
+    let second = 0
+    if (block.instructions === 0) {
+      // The first instruction goes on beyond the page, or beyond the segment's limit.
+      if (offset <= NEAR_END || room < 4096 - offset) throw generalProtection(0)
+      second = this.#mmu.fetch(...this.#nextPage())
+      const bytes = new Uint8Array(room + 15)
+      bytes.set(u8.subarray(hpa, hpa + room))
+      bytes.set(u8.subarray(second, second + 15), room)
+      block = this.#decoder.decode(bytes, mode, offset, 1, stopAt)
+    }
+    this.#code.add(hpa, mode, single, block, second)
+    return block.address
+  }
+
+  /** First address of the page after the located one; outside 64-bit mode addresses have 32 bits. */
+  #nextPage(): [number, number] {
+    const next = ((this.#low | 0xfff) + 1) | 0
+    const long = (this.#memory.u32[S.MODE >>> 2] & MODE_CODE_SIZE) === MODE_CODE_64
+    return [next, next === 0 && long ? (this.#high + 1) | 0 : this.#high]
+  }
+
+  /** Bytes that may be fetched, up to the limit of CS. */
+  #room(mode: number, page: number): number {
+    if ((mode & MODE_LIMITED_CODE) === 0) return page
+    const { u32 } = this.#memory
+    return Math.min(page, u32[(CS + S.SEGMENT_LIMIT) >>> 2] - u32[S.RIP >>> 2] + 1)
+  }
+
+  /** Where a block must be cut so that every breakpoint begins one. */
+  #stopAt(): ((offset: number) => boolean) | undefined {
+    if (this.#breakpointOffsets.size === 0) return undefined
+    const { linear } = this
+    const page = this.#low & 0xfff
+    return offset =>
+      this.#breakpointOffsets.has((page + offset) & 0xfff) && this.#breakpoints.linear.has(linear + BigInt(offset))
+  }
+}
