@@ -36,12 +36,7 @@ export class BlockCompiler {
    * @param numbers handler numbers by key, as the decoder writes them into records
    * @param imports functions that generated code calls
    */
-  constructor(
-    memory: HostMemory,
-    definitions: Definitions,
-    numbers: ReadonlyMap<string, number>,
-    imports: Imports,
-  ) {
+  constructor(memory: HostMemory, definitions: Definitions, numbers: ReadonlyMap<string, number>, imports: Imports) {
     this.#memory = memory
     this.#imports = imports
     const listed = new Map(listHandlers(definitions).map(handler => [handler.key, handler]))
