@@ -46,6 +46,7 @@ export class DapClient {
     this.#process = process
     fromServer.on('data', (bytes: Buffer) => this.#receive(bytes))
     fromServer.on('end', () => this.#end('the adapter closed the connection'))
+    toServer.on('error', error => this.#end(`the adapter is gone (${error.message})`))
   }
 
   /** Starts an adapter as a process of its own that speaks on its standard input and output. */

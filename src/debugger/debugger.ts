@@ -247,6 +247,8 @@ export class Debugger {
     wanted: readonly string[],
     resolve: (wanted: string) => Resolution,
   ): Breakpoint[] {
+    if (!this.target.capabilities.linearBreakpoints)
+      throw new TargetError('this target has no breakpoints at linear addresses')
     const breakpoints = this.#breakpoints.replace(kind, wanted, resolve)
     this.#plant()
     return breakpoints

@@ -21,7 +21,7 @@ const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'] as const
 const SEGMENT_FIELDS = ['base', 'limit', 'rights', 'selector'] as const
 const DECODED: readonly DecodedRegister[] = ['cr0', 'cr3', 'cr4', 'efer', 'rflags', 'dr6', 'dr7']
 const FULL_REGISTER =
-  /^(r(?:ax|bx|cx|dx|si|di|bp|sp|ip|flags)|r(?:[89]|1[0-5])|cr[02348]|dr[0-367]|efer|msr_[a-z0-9_]+)$/
+  /^(r(?:ax|bx|cx|dx|si|di|bp|sp|ip|flags)|r(?:[89]|1[0-5])|cr[02348]|dr[0-367]|efer|mxcsr|[fg]s_base|msr_[a-z0-9_]+)$/
 const LEGACY_PARTS = /^(?:e?(ax|bx|cx|dx|si|di|bp|sp|ip|flags)|([abcd])([lh])|(si|di|bp|sp)l)$/
 const NUMBERED_PARTS = /^(r(?:[89]|1[0-5]))([dwb])$/
 const PART_BITS = { d: 32, w: 16, b: 8 } as const

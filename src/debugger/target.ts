@@ -13,8 +13,6 @@ export interface TargetCapabilities {
   readonly hostMemory: boolean
   /** Exits are recorded. */
   readonly exits: boolean
-  /** Instructions are counted exactly. */
-  readonly instructionCount: boolean
   readonly consoleInput: boolean
 }
 

@@ -49,7 +49,6 @@ export class VmTarget implements Target {
     linearBreakpoints: true,
     hostMemory: true,
     exits: true,
-    instructionCount: true,
     consoleInput: true,
   }
   listener: TargetListener | undefined

@@ -23,7 +23,22 @@ export interface SymbolFileArgument {
 
 const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'stopOnEntry']
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
-const EDITORS_OWN = ['type', 'name', 'request', 'noDebug', 'preLaunchTask', 'postDebugTask', 'presentation', 'console']
+const EDITORS_OWN = [
+  'type',
+  'name',
+  'request',
+  'noDebug',
+  'preLaunchTask',
+  'postDebugTask',
+  'presentation',
+  'console',
+  'debugServer',
+  'serverReadyAction',
+  'suppressMultipleSessionWarning',
+  'windows',
+  'linux',
+  'osx',
+]
 const MOST_CPUS = 64
 
 /** Throws {@link ArgumentError}, which names the argument that is wrong. */

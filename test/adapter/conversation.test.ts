@@ -63,6 +63,7 @@ describe('a debug session', () => {
     await client.request('setInstructionBreakpoints', {
       breakpoints: [{ instructionReference: '0x10000', offset: 10 }, { instructionReference: 'phys:0x10000' }],
     })
+    await client.request('setBreakpoints', { source: { path: 'kernel.c' }, breakpoints: [{ line: 3 }] })
     await client.request('configurationDone')
     await client.event('stopped')
     await client.request('threads')

@@ -23,7 +23,6 @@ export class FakeTarget implements Target {
     linearBreakpoints: true,
     hostMemory: true,
     exits: true,
-    instructionCount: true,
     consoleInput: true,
   }
   readonly machine = new FakeMachine()

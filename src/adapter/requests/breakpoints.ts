@@ -1,4 +1,4 @@
-/** Breakpoints by function name and by address. */
+/** Breakpoints by function name and by address; those by source line are answered with what is missing. */
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../../debugger/breakpoints.ts'
@@ -11,6 +11,13 @@ export const breakpointRequests: RequestFamily = {
   setFunctionBreakpoints(session, args) {
     const names = new Fields('setFunctionBreakpoints', args).list('breakpoints').map(item => item.string('name').trim())
     return { breakpoints: session.debugger.setFunctionBreakpoints(names).map(breakpointBody) }
+  },
+
+  /** Clients send these whether they are supported or not. */
+  setBreakpoints(_session, args) {
+    const message = 'a line of source needs line tables, which are not read yet; break at a function or an address'
+    const breakpoints = new Fields('setBreakpoints', args).list('breakpoints').map(() => ({ verified: false, message }))
+    return { breakpoints }
   },
 
   setInstructionBreakpoints(session, args) {
