@@ -93,6 +93,10 @@ export class SoftwareProcessor implements Processor {
     vcpu.loadState()
   }
 
+  isCurrent(vcpu: SoftwareVcpu): boolean {
+    return this.#current === vcpu
+  }
+
   invept(eptPointer: number): void {
     void eptPointer
     // Combined mappings of the guest carry the EPT's translations in the TLB too (SDM vol. 3, 29.4.3.1).

@@ -65,6 +65,8 @@ const LONGEST_CALL = 200_000
 /** Saved beside the state block. */
 interface Pending {
   readonly nmi: boolean
+  readonly init: boolean
+  readonly startUp: number | null
   readonly interruptWindow: boolean
   readonly undelivered: { readonly vector: number; readonly kind: EventKind; readonly errorCode: number | null } | null
 }
@@ -84,10 +86,13 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   readonly #view: AssistView
   /** State while another vCPU's is current. */
   readonly #stored = new Uint8Array(S.STATE_SIZE)
+  readonly #storedView = new DataView(this.#stored.buffer)
   /** Count and budget at the last synchronization: the count is exact from the two. */
   #countBase = 0
   #budgetBase = 0
   #nmiPending = false
+  #initPending = false
+  #startUpPending: number | undefined
   #windowWanted = false
   #completion: Completion | undefined
   #takenCompletion = false
@@ -119,8 +124,15 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
           this.#nmiPending = true
           this.#setEventPending()
         },
-        init: () => this.#init(),
-        startUp: vector => this.#startUp(vector),
+        init: () => {
+          this.#initPending = true
+          this.#startUpPending = undefined
+          this.#setEventPending()
+        },
+        startUp: vector => {
+          this.#startUpPending = vector
+          this.#setEventPending()
+        },
       },
     })
     this.registers = new StateRegisterFile(this.state, this.#registerEffects())
@@ -152,6 +164,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     resetState(this.state, true)
     this.apic.reset()
     this.#nmiPending = false
+    this.#initPending = false
+    this.#startUpPending = undefined
     this.#windowWanted = false
     this.#undelivered = undefined
     this.#completion = undefined
@@ -161,29 +175,41 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.contextChanged()
   }
 
-  #init(): void {
+  /**
+   * INIT and SIPI arrive in the middle of the sender's instruction, when the state in place is the sender's: they wait
+   * until this vCPU is looked at.
+   */
+  #takeSignals(): void {
+    if (!this.#initPending && this.#startUpPending === undefined) return
     this.#processor.activate(this)
-    resetState(this.state, false)
-    this.apic.init()
-    this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
-    this.flushTlb(false)
+    if (this.#initPending) {
+      this.#initPending = false
+      resetState(this.state, false)
+      this.apic.init()
+      this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
+      this.flushTlb(false)
+    }
+    const vector = this.#startUpPending
+    this.#startUpPending = undefined
+    if (vector !== undefined && this.state.get32(S.ACTIVITY) === WAIT_FOR_SIPI) {
+      // SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction.
+      const code = this.state.segment(Segment.CS)
+      this.state.setSegment(Segment.CS, { ...code, selector: vector << 8, base: BigInt(vector << 12) })
+      this.state.rip = 0n
+      this.state.set32(S.ACTIVITY, ACTIVE)
+    }
     this.contextChanged()
   }
 
-  /** SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction. */
-  #startUp(vector: number): void {
-    this.#processor.activate(this)
-    if (this.state.get32(S.ACTIVITY) !== WAIT_FOR_SIPI) return
-    const code = this.state.segment(Segment.CS)
-    this.state.setSegment(Segment.CS, { ...code, selector: vector << 8, base: BigInt(vector << 12) })
-    this.state.rip = 0n
-    this.state.set32(S.ACTIVITY, ACTIVE)
-    this.contextChanged()
+  /** A word of this vCPU's state, wherever that is. */
+  #peek32(at: number): number {
+    if (this.#processor.isCurrent(this)) return this.state.get32(at)
+    return this.#storedView.getUint32(at - S.STATE_BASE, true)
   }
 
   get activity(): Activity {
-    this.#processor.activate(this)
-    const activity = this.state.get32(S.ACTIVITY)
+    this.#takeSignals()
+    const activity = this.#peek32(S.ACTIVITY)
     if (activity === HLT && this.#wakes()) return 'active'
     return ACTIVITIES[activity]
   }
@@ -191,7 +217,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   /** Does something end HLT: an NMI, or an interrupt that is let through? */
   #wakes(): boolean {
     if (this.#nmiPending) return true
-    return (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
+    return (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
   }
 
   storeState(): void {
@@ -221,6 +247,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const event = this.#undelivered
     const pending: Pending = {
       nmi: this.#nmiPending,
+      init: this.#initPending,
+      startUp: this.#startUpPending ?? null,
       interruptWindow: this.#windowWanted,
       undelivered:
         event === undefined ? null : { vector: event.vector, kind: event.kind, errorCode: event.errorCode ?? null },
@@ -238,6 +266,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.apic.restore(saved.apic)
     const pending = saved.pending
     this.#nmiPending = isPending(pending) && pending.nmi
+    this.#initPending = isPending(pending) && pending.init
+    this.#startUpPending = isPending(pending) ? (pending.startUp ?? undefined) : undefined
     this.#windowWanted = isPending(pending) && pending.interruptWindow
     this.#undelivered = isPending(pending) ? savedEvent(pending) : undefined
     this.#completion = undefined
@@ -249,13 +279,12 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   // --- Vcpu: interrupts
 
   get interruptible(): boolean {
-    this.#processor.activate(this)
+    const activity = this.#peek32(S.ACTIVITY)
     return (
       this.#undelivered === undefined &&
-      !this.#answered &&
-      (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
-      (this.state.get32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
-      (this.state.get32(S.ACTIVITY) === ACTIVE || this.state.get32(S.ACTIVITY) === HLT)
+      (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
+      (this.#peek32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
+      (activity === ACTIVE || activity === HLT)
     )
   }
 
@@ -267,13 +296,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   requestInterruptWindow(wanted: boolean): void {
     if (wanted === this.#windowWanted) return
-    this.#processor.activate(this)
     this.#windowWanted = wanted
     this.#setEventPending()
   }
 
   acceptInterrupt(message: InterruptMessage): void {
-    this.#processor.activate(this)
     this.apic.accept(message)
   }
 
@@ -289,8 +316,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     return this.apic.priority
   }
 
+  /** Only for the vCPU whose state is in place; another one finds out when it is loaded. */
   #setEventPending(): void {
-    const waits = this.#nmiPending || this.#windowWanted || this.apic.highestPending() !== undefined
+    if (!this.#processor.isCurrent(this)) return
+    const waits =
+      this.#initPending || this.#nmiPending || this.#windowWanted || this.apic.highestPending() !== undefined
     this.state.set32(S.EVENT_PENDING, waits ? 1 : 0)
   }
 
@@ -323,6 +353,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.activate(this)
     const end = this.clock.count + budget
     for (;;) {
+      this.#takeSignals()
       const event = this.#beforeInstruction()
       if (event !== undefined) return event
       if (this.state.get32(S.ACTIVITY) !== ACTIVE) {
