@@ -96,7 +96,8 @@ export class Guest {
       const at = gpa + done
       const piece = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE))
       const hpa = this.hpa(at)
-      for (let i = 0; i < piece; i++) this.host.memory.u8[hpa + i] = bytes[done + i]
+      if (bytes instanceof Uint8Array) this.host.memory.u8.set(bytes.subarray(done, done + piece), hpa)
+      else for (let i = 0; i < piece; i++) this.host.memory.u8[hpa + i] = bytes[done + i]
       this.host.processor.frameWritten(hpa, piece)
       done += piece
     }

@@ -52,6 +52,8 @@ export interface CodeStyle {
   readonly division?: boolean
   readonly sse?: boolean
   readonly strings?: boolean
+  /** No PUSH and POP: for code that must find its return address. */
+  readonly balanced?: boolean
 }
 
 const immediateBytes = (random: Random, count: number): number[] =>
@@ -230,9 +232,9 @@ export class RandomCode {
     const { random } = this
     const register = this.register()
     const rex = register > 7 ? [0x41] : []
+    const stack = [[...rex, 0x50 | (register & 7)], [...rex, 0x58 | (register & 7)], [0x9c]]
     return random.pick([
-      [...rex, 0x50 | (register & 7)],
-      [...rex, 0x58 | (register & 7)],
+      ...(this.style.balanced ? [] : stack),
       [0x9f],
       [0x9e],
       [0xf5],
@@ -240,7 +242,6 @@ export class RandomCode {
       [0xf9],
       [0x98],
       [0x48, 0x99],
-      [0x9c],
     ])
   }
 
