@@ -5,7 +5,7 @@ import type { BlockDecoder } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
 import { generalProtection } from './fault.ts'
 import type { HostMemory } from './host-memory.ts'
-import { type Mmu, pageNumber } from './mmu/mmu.ts'
+import { isCanonical, type Mmu, pageNumber } from './mmu/mmu.ts'
 import { MODE_CODE_64, MODE_CODE_SIZE, MODE_LIMITED_CODE } from './mode.ts'
 import type { CodeBreakpoints } from './processor.ts'
 import * as S from './state.ts'
@@ -49,8 +49,7 @@ export class BlockFinder {
     const low = i32[S.RIP >>> 2]
     if ((mode & MODE_CODE_SIZE) === MODE_CODE_64) {
       const high = i32[(S.RIP >>> 2) + 1]
-      const top = high >> 15
-      if (top !== 0 && top !== -1) throw generalProtection(0)
+      if (!isCanonical(high)) throw generalProtection(0)
       this.#low = low
       this.#high = high
       return
@@ -119,7 +118,9 @@ export class BlockFinder {
   #nextPage(): [number, number] {
     const next = ((this.#low | 0xfff) + 1) | 0
     const long = (this.#memory.u32[S.MODE >>> 2] & MODE_CODE_SIZE) === MODE_CODE_64
-    return [next, next === 0 && long ? (this.#high + 1) | 0 : this.#high]
+    const high = next === 0 && long ? (this.#high + 1) | 0 : this.#high
+    if (long && !isCanonical(high)) throw generalProtection(0)
+    return [next, high]
   }
 
   /** Bytes that may be fetched, up to the limit of CS. */

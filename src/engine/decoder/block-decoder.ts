@@ -272,7 +272,8 @@ export class BlockDecoder {
       attribute(operandSize === 0 ? (long ? 32 : bits) : operandSize) |
       (attribute(addressSize) << 2) |
       (repeat << 4) |
-      (hasMemory ? 0x40 : 0)
+      (hasMemory ? R.HAS_MEMORY : 0) |
+      (entry.definition?.implicit && !entry.string ? R.USES_STACK : 0)
     if (entry.definition === undefined) {
       u16[(at + R.ASSIST) >> 1] = entry.assist
       u8[at + R.ACCESS_SIZE] = Math.min(entry.memoryBytes, 255)

@@ -10,8 +10,11 @@ export const RECORD_SIZE = 32
 export const HANDLER = 0
 /** u8: bytes of the instruction. */
 export const LENGTH = 2
-/** u8: operand size (bits 0-1: 0 16, 1 32, 2 64), address size (bits 2-3), repeat prefix (bits 4-5), memory operand (bit 6). */
+/** u8: operand size (bits 0-1: 0 16, 1 32, 2 64), address size (bits 2-3), repeat prefix (bits 4-5), memory operand (bit 6), {@link USES_STACK}. */
 export const ATTRIBUTES = 3
+export const HAS_MEMORY = 1 << 6
+/** The instruction has implicit operands on the stack. */
+export const USES_STACK = 1 << 7
 /** u16: offset of the instruction from the block's first byte. */
 export const RIP_OFFSET = 4
 /** u8: position in the block, from 0. */

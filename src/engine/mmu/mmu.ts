@@ -168,7 +168,8 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** Host address to load `bytes` from. @param record of the instruction, to tell stack accesses */
   slowRead(low: number, high: number, bytes: number, record: number): number {
-    this.#requireCanonical(high, record)
+    this.#stackAccess = this.#reachesStack(low, bytes, record)
+    this.#requireCanonical(high)
     const { asid, access } = this.context
     if ((low & 0xfff) + bytes <= 4096) {
       const hpa = this.#readable(low, high | 0, asid, access)
@@ -179,14 +180,28 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
 
   slowWrite(low: number, high: number, bytes: number, record: number): number {
-    this.#requireCanonical(high, record)
+    this.#stackAccess = this.#reachesStack(low, bytes, record)
+    this.#requireCanonical(high)
     return this.#prepareStore(low, high, bytes, false)
   }
 
-  #requireCanonical(high: number, record: number): void {
+  /** Is the access to the stack, by its segment or implicitly? */
+  #reachesStack(low: number, bytes: number, record: number): boolean {
+    const { u16, u8, i32 } = this.#memory
+    if (u16[(record + R.SEGMENT) >>> 1] === S.SEGMENTS + 2 * S.SEGMENT_STRIDE) return true
+    const attributes = u8[record + R.ATTRIBUTES]
+    if ((attributes & R.USES_STACK) === 0) return false
+    if ((attributes & R.HAS_MEMORY) === 0) return true
+    // PUSH, POP and CALL of a memory operand: the other access is where the stack pointer is, or will be.
+    const pointer = i32[(S.GPR + 4 * 8) >>> 2]
+    return low === pointer || low === ((pointer - bytes) | 0)
+  }
+  #stackAccess = false
+
+  /** SDM vol. 3, 6.15: a linear address that is not canonical is #SS for a stack access, and #GP for any other. */
+  #requireCanonical(high: number): void {
     if (!this.context.longMode || isCanonical(high)) return
-    const stack = this.#memory.u16[(record + R.SEGMENT) >>> 1] === S.SEGMENTS + 2 * S.SEGMENT_STRIDE
-    throw stack ? stackFault(0) : generalProtection(0)
+    throw this.#stackAccess ? stackFault(0) : generalProtection(0)
   }
 
   /** HPA of a byte that can be read directly, or -1 for a device. Fills the TLB. */
@@ -243,6 +258,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   #nextPage(low: number, high: number): [number, number] {
     const nextLow = ((low | 0xfff) + 1) >>> 0
     const nextHigh = nextLow === 0 && this.context.longMode ? (high + 1) | 0 : high | 0
+    this.#requireCanonical(nextHigh)
     return [nextLow, nextHigh]
   }
 
@@ -359,7 +375,8 @@ export class Mmu implements LinearMemory, EntryMemory {
   #reading(address: bigint, bytes: number, system: boolean): number {
     const low = Number(address & 0xffff_ffffn)
     const high = Number(BigInt.asIntN(32, address >> 32n))
-    this.#requireCanonical(high, S.ZERO)
+    this.#stackAccess = false
+    this.#requireCanonical(high)
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
     if ((low & 0xfff) + bytes <= 4096) {
@@ -386,7 +403,8 @@ export class Mmu implements LinearMemory, EntryMemory {
   #writing(address: bigint, bytes: number, system: boolean, put: (at: number) => void): void {
     const low = Number(address & 0xffff_ffffn)
     const high = Number(BigInt.asIntN(32, address >> 32n))
-    this.#requireCanonical(high, S.ZERO)
+    this.#stackAccess = false
+    this.#requireCanonical(high)
     const at = this.#prepareStore(low, high, bytes, system)
     put(at)
     if (at === S.ACCESS_BUFFER) this.commit()
@@ -428,13 +446,15 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
 
   probeWrite(address: bigint, length: number, system = false): void {
+    this.#stackAccess = false
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
     const last = address + BigInt(Math.max(length, 1) - 1)
     for (let page = address; page <= last; page = (page | 0xfffn) + 1n) {
       const low = Number(page & 0xffff_ffffn)
       const high = Number(BigInt.asIntN(32, page >> 32n))
-      this.#requireCanonical(high, S.ZERO)
+      this.#stackAccess = false
+      this.#requireCanonical(high)
       const hpa = this.#writable(low, high, asid, access)
       if (hpa < 0) continue
       const end = Math.min(Number(last - page), 4095 - (low & 0xfff)) + 1
@@ -464,7 +484,7 @@ function toLinear(low: number, high: number): bigint {
 }
 
 /** Bits 63:47 of a linear address are equal (SDM vol. 1, 3.3.7.1). */
-function isCanonical(high: number): boolean {
+export function isCanonical(high: number): boolean {
   const top = (high | 0) >> 15
   return top === 0 || top === -1
 }
