@@ -4,11 +4,12 @@
  * block points there.
  */
 
-import type { BlockDecoder, DecodedBlock } from './decoder/block-decoder.ts'
+import { type BlockDecoder, type DecodedBlock, MAX_LENGTH } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
 import type { HostMemory } from './host-memory.ts'
 import { jumpCacheSlot } from './interpreter/generate.ts'
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, TLB_ENTRIES, TLB_WRITE } from './layout.ts'
+import { pageNumber } from './linear-page.ts'
 
 /** A block that begins in another frame and ends in this one. */
 interface Incoming {
@@ -34,6 +35,8 @@ export class CodeCache {
   readonly #frames: (FrameCode | undefined)[]
   /** Linear pages (number of the page) that the jump cache may hold entries of. */
   readonly #executed = new Set<number>()
+  /** Does the jump cache hold an entry whose linear address is not its RIP? */
+  #based = false
   blocksDecoded = 0
 
   constructor(memory: HostMemory, decoder: BlockDecoder) {
@@ -119,17 +122,29 @@ export class CodeCache {
     i32[at + 3] = block
     this.#executed.add(page)
     if (crosses) this.#executed.add(page + 1)
+    if (page !== pageNumber(ripLow, ripHigh)) this.#based = true
   }
 
   emptyJumpCache(): void {
     // A context of 0 belongs to nobody.
     this.#memory.u8.fill(0, JUMP_CACHE, JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_SIZE)
     this.#executed.clear()
+    this.#based = false
   }
 
-  /** The translation of a linear page is gone: nothing may jump there without asking. */
+  /** The translation of a linear page is gone: nothing may jump there, or across its start, without asking. */
   dropPage(page: number): void {
-    if (this.#executed.has(page)) this.emptyJumpCache()
+    if (!this.#executed.delete(page)) return
+    if (this.#based) {
+      this.emptyJumpCache()
+      return
+    }
+    const { i32 } = this.#memory
+    for (let i = 0, at = JUMP_CACHE >>> 2; i < JUMP_CACHE_ENTRIES; i++, at += JUMP_CACHE_ENTRY_SIZE >>> 2) {
+      const entryPage = pageNumber(i32[at], i32[at + 1])
+      const crosses = entryPage === page - 1 && (i32[at] & 0xfff) > 4096 - MAX_LENGTH
+      if (entryPage === page || crosses) i32[at + 2] = 0
+    }
   }
 
   /** Writes to a frame with code take the slow path: no TLB entry may lead there, under whatever address or ASID. */

@@ -783,7 +783,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   invalidatePage(linear: bigint): void {
     const low = Number(linear & 0xffff_ffffn)
     const high = Number(BigInt.asIntN(32, linear >> 32n))
-    if (!this.#processor.mmu.dropPage(low | 0, high)) this.flushTlb(false)
+    this.#processor.mmu.dropPage(low | 0, high)
   }
 
   readApicMsr(msr: number): bigint | undefined {

@@ -9,6 +9,7 @@ import { generalProtection, pageFault, stackFault } from '../fault.ts'
 import type { HostMemory } from '../host-memory.ts'
 import { TLB_ENTRIES, TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
 import type { LinearMemory } from '../linear-memory.ts'
+import { pageNumber } from '../linear-page.ts'
 import * as S from '../state.ts'
 import { RUN_ALONE } from '../vm-exit.ts'
 import { type GuestPhysical, NEEDS_EXECUTE, NEEDS_READ, NEEDS_WRITE } from './guest-physical.ts'
@@ -58,8 +59,8 @@ export class Mmu implements LinearMemory, EntryMemory {
   readonly #code: CodeCache
   readonly #walk = new WalkResult()
   readonly #pending: PendingStore = { low: 0, high: 0, bytes: 0, system: false }
-  /** Linear 2 MiB regions (number) in which a fragment of a large page was cached: INVLPG there drops all. */
-  readonly #largeRegions = new Set<number>()
+  /** Numbers of the large pages, by size, of which fragments may be cached. */
+  readonly #largePages = [21, 22, 30].map(shift => ({ shift, pages: new Set<number>() }))
   context: TranslationContext
   mmio: ProcessorMmio
   /** Does the instruction run as a block of its own? */
@@ -96,20 +97,37 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** Drops every entry of the three arrays. */
   emptyTlb(): void {
     this.#memory.u8.fill(0, TLB_READ, TLB_FETCH + (TLB_FETCH - TLB_WRITE))
-    this.#largeRegions.clear()
+    for (const { pages } of this.#largePages) pages.clear()
   }
 
-  /** Drops a page under every ASID; false when all translations must go because a large page may have covered it. */
-  dropPage(low: number, high: number): boolean {
-    if (this.#largeRegions.has(high * 2048 + (low >>> 21))) return false
+  /**
+   * Drops the translations of a linear address under every ASID: those of its 4 KiB page, and all of a large page that
+   * ever covered it since (SDM vol. 3, 4.10.2.3: its fragments go together).
+   */
+  dropPage(low: number, high: number): void {
+    const page = pageNumber(low, high)
+    for (const { shift, pages } of this.#largePages) {
+      const number = Math.floor(page / 2 ** (shift - 12))
+      if (pages.delete(number)) this.#dropLargePage(number, shift)
+    }
     const { i32 } = this.#memory
     for (const table of [TLB_READ, TLB_WRITE, TLB_FETCH]) {
       const at = (table + tlbOffset(low)) >>> 2
       i32[at] = 0
       i32[at + 1] = 0
     }
-    this.#code.dropPage(pageNumber(low, high))
-    return true
+    this.#code.dropPage(page)
+  }
+
+  #dropLargePage(number: number, shift: number): void {
+    const { i32 } = this.#memory
+    const size = 2 ** (shift - 12)
+    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4)
+      if (Math.floor(pageNumber(i32[at], i32[at + 1]) / size) === number) {
+        i32[at] = 0
+        i32[at + 1] = 0
+      }
+    this.#code.emptyJumpCache()
   }
 
   load(gpa: number, bytes: 4 | 8): boolean {
@@ -131,7 +149,11 @@ export class Mmu implements LinearMemory, EntryMemory {
   #translate(low: number, high: number, access: number): number {
     this.#linear = toLinear(low, high)
     walkPages(this.context.control, low, high, access, this, this.#walk)
-    if (this.#walk.fault >= 0) throw pageFault(this.#walk.fault, this.#linear)
+    if (this.#walk.fault >= 0) {
+      // A page fault drops what the TLB holds of its page (SDM vol. 3, 4.10.4.1).
+      this.dropPage(low, high)
+      throw pageFault(this.#walk.fault, this.#linear)
+    }
     return this.#walk.gpa
   }
 
@@ -142,7 +164,10 @@ export class Mmu implements LinearMemory, EntryMemory {
     i32[at + 1] = high
     i32[at + 2] = (hpa & ~0xfff) - (low & ~0xfff)
     this.tlbFills++
-    if (this.#walk.pageShift > 12) this.#largeRegions.add(high * 2048 + (low >>> 21))
+    const { pageShift } = this.#walk
+    if (pageShift === 12) return
+    for (const { shift, pages } of this.#largePages)
+      if (shift === pageShift) pages.add(Math.floor(pageNumber(low, high) / 2 ** (shift - 12)))
   }
 
   #hit(table: number, low: number, high: number, asid: number): number {
@@ -472,11 +497,6 @@ export class Mmu implements LinearMemory, EntryMemory {
 
 function tlbOffset(low: number): number {
   return (low >>> 8) & ((TLB_ENTRIES - 1) << 4)
-}
-
-/** Number of a linear page, exact as a double. */
-export function pageNumber(low: number, high: number): number {
-  return (high | 0) * 2 ** 20 + (low >>> 12)
 }
 
 function toLinear(low: number, high: number): bigint {
