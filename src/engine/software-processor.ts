@@ -3,6 +3,7 @@
  * by the vCPUs, of which one at a time has its state where generated code works on it.
  */
 
+import { setFlagsFromString } from 'node:v8'
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
@@ -69,6 +70,7 @@ export class SoftwareProcessor implements Processor {
       this.#fetchContexts.clear()
     })
     this.imports = this.#createImports()
+    heedBranchHints()
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       env: { memory: memory.memory, ...this.imports },
     })
@@ -172,6 +174,11 @@ export class SoftwareProcessor implements Processor {
       },
     }
   }
+}
+
+/** Lets V8 move slow paths out of the way; where the flag is unknown or there is no V8, code is only slower. */
+function heedBranchHints(): void {
+  setFlagsFromString('--experimental-wasm-branch-hinting')
 }
 
 /** The software processor over host memory. */

@@ -72,10 +72,15 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
 
   f.loop(enter => {
     const left = f.let(f.load('i32', i32(0), S.BUDGET).sub(f.load('i32', record, R.BLOCK_COUNT)))
-    f.if(left.ltS(0), () => {
-      f.store(i32(0), f.load('i64', i32(0), S.BLOCK_RIP), S.RIP)
-      f.return(i32(RETURN_BUDGET))
-    })
+    f.if(
+      left.ltS(0),
+      () => {
+        f.store(i32(0), f.load('i64', i32(0), S.BLOCK_RIP), S.RIP)
+        f.return(i32(RETURN_BUDGET))
+      },
+      undefined,
+      false,
+    )
     f.store(i32(0), left, S.BUDGET)
     f.set(record, record.add(R.RECORD_SIZE))
     f.loop(next => {

@@ -114,7 +114,7 @@ export abstract class InstructionScope {
       case 'r':
         return this.name(this.loadState(this.registerAddress(operand), bits))
       case 'i':
-        return bits === 64 ? this.immediate().extendS() : truncate(this.immediate(), bits)
+        return this.name(bits === 64 ? this.immediate().extendS() : truncate(this.immediate(), bits))
       default:
         return this.load(bits, this.address(bits, false))
     }
@@ -160,7 +160,7 @@ export abstract class InstructionScope {
       value: this.name(this.loadState(host, bits)),
       set: value => {
         this.f.store(host, value, 0, bits / 8)
-        this.f.if(host.eq(S.ACCESS_BUFFER), () => this.f.call(this.runtime.commit, this.record()))
+        this.f.if(host.eq(S.ACCESS_BUFFER), () => this.f.call(this.runtime.commit, this.record()), undefined, false)
       },
     }
   }
@@ -236,6 +236,7 @@ export abstract class InstructionScope {
       () => address.wrap().add(f.load('i32', slot, table + 8)),
       () => f.callValue(slow, address.wrap(), address.shrU(32).wrap(), i32(bits / 8), this.record()),
       'i32',
+      true,
     )
   }
 
@@ -286,12 +287,13 @@ export abstract class InstructionScope {
         f.store(host, stored, 0, bits / 8)
         f.if(host.eq(S.ACCESS_BUFFER), () => f.call(this.runtime.commit, this.record()))
       },
+      true,
     )
   }
 
   /** Raises an exception of the guest without an error code when `condition` holds. */
   raiseIf(condition: Value<'i32'>, vector: number): void {
-    this.f.if(condition, () => this.f.call(this.runtime.raise, i32(vector), this.record()))
+    this.f.if(condition, () => this.f.call(this.runtime.raise, i32(vector), this.record()), undefined, false)
   }
 
   // --- stack

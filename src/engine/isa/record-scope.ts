@@ -123,7 +123,7 @@ export class RecordScope extends InstructionScope {
       return
     }
     const link = this.f.let(this.field(slot, 4))
-    this.f.if(link.gtU(1), () => enter(link, target))
+    this.f.if(link.gtU(1), () => enter(link, target), undefined, true)
     lookUp(target, select(link, i32(0), this.record().add(slot)))
   }
 

@@ -34,6 +34,8 @@ export class FunctionBuilder {
   readonly parameters: readonly ValueType[]
   readonly result: ValueType | 'void'
   readonly code: CodeBytes = []
+  /** Branch hints by position in {@link code}. */
+  readonly hints: { readonly position: number; readonly likely: boolean }[] = []
   readonly #locals: ValueType[] = []
   /** Locals by type that `let` may use again, because the scope that made them ended. */
   readonly #free = new Map<ValueType, Local<ValueType>[]>()
@@ -163,8 +165,10 @@ export class FunctionBuilder {
     })
   }
 
-  if(condition: Value<'i32'>, then: () => void, otherwise?: () => void): void {
+  /** @param likely whether the condition usually holds, for engines that heed branch hints */
+  if(condition: Value<'i32'>, then: () => void, otherwise?: () => void, likely?: boolean): void {
     condition.emit(this.code)
+    if (likely !== undefined) this.hints.push({ position: this.code.length, likely })
     this.code.push(0x04, 0x40)
     this.#depth++
     then()
@@ -176,12 +180,19 @@ export class FunctionBuilder {
   }
 
   /** `condition ? yes() : no()` with only one of them evaluated. */
-  choose<T extends ValueType>(condition: Value<'i32'>, yes: () => Value<T>, no: () => Value<T>, type: T): Value<T> {
+  choose<T extends ValueType>(
+    condition: Value<'i32'>,
+    yes: () => Value<T>,
+    no: () => Value<T>,
+    type: T,
+    likely?: boolean,
+  ): Value<T> {
     const result = this.#temporary(type)
     this.if(
       condition,
       () => this.set(result, yes()),
       () => this.set(result, no()),
+      likely,
     )
     return result
   }
@@ -244,24 +255,46 @@ export class FunctionBuilder {
     this.code.push(0xfc, 0x0b, 0)
   }
 
-  /** The function's entry in the code section. */
-  encode(): CodeBytes {
-    const body: CodeBytes = []
+  #localDeclarations(): CodeBytes {
     const runs: [number, ValueType][] = []
     for (const type of this.#locals) {
       const last = runs.at(-1)
       if (last?.[1] === type) last[0]++
       else runs.push([1, type])
     }
-    unsignedLeb(body, runs.length)
+    const out: CodeBytes = []
+    unsignedLeb(out, runs.length)
     for (const [count, type] of runs) {
-      unsignedLeb(body, count)
-      body.push(TYPE_CODE[type])
+      unsignedLeb(out, count)
+      out.push(TYPE_CODE[type])
     }
-    const sized: CodeBytes = []
-    unsignedLeb(sized, body.length + this.code.length + 1)
-    return sized.concat(body, this.code, 0x0b)
+    return out
   }
+
+  /** Appends the function's entry in the code section. */
+  encode(out: CodeBytes): void {
+    const declarations = this.#localDeclarations()
+    unsignedLeb(out, declarations.length + this.code.length + 1)
+    append(out, declarations)
+    append(out, this.code)
+    out.push(0x0b)
+  }
+
+  /** Appends the function's entry in the branch-hint section: offsets count from its local declarations. */
+  encodeHints(out: CodeBytes, index: number): void {
+    const declarations = this.#localDeclarations().length
+    unsignedLeb(out, index)
+    unsignedLeb(out, this.hints.length)
+    for (const { position, likely } of this.hints) {
+      unsignedLeb(out, declarations + position)
+      out.push(1, likely ? 1 : 0)
+    }
+  }
+}
+
+/** Appends without spreading: a function can have more bytes than a call can have arguments. */
+export function append(out: CodeBytes, bytes: readonly number[]): void {
+  for (let i = 0; i < bytes.length; i++) out.push(bytes[i])
 }
 
 function loadOpcode(type: Exclude<ValueType, 'v128'>, bytes: number, signed: boolean): number {

@@ -1,6 +1,6 @@
 /** Puts functions together into a WebAssembly module that shares the host's memory. */
 
-import { FunctionBuilder, type FunctionReference } from './function-builder.ts'
+import { append, FunctionBuilder, type FunctionReference } from './function-builder.ts'
 import { TYPE_CODE, type ValueType } from './opcodes.ts'
 import { type CodeBytes, unsignedLeb } from './value.ts'
 
@@ -85,12 +85,28 @@ export class ModuleBuilder {
       for (const entry of this.#table) elements.push(...leb(entry.index))
       section(out, 9, [elements])
     }
-    section(
-      out,
-      10,
-      this.#functions.map(({ builder }) => builder.encode()),
-    )
+    this.#encodeHints(out)
+    const code: CodeBytes = []
+    unsignedLeb(code, this.#functions.length)
+    for (const { builder } of this.#functions) builder.encode(code)
+    out.push(10)
+    unsignedLeb(out, code.length)
+    append(out, code)
     return Uint8Array.from(out)
+  }
+
+  /** Custom section `metadata.code.branch_hint` (WebAssembly branch hinting), before the code. */
+  #encodeHints(out: CodeBytes): void {
+    const hinted = this.#functions
+      .map(({ builder }, index) => ({ builder, index }))
+      .filter(f => f.builder.hints.length > 0)
+    if (hinted.length === 0) return
+    const body = text('metadata.code.branch_hint')
+    unsignedLeb(body, hinted.length)
+    for (const { builder, index } of hinted) builder.encodeHints(body, this.#imports.length + index)
+    out.push(0)
+    unsignedLeb(out, body.length)
+    append(out, body)
   }
 }
 
