@@ -1,0 +1,39 @@
+/**
+ * `npm run demo [tour | linux]`: guests under the debug adapter, and the conversation with it printed for a newcomer.
+ * Without an argument the teaching kernel, and Linux where it is at hand. Exit status 1 when something did not happen.
+ */
+
+import { showLinux, whyNoLinux } from './demo/linux.ts'
+import { Page } from './demo/page.ts'
+import { showTour } from './demo/tour.ts'
+
+// A reader that has seen enough, as in `npm run demo | head`, ends the demo.
+process.stdout.on('error', () => process.exit(1))
+
+const page = new Page(text => process.stdout.write(text), process.stdout.isTTY && process.stdout.hasColors())
+const wanted = process.argv[2]
+const started = performance.now()
+
+try {
+  if (wanted !== undefined && !['tour', 'linux'].includes(wanted))
+    throw new Error(`"${wanted}" is no part of the demo: say tour, linux, or nothing for both`)
+  page.say(
+    'Ringside runs a kernel on a processor made of software, under a hypervisor, and lets a debugger look at all of ' +
+      'it. This is a conversation with its debug adapter, in the protocol that editors speak (DAP):',
+  )
+  page.asked('a request, as an editor sends it', undefined)
+  page.answered('what comes back: the response, or an event')
+  page.console("the guest's console, its serial port\n")
+
+  if (wanted !== 'linux') await showTour(page)
+  const why = whyNoLinux()
+  if (wanted === 'linux' && why !== undefined) throw new Error(why)
+  if (wanted !== 'tour' && why === undefined) await showLinux(page)
+  page.gap()
+  if (wanted !== 'tour' && why !== undefined) page.say(`There is a second part, with Debian's kernel. ${why}`)
+  page.say(`All of this happened in ${((performance.now() - started) / 1000).toFixed(1)} seconds.`)
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`\nThe demo failed at ${page.place}: ${message}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,79 @@
+/** `npm run demo`: what a newcomer sees, and that it fails when it has not seen it itself. */
+
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { whyNoLinux } from '../../scripts/demo/linux.ts'
+import { Page, WIDTH } from '../../scripts/demo/page.ts'
+import { showTour } from '../../scripts/demo/tour.ts'
+
+const DEMO = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url))
+const LINUX_LIMIT = 300_000
+
+function demo(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [DEMO, ...args], { encoding: 'utf8' })
+}
+
+function expectReadable(stdout: string): void {
+  const lines = stdout.split('\n')
+  expect(lines.filter(line => line.length > WIDTH)).toEqual([])
+  expect(stdout).not.toContain('\x1b')
+  expect(stdout).not.toMatch(/undefined|\[object|NaN/)
+}
+
+describe('the demo', () => {
+  test('shows the teaching kernel stopped in each ring, looked into, and run to its end', () => {
+    const { status, stdout, stderr } = demo('tour')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expectReadable(stdout)
+    for (const shown of [
+      '> setFunctionBreakpoints',
+      '< frame 1: kernel_main at 0x1001b0',
+      'protected 32, CPL 0, no paging',
+      '64-bit, CPL 0, 4-level paging, IF=0',
+      'cr3  0x102000 [BASE=0x102000]',
+      '<   0x1001b0  55                       push rbp',
+      '64-bit, CPL 3, 4-level paging, IF=1',
+      '<   page           GPA 0x10f000   4 KiB               user, read-only, code',
+      '< 24 table entries were read for that',
+      '< This access raises: page fault, error code 7 (P W U): the page is read-only',
+      '< This access raises: page fault, error code 2 (W): the PT entry is not present',
+      '<   2a 00 00 00 00 00 00 00',
+      '| user: hello from ring 3',
+      '< exited: status 0. The guest powered off.',
+    ])
+      expect(stdout).toContain(shown)
+    expect(stdout).toMatch(/^< {3}io +\d+$/m)
+    expect(stdout.match(/^< {5}EPT PT\[\d+\] +HPA 0x\w+ +0x\w{16} {2}rwx -> HPA 0x\w+$/gm)).toHaveLength(5)
+  })
+
+  test('ends with status 1 and the reason when it can not show what it is asked for', () => {
+    const { status, stderr } = demo('windows')
+    expect(status).toBe(1)
+    expect(stderr).toContain('"windows" is no part of the demo')
+  })
+
+  test('says what did not happen, and where, with a kernel that does otherwise', async () => {
+    const page = new Page(() => {})
+    const bench = fileURLToPath(new URL('../../guests/prebuilt/bench.elf', import.meta.url))
+    await expect(showTour(page, bench)).rejects.toThrow('the functions of the tour are not all known')
+    expect(page.place).toBe('"1. Before the first instruction"')
+  })
+
+  const missing = whyNoLinux()
+  if (missing !== undefined) test.skip(`shows Debian's kernel, which needs more: ${missing}`)
+  else
+    test(
+      "shows Debian's kernel from its bzImage to its shell and its power-off",
+      () => {
+        const { status, stdout, stderr } = demo('linux')
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+        expectReadable(stdout)
+        expect(stdout).toMatch(/^< frame 1: vfs_read at 0xffffffff[89a-f]\w{7}$/m)
+        expect(stdout).toMatch(/^< 0x\w+ = PML4 \d+ : PDPT \d+ : PD \d+ : PT \d+ : offset 0x\w+$/m)
+        expect(stdout).toMatch(/^\| Linux 6\.1\.\S+ x86_64\n\| 42$/m)
+        expect(stdout).toContain('< exited: status 0. The guest powered off.')
+      },
+      LINUX_LIMIT,
+    )
+})
