@@ -15,7 +15,8 @@ function demo(...args: string[]): { status: number | null; stdout: string; stder
 }
 
 function expectReadable(stdout: string): void {
-  const lines = stdout.split('\n')
+  // A path is not broken, however long it is.
+  const lines = stdout.split('\n').filter(line => !line.includes(": '/"))
   expect(lines.filter(line => line.length > WIDTH)).toEqual([])
   expect(stdout).not.toContain('\x1b')
   expect(stdout).not.toMatch(/undefined|\[object|NaN/)
@@ -27,23 +28,24 @@ describe('the demo', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expectReadable(stdout)
     for (const shown of [
-      '> setFunctionBreakpoints',
-      '< frame 1: kernel_main at 0x1001b0',
-      'protected 32, CPL 0, no paging',
-      '64-bit, CPL 0, 4-level paging, IF=0',
-      'cr3  0x102000 [BASE=0x102000]',
-      '<   0x1001b0  55                       push rbp',
-      '64-bit, CPL 3, 4-level paging, IF=1',
-      '<   page           GPA 0x10f000   4 KiB               user, read-only, code',
-      '< 24 table entries were read for that',
-      '< This access raises: page fault, error code 7 (P W U): the page is read-only',
-      '< This access raises: page fault, error code 2 (W): the PT entry is not present',
-      '<   2a 00 00 00 00 00 00 00',
-      '| user: hello from ring 3',
-      '< exited: status 0. The guest powered off.',
+      /^> setFunctionBreakpoints /m,
+      /^< frame 1: kernel_main at 0x\w+$/m,
+      /^< +summary +protected 32, CPL 0, no paging, IF=0$/m,
+      /^< +summary +64-bit, CPL 0, 4-level paging, IF=0$/m,
+      /^< +cr3 +0x\w+ \[BASE=0x\w+000\]$/m,
+      /^< +0x\w+ +55 +push rbp$/m,
+      /^< +summary +64-bit, CPL 3, 4-level paging, IF=1$/m,
+      /^< +PML4\[0\] +GPA 0x\w+ +0x\w{16} +P RW US A$/m,
+      /^< +page +GPA 0x\w+ +4 KiB +user, read-only, code$/m,
+      /^< 24 table entries were read for that$/m,
+      /^< This access raises: page fault, error code 7 \(P W U\): the page is read-only$/m,
+      /^< This access raises: page fault, error code 2 \(W\): the PT entry is not present$/m,
+      /^< +2a 00 00 00 00 00 00 00$/m,
+      /^\| user: hello from ring 3$/m,
+      /^< +io +\d+$/m,
+      /^< exited: status 0\. The guest powered off\.$/m,
     ])
-      expect(stdout).toContain(shown)
-    expect(stdout).toMatch(/^< {3}io +\d+$/m)
+      expect(stdout).toMatch(shown)
     expect(stdout.match(/^< {5}EPT PT\[\d+\] +HPA 0x\w+ +0x\w{16} {2}rwx -> HPA 0x\w+$/gm)).toHaveLength(5)
   })
 
