@@ -8,7 +8,7 @@
 import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import { i32, i64, select, type Value } from '../wasm/value.ts'
-import type { Runtime } from './runtime.ts'
+import { READ_FIRST, type Runtime } from './runtime.ts'
 
 export type Bits = 8 | 16 | 32 | 64 | 128
 export type Word = Value<'i32'> | Value<'i64'>
@@ -220,21 +220,28 @@ export abstract class InstructionScope {
 
   /** Host address of `bits` at a linear address, readable; faults otherwise. */
   hostForRead(bits: Bits, linear: Value<'i64'>): Value<'i32'> {
-    return this.translate(this.runtime.readTlb, bits, linear, this.runtime.slowRead)
+    return this.translate(this.runtime.readTlb, bits, linear, this.runtime.slowRead, bits / 8)
   }
 
+  /** The same, to be read and then written. */
   hostForWrite(bits: Bits, linear: Value<'i64'>): Value<'i32'> {
-    return this.translate(this.runtime.writeTlb, bits, linear, this.runtime.slowWrite)
+    return this.translate(this.runtime.writeTlb, bits, linear, this.runtime.slowWrite, (bits / 8) | READ_FIRST)
   }
 
-  private translate(table: number, bits: Bits, linear: Value<'i64'>, slow: Runtime['slowRead']): Value<'i32'> {
+  private translate(
+    table: number,
+    bits: Bits,
+    linear: Value<'i64'>,
+    slow: Runtime['slowRead'],
+    bytes: number,
+  ): Value<'i32'> {
     const f = this.f
     const address = f.let(linear)
     const slot = f.let(this.tlbSlot(address))
     return f.choose(
       this.tlbHit(table, bits, address, slot),
       () => address.wrap().add(f.load('i32', slot, table + 8)),
-      () => f.callValue(slow, address.wrap(), address.shrU(32).wrap(), i32(bits / 8), this.record()),
+      () => f.callValue(slow, address.wrap(), address.shrU(32).wrap(), i32(bytes), this.record()),
       'i32',
       true,
     )

@@ -9,7 +9,10 @@ export interface Runtime {
   readonly writeTlb: number
   /** (linear bits 31:0, linear bits 63:32, bytes, record) to a host address from which the bytes can be loaded; faults by throwing. */
   readonly slowRead: FunctionReference<'i32'>
-  /** The same for a store; ACCESS_BUFFER when `commit` must carry the bytes to where they belong. */
+  /**
+   * The same for a store; ACCESS_BUFFER when `commit` must carry the bytes to where they belong. With
+   * {@link READ_FIRST} in the number of bytes the old value is there.
+   */
   readonly slowWrite: FunctionReference<'i32'>
   /** (record): completes a store to ACCESS_BUFFER. */
   readonly commit: FunctionReference<'void'>
@@ -36,5 +39,8 @@ export interface Runtime {
    */
   readonly sseSlow: FunctionReference<'void'>
 }
+
+/** Added to the bytes of a store whose instruction reads its operand before: of a device, too. */
+export const READ_FIRST = 0x100
 
 export const TLB_ADDRESSES = { tlbEntries: TLB_ENTRIES, readTlb: TLB_READ, writeTlb: TLB_WRITE } as const

@@ -56,12 +56,11 @@ export class GuestPhysical {
     }
     const page = Math.floor(gpa / 4096)
     const slot = page & (CACHE_ENTRIES - 1)
-    if (this.#pages[slot] !== page + 1) {
+    // A cached walk that would make a violation is not used: the entry may have been given rights since, and a
+    // violation drops what is cached of its address anyway (SDM vol. 3, 29.4.3.1).
+    if (this.#pages[slot] !== page + 1 || (this.#rights[slot] & needed) !== needed) {
       walkEpt(this.#eptPointer, page * 4096, this.#memory.u32, this.#walk)
       if (this.#walk.misconfigured) throw new VmExit({ reason: 'ept-misconfiguration', gpa }, false)
-      this.rights = this.#walk.rights
-      // Only what is present is cached (SDM vol. 3, 29.4.2).
-      if (this.#walk.rights === 0) return -1
       this.#pages[slot] = page + 1
       this.#frames[slot] = this.#walk.hpa
       this.#rights[slot] = this.#walk.rights

@@ -7,6 +7,7 @@ import type { CodeCache } from '../code-cache.ts'
 import * as R from '../decoder/record.ts'
 import { generalProtection, pageFault, stackFault } from '../fault.ts'
 import type { HostMemory } from '../host-memory.ts'
+import { READ_FIRST } from '../isa/runtime.ts'
 import { TLB_ENTRIES, TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
 import type { LinearMemory } from '../linear-memory.ts'
 import { pageNumber } from '../linear-page.ts'
@@ -204,10 +205,11 @@ export class Mmu implements LinearMemory, EntryMemory {
     return S.ACCESS_VALUE
   }
 
+  /** @param bytes with READ_FIRST where the instruction reads its operand before it writes it */
   slowWrite(low: number, high: number, bytes: number, record: number): number {
-    this.#stackAccess = this.#reachesStack(low, bytes, record)
+    this.#stackAccess = this.#reachesStack(low, bytes & ~READ_FIRST, record)
     this.#requireCanonical(high)
-    return this.#prepareStore(low, high, bytes, false)
+    return this.#prepareStore(low, high, bytes & ~READ_FIRST, false, (bytes & READ_FIRST) !== 0)
   }
 
   /** Is the access to the stack, by its segment or implicitly? */
@@ -337,34 +339,27 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
 
   /** Translates a store: its host address, or ACCESS_BUFFER when {@link commit} must carry it on. */
-  #prepareStore(low: number, high: number, bytes: number, system: boolean): number {
+  #prepareStore(low: number, high: number, bytes: number, system: boolean, readFirst = false): number {
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
-    const pending = this.#pending
     const first = Math.min(bytes, 4096 - (low & 0xfff))
     const here = this.#writable(low, high | 0, asid, access)
     if (first === bytes && here >= 0) {
       this.#beforeCodeWrite(here, bytes)
       return here
     }
-    // A read-modify-write finds the old value in the buffer.
-    pending.low = low
-    pending.high = high
-    pending.bytes = bytes
-    pending.system = system
     if (first < bytes) {
       const [nextLow, nextHigh] = this.#nextPage(low, high)
       const there = this.#writable(nextLow, nextHigh, asid, access)
       if (there >= 0) this.#beforeCodeWrite(there, bytes - first)
-      if (here >= 0) {
-        this.#beforeCodeWrite(here, first)
-        if (there >= 0) {
-          const { u8 } = this.#memory
-          u8.copyWithin(S.ACCESS_BUFFER, here, here + first)
-          u8.copyWithin(S.ACCESS_BUFFER + first, there, there + bytes - first)
-        }
-      }
+      if (here >= 0) this.#beforeCodeWrite(here, first)
     }
+    if (readFirst) this.#collect(low, high, bytes, asid, access, S.ACCESS_BUFFER)
+    const pending = this.#pending
+    pending.low = low
+    pending.high = high
+    pending.bytes = bytes
+    pending.system = system
     return S.ACCESS_BUFFER
   }
 

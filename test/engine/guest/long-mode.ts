@@ -20,6 +20,9 @@ export const STACK = 0x31000
 /** A page that is not mapped. */
 export const HOLE = 0x22000
 
+/** VMCALL: ends a program with an exit, and the vCPU can go on. */
+export const VMCALL = [0x0f, 0x01, 0xc1]
+
 const PRESENT_WRITABLE = 3n
 const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 
