@@ -115,15 +115,18 @@ export function identityOf(configuration: MachineConfiguration): Json {
 }
 
 function checkMemory(bytes: number): void {
-  if (bytes > GUEST_RAM_LIMIT)
-    throw new ConfigurationError(
-      `${bytes / MEBIBYTE} MiB of memory is more than there is: ` +
-        `all guests together can have at most ${GUEST_RAM_LIMIT / 2 ** 30} GiB`,
-    )
+  if (bytes > GUEST_RAM_LIMIT) throw tooMuchMemory(bytes)
   if (!(bytes >= MINIMUM_MEMORY) || bytes % 65536 !== 0)
     throw new ConfigurationError(
       `${bytes} bytes of memory: at least ${MINIMUM_MEMORY / MEBIBYTE} MiB, in multiples of 64 KiB, are needed`,
     )
+}
+
+export function tooMuchMemory(bytes: number): ConfigurationError {
+  return new ConfigurationError(
+    `${bytes / MEBIBYTE} MiB of memory is more than there is: ` +
+      `all guests together can have at most ${GUEST_RAM_LIMIT / 2 ** 30} GiB`,
+  )
 }
 
 function checkCpus(cpus: number): void {

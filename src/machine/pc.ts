@@ -2,19 +2,15 @@
 
 import { loadImage } from '../boot/boot.ts'
 import type { EntryState } from '../boot/boot-target.ts'
-import { HostMemory } from '../engine/host-memory.ts'
-import { FRAMES_BASE } from '../engine/layout.ts'
 import type { SegmentName, Vcpu } from '../engine/processor.ts'
-import { createProcessor } from '../engine/software-processor.ts'
 import type { Json } from '../util/json.ts'
-import { FramePool } from '../vmm/frame-pool.ts'
 import { readSnapshotHeader, restoreVm, SnapshotError, saveSnapshot } from '../vmm/snapshot.ts'
 import { Vm } from '../vmm/vm.ts'
 import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
 import { Chipset, type MachineOutputs } from './chipset.ts'
 import { identityOf, type MachineConfiguration } from './configuration.ts'
+import { Host } from './host.ts'
 import { VmView } from './machine-view.ts'
-import { hostMemoryBytes } from './memory-plan.ts'
 import { buildMpTable, MP_TABLE_BASE } from './mp-table.ts'
 
 export class Pc {
@@ -23,11 +19,12 @@ export class Pc {
   readonly view: VmView
   readonly chipset: Chipset
 
-  /** A machine on a processor of its own, in power-on state: {@link boot} or {@link restore} it. */
-  static async create(configuration: MachineConfiguration, outputs: MachineOutputs): Promise<Pc> {
-    const memory = new HostMemory(hostMemoryBytes(configuration.memory))
-    const processor = await createProcessor(memory)
-    const pool = new FramePool(memory, FRAMES_BASE)
+  /**
+   * A machine in power-on state: {@link boot} or {@link restore} it.
+   * @param host where it runs beside others; one of its own if absent.
+   */
+  static async create(configuration: MachineConfiguration, outputs: MachineOutputs, host?: Host): Promise<Pc> {
+    const { processor, pool } = host ?? (await Host.create(configuration.memory))
     const vm = new Vm({ processor, pool, memory: configuration.memory, cpus: configuration.cpus })
     return new Pc(configuration, vm, outputs)
   }

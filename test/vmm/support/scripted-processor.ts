@@ -1,5 +1,6 @@
 /** A processor whose vCPUs do what a test's script says: retire so many instructions, then exit. */
 
+import type { LocalApicState } from '../../../src/engine/apic/local-apic.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
 import type {
   Activity,
@@ -19,6 +20,13 @@ export interface ScriptStep {
   readonly instructions: number
   /** What ends the step; nothing: the next step follows. */
   readonly exit?: Exit
+}
+
+/** Nothing pending, nothing in service, timer off. */
+const IDLE_APIC: LocalApicState = {
+  ...{ base: 0, tpr: 0, ldr: 0, dfr: 0, svr: 0, esr: 0, errors: 0, icr: 0, icrHigh: 0 },
+  ...{ lvt: [], irr: [], isr: [], tmr: [] },
+  timer: { mode: 'one-shot', initial: 0, divide: 0, deadline: '0', due: null },
 }
 
 class FlatRegisters implements RegisterFile {
@@ -122,14 +130,13 @@ export class ScriptedVcpu implements Vcpu {
     return message.logical ? (message.destination & (1 << this.index)) !== 0 : message.destination === this.index
   }
   save(): VcpuState {
-    return { state: String(this.#done), apic: this.activity, pending: null }
+    return { state: String(this.#done), apic: IDLE_APIC, pending: this.activity }
   }
   restore(state: VcpuState): void {
     this.#done = Number(state.state)
-    if (state.apic === 'hlt') this.activity = 'hlt'
+    if (state.pending === 'hlt') this.activity = 'hlt'
   }
 
-  /** One clock tick at a time would be the same; the clock only knows the sum. */
   #retire(instructions: number): void {
     this.#clock.count += instructions
   }
