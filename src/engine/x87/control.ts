@@ -166,8 +166,10 @@ export function writeMmx(state: CpuState, index: number, value: bigint): void {
   writePhysical(state, index, { low: value, high: 0xffff })
 }
 
+/** Empties all registers, and sets TOP to 0 as the other MMX instructions do. SDM vol. 3, table 12-1. */
 const emms: Assist = cpu => {
   checkMmx(cpu)
+  cpu.state.set32(S.X87_TOP, 0)
   cpu.state.set32(S.X87_TAGS, 0)
 }
 
