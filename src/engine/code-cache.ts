@@ -38,6 +38,8 @@ export class CodeCache {
   /** Does the jump cache hold an entry whose linear address is not its RIP? */
   #based = false
   blocksDecoded = 0
+  /** Called when all blocks go, for whoever keeps something about them. */
+  onDropAll: () => void = () => {}
 
   constructor(memory: HostMemory, decoder: BlockDecoder) {
     this.#memory = memory
@@ -108,6 +110,7 @@ export class CodeCache {
 
   dropAll(): void {
     this.#decoder.dropAll()
+    this.onDropAll()
     this.#frames.fill(undefined)
     this.emptyJumpCache()
   }

@@ -5,6 +5,7 @@
 
 import { setFlagsFromString } from 'node:v8'
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import { BlockCompiler } from './block-compiler.ts'
 import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
 import { CpuState } from './cpu-state.ts'
@@ -33,7 +34,8 @@ export class SoftwareProcessor implements Processor {
   readonly physical: GuestPhysical
   readonly addressSpaces: AddressSpaces
   readonly mmu: Mmu
-  /** Runs blocks from the one at an address; returns a `RETURN_...`. Replaced by what runs compiled blocks instead. */
+  readonly compiler: BlockCompiler
+  /** Runs blocks from the one at an address; returns a `RETURN_...`. Tests replace it. */
   execute: (block: number) => number
   readonly definitions: Definitions
   /** Handler numbers by key. */
@@ -49,7 +51,8 @@ export class SoftwareProcessor implements Processor {
     this.memory = memory
     this.state = new CpuState(memory)
     this.definitions = createDefinitions()
-    const { bytes, handlers } = generateInterpreter(this.definitions, memory.size / 65536)
+    const generated = generateInterpreter(this.definitions, memory.size / 65536)
+    const { handlers } = generated
     this.handlers = handlers
     this.decoder = new BlockDecoder(memory, this.definitions, handlers)
     this.code = new CodeCache(memory, this.decoder)
@@ -71,12 +74,24 @@ export class SoftwareProcessor implements Processor {
     })
     this.imports = this.#createImports()
     heedBranchHints()
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      env: { memory: memory.memory, ...this.imports },
-    })
-    const { run } = instance.exports
-    if (typeof run !== 'function') throw new Error('the generated interpreter exports no run function')
+    const imports = { memory: memory.memory, ...this.imports }
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(generated.bytes), { env: imports })
+    const { run, table } = exports
+    if (typeof run !== 'function' || !(table instanceof WebAssembly.Table))
+      throw new Error('the generated interpreter lacks an export')
     this.execute = block => run(block)
+    this.compiler = new BlockCompiler(
+      memory,
+      this.definitions,
+      handlers,
+      { ...imports, ...exports },
+      {
+        table,
+        firstNumber: generated.firstCalled,
+        used: generated.called,
+      },
+    )
+    this.code.onDropAll = () => this.compiler.dropAll()
   }
 
   get statistics(): ProcessorStatistics {

@@ -23,6 +23,7 @@ import { type CpuState, Segment } from './cpu-state.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
 import { GuestFault } from './fault.ts'
+import { RETURN_HOT, RETURN_LOOKUP } from './interpreter/generate.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import { CLASS_SUPERVISOR, CLASS_SUPERVISOR_SMAP_OFF, CLASS_USER } from './mmu/address-spaces.ts'
 import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
@@ -450,6 +451,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   #runMany(budget: number): Exit | undefined {
     const { state, memory } = this.#processor
+    this.#processor.compiler.installNoted()
     const block = this.#lookUp(false)
     if (block === 0) return { reason: 'breakpoint' }
     // What is left is shorter than the block: its instructions run one at a time.
@@ -459,7 +461,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     for (;;) {
       memory.i32[S.LINK_SLOT >> 2] = 0
       const code = this.#processor.execute(next)
-      if (code !== 0) {
+      if (code === RETURN_HOT) this.#processor.compiler.note(this.#lookUp(false))
+      if (code !== RETURN_LOOKUP) {
         this.#stopCounting()
         return undefined
       }

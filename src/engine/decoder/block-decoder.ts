@@ -18,6 +18,8 @@ import * as R from './record.ts'
 
 /** Instructions in a block at most: bounds the time between two looks at the budget. */
 const MAX_INSTRUCTIONS = 64
+/** Entries after which a block is compiled: by then it has cost as much as compiling it does. */
+export const HOT_ENTRIES = 8192
 /** Bytes given to iced-x86 at once: copying them costs more than a short block. */
 const WINDOW = 192
 /** Longest instruction (SDM vol. 2, 2.3.11). */
@@ -158,6 +160,7 @@ export class BlockDecoder {
     at += R.RECORD_SIZE
     u32.fill(0, header >> 2, (header + R.RECORD_SIZE) >> 2)
     i32[(header + R.BLOCK_COUNT) >> 2] = count
+    i32[(header + R.BLOCK_HEAT) >> 2] = maximum > 1 ? HOT_ENTRIES : 0
     i32[(header + R.BLOCK_LINKABLE) >> 2] = linkable && offsetInPage + offset <= 4096 ? -1 : 0
     this.#next = at
     return { address: header, bytes: offset, instructions: count }

@@ -49,6 +49,12 @@ export const BLOCK_COUNT = 0
 export const BLOCK_LINKABLE = 4
 /** u32: HPA of the page that the block's one instruction crosses into; 0 for none. */
 export const BLOCK_SECOND = 8
+/** i32: entries until the block is worth compiling; never reaches 0 in a block that starts below. */
+export const BLOCK_HEAT = 12
+/** i32: table entry of the region that the block was compiled into, its index there, and the handler number that its first record had before; all 0 while the interpreter runs it. */
+export const BLOCK_REGION = 16
+export const BLOCK_REGION_INDEX = 20
+export const BLOCK_FIRST_HANDLER = 24
 
 /** How a memory operand's linear address is made from base + index * scale + displacement. */
 export const AddressKind = {

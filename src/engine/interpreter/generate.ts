@@ -19,16 +19,25 @@ import { addRuntimeFunctions } from './runtime-functions.ts'
 export const RETURN_LOOKUP = 0
 export const RETURN_BUDGET = 1
 export const RETURN_LEFT = 2
+/** The block at {@link BLOCK_RIP} has become hot; nothing of it has run. */
+export const RETURN_HOT = 3
 
-/** What a called handler says. */
-const CALLED_NEXT = 0
-const CALLED_LEFT = 1
-const CALLED_JUMPED = 2
+/** What a called handler says; larger numbers are the address of the block to enter, BLOCK_RIP being set. */
+export const CALLED_NEXT = 0
+export const CALLED_LEFT = 1
+/** RIP is set, and LINK_SLOT says where to remember its block. */
+export const CALLED_JUMPED = 2
+
+/** Room in the table of called handlers for compiled blocks. */
+const COMPILED_BLOCKS = 32768
 
 export interface GeneratedInterpreter {
   readonly bytes: Uint8Array<ArrayBuffer>
   /** Handler numbers by key. */
   readonly handlers: ReadonlyMap<string, number>
+  /** Handler number of entry 0 of the exported `table`, and the entries in use. */
+  readonly firstCalled: number
+  readonly called: number
 }
 
 /** Hash of a RIP into the jump cache, as an offset from its start. */
@@ -55,14 +64,20 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
       if (rip !== undefined) f.store(i32(0), rip, S.RIP)
       f.return(i32(code))
     }
-    const continuation: Continuation = { lookUp: leave(CALLED_JUMPED), leave: leave(CALLED_LEFT) }
+    const continuation: Continuation = {
+      lookUp: (rip, link) => {
+        f.store(i32(0), link, S.LINK_SLOT)
+        leave(CALLED_JUMPED)(rip)
+      },
+      leave: leave(CALLED_LEFT),
+    }
     const options = { f, runtime, bits: definition.bits, shape, long, continuation }
     definition.emit(new RecordScope(options, f.parameter(0, 'i32')))
     f.return(i32(CALLED_NEXT))
     f.unreachable()
     return reference
   })
-  module.setTable(functions)
+  module.setTable(functions, functions.length + COMPILED_BLOCKS, 'table')
 
   const f = run.builder
   const record = f.parameter(0, 'i32')
@@ -71,6 +86,17 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
   const calledType = module.typeIndex(['i32'], 'i32')
 
   f.loop(enter => {
+    const heat = f.let(f.load('i32', record, R.BLOCK_HEAT).sub(1))
+    f.store(record, heat, R.BLOCK_HEAT)
+    f.if(
+      heat.eqz(),
+      () => {
+        f.store(i32(0), f.load('i64', i32(0), S.BLOCK_RIP), S.RIP)
+        f.return(i32(RETURN_HOT))
+      },
+      undefined,
+      false,
+    )
     const left = f.let(f.load('i32', i32(0), S.BUDGET).sub(f.load('i32', record, R.BLOCK_COUNT)))
     f.if(
       left.ltS(0),
@@ -123,8 +149,12 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
             f.set(record, record.add(R.RECORD_SIZE))
             f.br(next)
           })
-          f.if(status.eq(CALLED_LEFT), () => f.return(i32(RETURN_LEFT)))
-          f.set(link, i32(0))
+          f.if(status.eq(CALLED_LEFT), () => f.return(i32(RETURN_LEFT)), undefined, false)
+          f.if(status.ne(CALLED_JUMPED), () => {
+            f.set(record, status)
+            f.br(enter)
+          })
+          f.set(link, f.load('i32', i32(0), S.LINK_SLOT))
           f.set(target, f.load('i64', i32(0), S.RIP))
           f.br(lookUp)
         })
@@ -148,10 +178,11 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
     })
   })
   f.unreachable()
-  return { bytes: module.encode(memoryPages), handlers: numbers }
+  return { bytes: module.encode(memoryPages), handlers: numbers, firstCalled, called: called.length }
 }
 
-function hashOf(rip: Value<'i32'>): Value<'i32'> {
+/** The same hash at run time. */
+export function hashOf(rip: Value<'i32'>): Value<'i32'> {
   return rip
     .xor(rip.shrU(11))
     .and(JUMP_CACHE_ENTRIES - 1)
@@ -159,7 +190,7 @@ function hashOf(rip: Value<'i32'>): Value<'i32'> {
 }
 
 /** `switch (index)` over bodies that never fall through: a block each, the last body for every larger index. */
-function nestBodies(f: FunctionBuilder, bodies: readonly (() => void)[], index: () => Value<'i32'>): void {
+export function nestBodies(f: FunctionBuilder, bodies: readonly (() => void)[], index: () => Value<'i32'>): void {
   const labels: Label[] = []
   const open = (body: number): void => {
     if (body < 0) {

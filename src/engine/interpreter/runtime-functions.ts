@@ -20,36 +20,50 @@ const PLAIN_MASK = (1 << 16) | (1 << 7) | (1 << 4) | (1 << 3) | (1 << 2) | (1 <<
 const PLAIN = (1 << 7) | (1 << 4) | (1 << 1)
 const DEFAULT_BIG = 1 << 14
 
-/** Declares imports and shared functions in `module`; import names are the methods of `ImportedFunctions`. */
+/** Signatures of what TypeScript provides. */
+function importFromTypeScript(module: ModuleBuilder) {
+  return {
+    slowRead: module.import('slowRead', ['i32', 'i32', 'i32', 'i32'], 'i32'),
+    slowWrite: module.import('slowWrite', ['i32', 'i32', 'i32', 'i32'], 'i32'),
+    commit: module.import('commit', ['i32'], 'void'),
+    raise: module.import('raise', ['i32', 'i32'], 'void'),
+    assist: module.import('assist', ['i32'], 'void'),
+    divideWide: module.import('divideWide', ['i32', 'i32'], 'void'),
+    sseSlow: module.import('sseSlow', ['i32', 'i32'], 'void'),
+    undefinedInstruction: module.import('undefinedInstruction', ['i32'], 'void'),
+  }
+}
+
+/** The same functions for a module of compiled blocks: what the interpreter defines is imported from it. */
+export function importRuntimeFunctions(module: ModuleBuilder): Runtime {
+  return {
+    ...TLB_ADDRESSES,
+    ...importFromTypeScript(module),
+    linear: module.import('linear', ['i32', 'i32', 'i64', 'i32', 'i32'], 'i64'),
+    stackTop: module.import('stackTop', ['i32', 'i32'], 'i64'),
+    frameTop: module.import('frameTop', ['i32', 'i32'], 'i64'),
+    push: module.import('push', ['i64', 'i32', 'i32'], 'void'),
+    stackAdjust: module.import('stackAdjust', ['i64'], 'void'),
+    stackFromFrame: module.import('stackFromFrame', [], 'void'),
+  }
+}
+
+/** Declares imports and shared functions in `module`; the latter are exported for compiled blocks. */
 export function addRuntimeFunctions(module: ModuleBuilder): Runtime {
-  const slowRead = module.import('slowRead', ['i32', 'i32', 'i32', 'i32'], 'i32')
-  const slowWrite = module.import('slowWrite', ['i32', 'i32', 'i32', 'i32'], 'i32')
-  const commit = module.import('commit', ['i32'], 'void')
-  const raise = module.import('raise', ['i32', 'i32'], 'void')
-  const assist = module.import('assist', ['i32'], 'void')
-  const divideWide = module.import('divideWide', ['i32', 'i32'], 'void')
-  const sseSlow = module.import('sseSlow', ['i32', 'i32'], 'void')
-  const undefinedInstruction = module.import('undefinedInstruction', ['i32'], 'void')
+  const imported = importFromTypeScript(module)
   const segmentSlow = module.import('segmentSlow', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void')
 
   const checked = module.declare(['i32', 'i32', 'i64', 'i32', 'i32'], 'i64')
-  const linear = module.declare(['i32', 'i32', 'i64', 'i32', 'i32'], 'i64')
-  const stackTop = module.declare(['i32', 'i32'], 'i64')
-  const frameTop = module.declare(['i32', 'i32'], 'i64')
-  const push = module.declare(['i64', 'i32', 'i32'], 'void')
-  const stackAdjust = module.declare(['i64'], 'void')
-  const stackFromFrame = module.declare([], 'void')
+  const linear = module.declare(['i32', 'i32', 'i64', 'i32', 'i32'], 'i64', 'linear')
+  const stackTop = module.declare(['i32', 'i32'], 'i64', 'stackTop')
+  const frameTop = module.declare(['i32', 'i32'], 'i64', 'frameTop')
+  const push = module.declare(['i64', 'i32', 'i32'], 'void', 'push')
+  const stackAdjust = module.declare(['i64'], 'void', 'stackAdjust')
+  const stackFromFrame = module.declare([], 'void', 'stackFromFrame')
 
   const runtime: Runtime = {
     ...TLB_ADDRESSES,
-    slowRead,
-    slowWrite,
-    commit,
-    raise,
-    assist,
-    divideWide,
-    sseSlow,
-    undefinedInstruction,
+    ...imported,
     linear: linear.reference,
     stackTop: stackTop.reference,
     frameTop: frameTop.reference,

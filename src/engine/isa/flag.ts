@@ -36,7 +36,7 @@ export function defineFlag(table: DefinitionTable): void {
   simple('Cld', scope => scope.setState(S.FLAG_SYSTEM, scope.state32(S.FLAG_SYSTEM).and(~RFLAGS_DF)))
   simple('Std', scope => scope.setState(S.FLAG_SYSTEM, scope.state32(S.FLAG_SYSTEM).or(RFLAGS_DF)))
   simple('Salc', scope => scope.setGpr(0, 8, select(scope.carry(), i32(0xff), i32(0))))
-  simple('Lahf', scope => scope.f.store(i32(S.GPR + 1), lowFlags(scope), 0, 1))
+  simple('Lahf', scope => scope.storeRegister(i32(S.GPR + 1), 8, lowFlags(scope)))
   simple('Sahf', scope => {
     const image = scope.f.let(scope.f.load('i32', i32(S.GPR + 1), 0, 1))
     const overflow = scope.f.let(scope.overflow())

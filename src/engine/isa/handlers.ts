@@ -23,7 +23,10 @@ export const INTERNAL: Readonly<Record<string, Definition>> = {
     name: 'Assist',
     bits: [],
     hot: true,
-    emit: scope => scope.f.call(scope.runtime.assist, scope.record()),
+    emit: scope => {
+      scope.f.call(scope.runtime.assist, scope.record())
+      scope.registersChanged()
+    },
   },
   assistEnds: {
     name: 'AssistEnds',

@@ -170,7 +170,7 @@ export abstract class InstructionScope {
     return value.type === 'i64' ? this.f.let(value) : this.f.let(value)
   }
 
-  private loadState(at: Value<'i32'>, bits: Bits): Word {
+  protected loadState(at: Value<'i32'>, bits: Bits): Word {
     return bits === 64 ? this.f.load('i64', at) : this.f.load('i32', at, 0, bits / 8)
   }
 
@@ -197,6 +197,9 @@ export abstract class InstructionScope {
   setState(at: number, value: Word): void {
     this.f.store(i32(0), value, at)
   }
+
+  /** General registers or flags may have been changed by a call: to be told after it. */
+  registersChanged(): void {}
 
   // --- memory
 
@@ -315,7 +318,10 @@ export abstract class InstructionScope {
   /** Adds to the stack pointer, in the width of the stack. */
   stackAdjust(bytes: Value<'i64'>): void {
     if (this.long) this.setGpr(4, 64, this.gpr(4, 64).extendU().add(bytes))
-    else this.f.call(this.runtime.stackAdjust, bytes)
+    else {
+      this.f.call(this.runtime.stackAdjust, bytes)
+      this.registersChanged()
+    }
   }
 
   push(bits: Bits, value: Word): void {
@@ -327,7 +333,10 @@ export abstract class InstructionScope {
       )
       this.store(bits, top, value)
       this.setGpr(4, 64, top)
-    } else this.f.call(this.runtime.push, value.extendU(), i32(bits / 8), this.record())
+    } else {
+      this.f.call(this.runtime.push, value.extendU(), i32(bits / 8), this.record())
+      this.registersChanged()
+    }
   }
 
   // --- flags (state.ts: FLAG_RESULT, FLAG_XOR, FLAG_CARRY)

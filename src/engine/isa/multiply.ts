@@ -130,6 +130,7 @@ function divide64(scope: InstructionScope, operand: Value<'i64'>, signed: boolea
       f.call(scope.runtime.divideWide, i32(signed ? 1 : 0), scope.record())
     },
   )
+  scope.registersChanged()
 }
 
 export function defineMultiply(table: DefinitionTable): void {

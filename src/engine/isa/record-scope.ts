@@ -11,6 +11,8 @@ import type { Runtime } from './runtime.ts'
 export interface Continuation {
   /** Enters a block that a direct branch knows. Absent where blocks can't be entered: then `lookUp` is used. */
   readonly enter?: (block: Value<'i32'>, rip: Value<'i64'>) => void
+  /** Follows a direct branch by other means than the record's links, whose field is at `slot`. */
+  readonly follow?: (slot: number, rip: Value<'i64'>) => void
   /** Finds the block at `rip`; `link` is where to remember it, or 0. */
   readonly lookUp: (rip: Value<'i64'>, link: Value<'i32'>) => void
   /** Returns to TypeScript with this RIP, or with the one that the state has. */
@@ -117,7 +119,11 @@ export class RecordScope extends InstructionScope {
 
   /** Goes to a block that the record links to, or looks it up. A link of 1 says that there may never be one. */
   #follow(slot: number, target: Value<'i64'>): void {
-    const { enter, lookUp } = this.#continuation
+    const { enter, follow, lookUp } = this.#continuation
+    if (follow !== undefined) {
+      follow(slot, target)
+      return
+    }
     if (enter === undefined) {
       lookUp(target, i32(0))
       return

@@ -20,6 +20,7 @@ function leave(scope: InstructionScope, bits: Bits): void {
   // The value comes from where the stack pointer will be, which must not move if reading it faults.
   const value = f.let(f.callValue(scope.runtime.frameTop, i32(bits / 8), scope.record()))
   f.call(scope.runtime.stackFromFrame)
+  scope.registersChanged()
   scope.stackAdjust(i64(bits / 8))
   scope.setGpr(RBP, bits, bits === 64 ? value : value.wrap())
 }

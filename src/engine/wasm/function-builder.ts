@@ -47,6 +47,11 @@ export class FunctionBuilder {
     this.result = result
   }
 
+  /** Blocks, loops and branches around the point that is being emitted. */
+  get depth(): number {
+    return this.#depth
+  }
+
   parameter<T extends ValueType>(index: number, type: T): Local<T> {
     if (this.parameters[index] !== type) throw new TypeError(`parameter ${index} is not ${type}`)
     return new Local(type, index)

@@ -16,6 +16,8 @@ export class ModuleBuilder {
   readonly #functions: Defined[] = []
   readonly #exports: { name: string; index: number }[] = []
   #table: readonly FunctionReference<ValueType | 'void'>[] = []
+  #tableSize = 0
+  #tableExport = ''
 
   /** Imports `env.name`. All imports come before the first function of the module. */
   import<R extends ValueType | 'void'>(
@@ -51,9 +53,11 @@ export class ModuleBuilder {
     return this.#types.length - 1
   }
 
-  /** Table 0, for `callIndirect`. */
-  setTable(entries: readonly FunctionReference<ValueType | 'void'>[]): void {
+  /** Table 0, for `callIndirect`. @param size entries in all, the ones after `entries` empty */
+  setTable(entries: readonly FunctionReference<ValueType | 'void'>[], size: number, exportName: string): void {
     this.#table = entries
+    this.#tableSize = size
+    this.#tableExport = exportName
   }
 
   /** @param memoryPages of the imported memory `env.memory`, its minimum and maximum. */
@@ -74,12 +78,10 @@ export class ModuleBuilder {
       3,
       this.#functions.map(({ typeIndex }) => leb(typeIndex)),
     )
-    if (this.#table.length > 0) section(out, 4, [[0x70, 0, ...leb(this.#table.length)]])
-    section(
-      out,
-      7,
-      this.#exports.map(({ name, index }) => [...text(name), 0, ...leb(index)]),
-    )
+    if (this.#table.length > 0) section(out, 4, [[0x70, 0, ...leb(this.#tableSize)]])
+    const exported = this.#exports.map(({ name, index }) => [...text(name), 0, ...leb(index)])
+    if (this.#table.length > 0) exported.push([...text(this.#tableExport), 1, 0])
+    section(out, 7, exported)
     if (this.#table.length > 0) {
       const elements = [0, 0x41, 0, 0x0b, ...leb(this.#table.length)]
       for (const entry of this.#table) elements.push(...leb(entry.index))
