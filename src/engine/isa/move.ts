@@ -143,7 +143,9 @@ export function defineMove(table: DefinitionTable): void {
       ...['0D', '18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map(op => `Reservednop_rm${bits}_r${bits}_0F${op}`),
     )
   // PREFETCHW and its group are hints, also where they are not reported (SDM vol. 2, PREFETCHW).
-  nothing.push('Prefetch_m8', 'Prefetchw_m8', ...[3, 4, 5, 6, 7].map(n => `Prefetchreserved${n}_m8`))
+  nothing.push('Prefetch_m8', 'Prefetchw_m8', 'Prefetchwt1_m8', ...[3, 4, 5, 6, 7].map(n => `Prefetchreserved${n}_m8`))
+  // 0F 18 to 0F 1F are hints and NOPs before they become anything else. Unwinders run RDSSP unasked.
+  nothing.push('Prefetchit0_m8', 'Prefetchit1_m8', 'Cldemote_m8', 'Rdsspd_r32', 'Rdsspq_r64')
   table.define(nothing, { name: 'Nop', bits: [], hot: true, emit: () => {} })
 }
 
