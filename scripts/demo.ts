@@ -30,7 +30,7 @@ try {
   if (wanted === 'linux' && why !== undefined) throw new Error(why)
   if (wanted !== 'tour' && why === undefined) await showLinux(page)
   page.gap()
-  if (wanted !== 'tour' && why !== undefined) page.say(`There is a second part, with Debian's kernel. ${why}`)
+  if (wanted !== 'tour' && why !== undefined) page.say(`The second part, with Linux, was left out: ${why}.`)
   page.say(`All of this happened in ${((performance.now() - started) / 1000).toFixed(1)} seconds.`)
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error)

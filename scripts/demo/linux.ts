@@ -13,8 +13,8 @@ const FUNCTION = 'vfs_read'
 
 /** What is missing and how to get it; undefined when the demo can show Linux. */
 export function whyNoLinux(): string | undefined {
-  if (findKernel() === undefined) return 'Debian\'s kernel is not at hand; "npm run fetch-kernel" fetches it with apt.'
-  if (!existsSync(BUSYBOX)) return `${BUSYBOX} is not at hand; the Debian package busybox-static has it.`
+  if (findKernel() === undefined) return "Debian's kernel is missing (npm run fetch-kernel)"
+  if (!existsSync(BUSYBOX)) return `${BUSYBOX} is missing (apt-get install busybox-static)`
   return undefined
 }
 
