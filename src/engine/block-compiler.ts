@@ -30,7 +30,7 @@ const LAST_HANDLER = 0xffff
 /** Records in a region at most: TurboFan takes 10 ms for 15 KB of WebAssembly, and more than in proportion beyond. */
 const REGION_RECORDS = 120
 /** A block that ran less often than this while its neighbour became hot is left out. */
-const COLD_ENTRIES = 256
+const COLD_ENTRIES = 2000
 
 export class BlockCompiler {
   readonly #memory: HostMemory

@@ -88,7 +88,15 @@ export class BlockFinder {
     if (cacheable && !single) {
       const crosses = u32[(block + R.BLOCK_SECOND) >>> 2] !== 0
       const context = i32[S.FETCH_CONTEXT >>> 2]
-      this.#code.addJump(i32[S.RIP >>> 2], i32[(S.RIP >>> 2) + 1], context, block, pageNumber(low, high), crosses)
+      this.#code.addJump({
+        ripLow: i32[S.RIP >>> 2],
+        ripHigh: i32[(S.RIP >>> 2) + 1],
+        context,
+        block,
+        page: pageNumber(low, high),
+        crosses,
+        global: this.#mmu.isFetchedGlobal(low) && !crosses,
+      })
     }
     return block
   }

@@ -27,6 +27,22 @@ class FrameCode {
   readonly lines = new Uint32Array(2)
 }
 
+/** An entry of the jump cache: where a RIP leads in a fetch context. */
+export interface Jump {
+  readonly ripLow: number
+  readonly ripHigh: number
+  readonly context: number
+  readonly block: number
+  /** Number of its linear page, and whether the block goes on in the next one. */
+  readonly page: number
+  readonly crosses: boolean
+  /** Is its code in global pages only? */
+  readonly global: boolean
+}
+
+/** Pages that the jump cache may lead to, before it is emptied to forget them. */
+const EXECUTED_PAGES = 16384
+
 const variantOf = (mode: number, single: boolean): number => mode * 2 + (single ? 1 : 0)
 
 export class CodeCache {
@@ -37,6 +53,8 @@ export class CodeCache {
   readonly #executed = new Set<number>()
   /** Does the jump cache hold an entry whose linear address is not its RIP? */
   #based = false
+  /** Does the jump cache hold addresses of the upper half in pages that are not global? */
+  #upperLocal = false
   blocksDecoded = 0
   /** Called when all blocks go, for whoever keeps something about them. */
   onDropAll: () => void = () => {}
@@ -116,7 +134,8 @@ export class CodeCache {
   }
 
   /** Remembers where `rip` leads in a fetch context. @param page number of its linear page; and the next one's if `crosses` */
-  addJump(ripLow: number, ripHigh: number, context: number, block: number, page: number, crosses: boolean): void {
+  addJump(jump: Jump): void {
+    const { ripLow, ripHigh, context, block, page, crosses, global } = jump
     const at = (JUMP_CACHE + jumpCacheSlot(ripLow)) >>> 2
     const { i32 } = this.#memory
     i32[at] = ripLow
@@ -126,6 +145,9 @@ export class CodeCache {
     this.#executed.add(page)
     if (crosses) this.#executed.add(page + 1)
     if (page !== pageNumber(ripLow, ripHigh)) this.#based = true
+    if (!global && ripHigh < 0) this.#upperLocal = true
+    // Pages are only ever added between two emptyings: begin anew before the set costs more than the cache saves.
+    if (this.#executed.size > EXECUTED_PAGES) this.emptyJumpCache()
   }
 
   emptyJumpCache(): void {
@@ -133,6 +155,19 @@ export class CodeCache {
     this.#memory.u8.fill(0, JUMP_CACHE, JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_SIZE)
     this.#executed.clear()
     this.#based = false
+    this.#upperLocal = false
+  }
+
+  /** Translations of pages that are not global are gone. */
+  dropNonGlobal(): void {
+    if (this.#upperLocal || this.#based) {
+      this.emptyJumpCache()
+      return
+    }
+    // In the upper half, a kernel's, all is global here: what is in the lower half goes.
+    const { i32 } = this.#memory
+    for (let i = 0, at = JUMP_CACHE >>> 2; i < JUMP_CACHE_ENTRIES; i++, at += JUMP_CACHE_ENTRY_SIZE >>> 2)
+      if (i32[at + 1] >= 0) i32[at + 2] = 0
   }
 
   /** The translation of a linear page is gone: nothing may jump there, or across its start, without asking. */

@@ -20,6 +20,7 @@ import { LocalApic } from './apic/local-apic.ts'
 import type { AssistCpu, Completion } from './assist.ts'
 import { AssistView } from './assist-view.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
+import { dataBreakpoints } from './data-breakpoints.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
 import { GuestFault } from './fault.ts'
@@ -53,7 +54,8 @@ const HLT = 1
 const SHUTDOWN = 2
 const WAIT_FOR_SIPI = 3
 
-const SHADOW = 1 | 2
+const MOV_SS_SHADOW = 2
+const SHADOW = 1 | MOV_SS_SHADOW
 const NMI_BLOCKED = 8
 const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
@@ -238,6 +240,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       write: (offset, size, value) => vcpu.apic.writeMmio(offset, size, value),
     }
     this.#processor.mmu.onDevice = () => this.#synchronize()
+    // Another vCPU's breakpoints are not this one's.
+    this.#watches = true
     this.contextChanged()
     this.#setEventPending()
   }
@@ -375,7 +379,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     // An instruction that the hypervisor has answered is in its middle: it must retire before anything else happens.
     if (this.#answered) return undefined
     const pendingDebug = state.get32(S.PENDING_DEBUG)
-    if (pendingDebug !== 0) {
+    // MOV SS holds debug traps off too (SDM vol. 3, 6.8.3).
+    if (pendingDebug !== 0 && (state.get32(S.INTERRUPTIBILITY) & MOV_SS_SHADOW) === 0) {
       state.set32(S.PENDING_DEBUG, 0)
       state.set32(S.DR + 48, state.get32(S.DR + 48) | pendingDebug)
       return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
@@ -409,9 +414,14 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#startCounting(0)
     this.record = 0
     this.#undelivered = event
+    const { mmu } = this.#processor
+    // What a delivery writes may be code or meet a breakpoint: nothing else is under way, as for an instruction alone.
+    mmu.alone = true
+    mmu.met = 0
     try {
       const outcome = deliver(this, event, each => this.#intercept(each))
       this.#undelivered = undefined
+      this.#pendBreakpointsMet()
       this.state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
     } catch (thrown) {
@@ -419,6 +429,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       if (thrown.exit.reason === 'exception') this.#undelivered = undefined
       return thrown.exit
     } finally {
+      mmu.alone = false
       this.contextChanged()
     }
   }
@@ -437,7 +448,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const careful =
       (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
-      (state.get32(S.DR + 56) & DR7_ENABLED) !== 0 ||
+      this.#hasCodeBreakpoints ||
       this.#answered
     this.#startCounting(Math.min(budget, LONGEST_CALL))
     try {
@@ -526,14 +537,39 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     // The shadow that lay on this instruction is over; one that it cast itself stays.
     if (shadow !== 0) state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~shadow)
     if ((system & RFLAGS_TF) !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
+    this.#pendBreakpointsMet()
   }
+
+  /** The trap of data breakpoints follows the instruction, or the delivery of an event, that met them. */
+  #pendBreakpointsMet(): void {
+    const { state, mmu } = this.#processor
+    if (mmu.met !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | mmu.met)
+    mmu.met = 0
+  }
+
+  /** Derives what {@link contextChanged} must from the debug registers. */
+  #debugRegistersChanged(): void {
+    const { state, mmu } = this.#processor
+    const dr7 = state.get32(S.DR + 56)
+    this.#hasCodeBreakpoints = false
+    if ((dr7 & DR7_ENABLED) === 0 && !this.#watches) return
+    for (let i = 0; i < 4; i++)
+      if (((dr7 >>> (2 * i)) & 3) !== 0 && ((dr7 >>> (16 + 4 * i)) & 3) === 0) this.#hasCodeBreakpoints = true
+    const breakpoints = dataBreakpoints(state)
+    this.#watches = breakpoints.length > 0
+    mmu.watch(breakpoints)
+  }
+  #hasCodeBreakpoints = false
+  #watches = false
 
   /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
   #codeBreakpoint(system: number): number {
     const { state } = this
     const dr7 = state.get32(S.DR + 56)
-    if ((dr7 & DR7_ENABLED) === 0 || (system & RFLAGS_RF) !== 0) return 0
-    const linear = state.segment(Segment.CS).base + state.rip
+    if (!this.#hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
+    this.record = 0
+    this.#processor.finder.locate()
+    const { linear } = this.#processor.finder
     let matched = 0
     for (let i = 0; i < 4; i++) {
       const enabled = (dr7 >> (2 * i)) & 3
@@ -698,6 +734,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   contextChanged(): void {
     const { state } = this
     const { addressSpaces, mmu, memory } = this.#processor
+    this.#debugRegistersChanged()
     const cr0 = state.get32(S.CR0)
     const cr4 = state.get32(S.CR4)
     const efer = state.get32(S.EFER)
@@ -770,16 +807,18 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     return true
   }
 
-  flushTlb(_keepGlobal: boolean): void {
-    // Global entries may be dropped too: a processor may forget any translation at any time (SDM vol. 3, 4.10.2.2).
-    const { addressSpaces } = this.#processor
-    if (_keepGlobal) addressSpaces.dropPcid(this.controls.vpid, this.#pcid)
-    else addressSpaces.dropVpid(this.controls.vpid)
-    this.contextChanged()
+  flushTlb(keepGlobal: boolean): void {
+    if (keepGlobal) this.flushPcid(this.#pcid)
+    else {
+      this.#processor.addressSpaces.dropVpid(this.controls.vpid)
+      this.contextChanged()
+    }
   }
 
   flushPcid(pcid: number): void {
-    this.#processor.addressSpaces.dropPcid(this.controls.vpid, pcid)
+    const { addressSpaces, mmu } = this.#processor
+    // The ASIDs stay: a new one would drop the global pages too, and with them the kernel's whole working set.
+    mmu.dropNonGlobal(addressSpaces.ofPcid(this.controls.vpid, pcid))
     this.contextChanged()
   }
 

@@ -19,7 +19,7 @@ import * as R from './record.ts'
 /** Instructions in a block at most: bounds the time between two looks at the budget. */
 const MAX_INSTRUCTIONS = 64
 /** Entries after which a block is compiled: by then it has cost as much as compiling it does. */
-export const HOT_ENTRIES = 8192
+export const HOT_ENTRIES = 40_000
 /** Bytes given to iced-x86 at once: copying them costs more than a short block. */
 const WINDOW = 192
 /** Longest instruction (SDM vol. 2, 2.3.11). */

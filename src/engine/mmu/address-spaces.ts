@@ -33,9 +33,14 @@ export class AddressSpaces {
     return asid
   }
 
-  /** Drops the translations of one PCID. */
-  dropPcid(vpid: number, pcid: number): void {
-    for (let accessClass = 0; accessClass < 3; accessClass++) this.#asids.delete(vpid * 0x4000 + pcid * 4 + accessClass)
+  /** The ASIDs that stand for a PCID now, at most one for each class of access. */
+  ofPcid(vpid: number, pcid: number): number[] {
+    const asids: number[] = []
+    for (let accessClass = 0; accessClass < 3; accessClass++) {
+      const asid = this.#asids.get(vpid * 0x4000 + pcid * 4 + accessClass)
+      if (asid !== undefined) asids.push(asid)
+    }
+    return asids
   }
 
   /** Drops all translations of a VPID. */

@@ -4,6 +4,7 @@
  */
 
 import type { CodeCache } from '../code-cache.ts'
+import { breakpointsMet, type DataBreakpoint } from '../data-breakpoints.ts'
 import * as R from '../decoder/record.ts'
 import { generalProtection, pageFault, stackFault } from '../fault.ts'
 import type { HostMemory } from '../host-memory.ts'
@@ -66,6 +67,9 @@ export class Mmu implements LinearMemory, EntryMemory {
   mmio: ProcessorMmio
   /** Does the instruction run as a block of its own? */
   alone = false
+  /** DR6 bits of the data breakpoints that the running instruction has met. */
+  met = 0
+  #watched: readonly DataBreakpoint[] = []
   tlbFills = 0
   /** Results of device accesses of the running instruction that the hypervisor has completed, in order. */
   completed: bigint[] = []
@@ -101,6 +105,20 @@ export class Mmu implements LinearMemory, EntryMemory {
     for (const { pages } of this.#largePages) pages.clear()
   }
 
+  /** Drops what some ASIDs have cached, but for global pages (SDM vol. 3, 4.10.4.1: MOV to CR3). */
+  dropNonGlobal(asids: readonly number[]): void {
+    if (asids.length === 0) return
+    const [a, b = a, c = a] = asids
+    const { i32 } = this.#memory
+    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
+      const asid = i32[at] & 0xfff
+      if ((asid !== a && asid !== b && asid !== c) || i32[at + 3] !== 0) continue
+      i32[at] = 0
+      i32[at + 1] = 0
+    }
+    this.#code.dropNonGlobal()
+  }
+
   /**
    * Drops the translations of a linear address under every ASID: those of its 4 KiB page, and all of a large page that
    * ever covered it since (SDM vol. 3, 4.10.2.3: its fragments go together).
@@ -118,6 +136,24 @@ export class Mmu implements LinearMemory, EntryMemory {
       i32[at + 1] = 0
     }
     this.#code.dropPage(page)
+  }
+
+  /** Data breakpoints of the vCPU that runs: accesses to their pages are never served by the TLB. */
+  watch(breakpoints: readonly DataBreakpoint[]): void {
+    this.#watched = breakpoints
+    for (const { low, high } of breakpoints) this.dropPage(low | 0, high)
+  }
+
+  #isWatched(low: number, high: number): boolean {
+    return this.#watched.some(each => each.low >>> 12 === low >>> 12 && each.high === high)
+  }
+
+  /** A data breakpoint is a trap: the instruction that meets it runs alone, so that the trap follows it. */
+  #meetBreakpoints(low: number, high: number, bytes: number, write: boolean): void {
+    const met = breakpointsMet(this.#watched, low >>> 0, high | 0, bytes, write)
+    if (met === 0) return
+    if (!this.alone) throw RUN_ALONE
+    this.met |= met
   }
 
   #dropLargePage(number: number, shift: number): void {
@@ -159,11 +195,13 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
 
   #fill(table: number, low: number, high: number, asid: number, hpa: number): void {
+    if (this.#watched.length > 0 && table !== TLB_FETCH && this.#isWatched(low, high)) return
     const { i32 } = this.#memory
     const at = (table + tlbOffset(low)) >>> 2
     i32[at] = (low & ~0xfff) | asid
     i32[at + 1] = high
     i32[at + 2] = (hpa & ~0xfff) - (low & ~0xfff)
+    i32[at + 3] = this.#walk.global && this.context.control.globalPages ? 1 : 0
     this.tlbFills++
     const { pageShift } = this.#walk
     if (pageShift === 12) return
@@ -176,6 +214,11 @@ export class Mmu implements LinearMemory, EntryMemory {
     const at = (table + tlbOffset(low)) >>> 2
     if (i32[at] !== ((low & ~0xfff) | asid) || i32[at + 1] !== high) return -1
     return (low + i32[at + 2]) >>> 0
+  }
+
+  /** Is the cached translation of a page that is fetched from a global one? */
+  isFetchedGlobal(low: number): boolean {
+    return this.#memory.i32[((TLB_FETCH + tlbOffset(low)) >>> 2) + 3] !== 0
   }
 
   /** Host address of a linear address that is fetched from; -1 never. Throws #PF, or an EPT violation. */
@@ -196,6 +239,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   slowRead(low: number, high: number, bytes: number, record: number): number {
     this.#stackAccess = this.#reachesStack(low, bytes, record)
     this.#requireCanonical(high)
+    if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, false)
     const { asid, access } = this.context
     if ((low & 0xfff) + bytes <= 4096) {
       const hpa = this.#readable(low, high | 0, asid, access)
@@ -330,6 +374,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** The instruction starts (again): completed accesses are handed out from the first. */
   beginInstruction(): void {
     this.#nextCompleted = 0
+    this.met = 0
   }
 
   /** The instruction has retired or faulted: its device accesses are history. */
@@ -340,6 +385,7 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** Translates a store: its host address, or ACCESS_BUFFER when {@link commit} must carry it on. */
   #prepareStore(low: number, high: number, bytes: number, system: boolean, readFirst = false): number {
+    if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, true)
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
     const first = Math.min(bytes, 4096 - (low & 0xfff))
@@ -397,6 +443,7 @@ export class Mmu implements LinearMemory, EntryMemory {
     const high = Number(BigInt.asIntN(32, address >> 32n))
     this.#stackAccess = false
     this.#requireCanonical(high)
+    if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, false)
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
     if ((low & 0xfff) + bytes <= 4096) {

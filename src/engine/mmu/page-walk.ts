@@ -8,6 +8,7 @@ import {
   CR0_PG,
   CR0_WP,
   CR4_PAE,
+  CR4_PGE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
@@ -28,6 +29,8 @@ export interface PagingControl {
   readonly smap: boolean
   /** 4 MiB pages of 32-bit paging. */
   readonly pse: boolean
+  /** CR4.PGE: the G bit of entries counts. */
+  readonly globalPages: boolean
 }
 
 /** @param cr3 as a number: bits 63:52 are not part of an address. */
@@ -46,6 +49,7 @@ export function pagingControl(cr0: number, cr3: number, cr4: number, efer: numbe
     smep: (cr4 & CR4_SMEP) !== 0,
     smap: (cr4 & CR4_SMAP) !== 0,
     pse: (cr4 & CR4_PSE) !== 0,
+    globalPages: (cr4 & CR4_PGE) !== 0,
   }
 }
 
