@@ -11,7 +11,7 @@ export interface Guest {
 }
 
 const MEMORY = '256M'
-const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/ringside.mjs', import.meta.url))
 
 /** `statistics` is the file for the instruction count; with `until` Ringside ends by itself at that text. */
 export function ringside(guest: Guest, statistics: string, until?: string): Command {
