@@ -1,7 +1,7 @@
 /** Finds the block at CS:RIP: translates the fetch, decodes what is new, and fills the jump cache. */
 
 import type { CodeCache } from './code-cache.ts'
-import type { BlockDecoder } from './decoder/block-decoder.ts'
+import { type BlockDecoder, MAX_LENGTH } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
 import { generalProtection } from './fault.ts'
 import type { HostMemory } from './host-memory.ts'
@@ -13,7 +13,7 @@ import * as S from './state.ts'
 
 const CS = S.SEGMENTS + S.SEGMENT_STRIDE
 /** Offsets in a page from which an instruction can reach into the next one. */
-const NEAR_END = 4096 - 15
+const NEAR_END = 4096 - MAX_LENGTH
 
 export class BlockFinder {
   readonly #memory: HostMemory
@@ -81,6 +81,8 @@ export class BlockFinder {
     const mode = u32[S.MODE >>> 2]
     const hpa = this.#mmu.fetch(low, high)
     let block = this.#code.find(hpa, mode, single)
+    // It was decoded under another limit when it ends beyond this one.
+    if (block !== 0 && this.#room(mode, 8192) < u32[(block + R.BLOCK_BYTES) >>> 2]) block = 0
     const second = block === 0 ? 0 : u32[(block + R.BLOCK_SECOND) >>> 2]
     // A block that crosses pages was decoded from two frames, which must still be the two.
     if (block === 0 || (second !== 0 && this.#mmu.fetch(...this.#nextPage()) !== second))
@@ -112,12 +114,14 @@ export class BlockFinder {
     let second = 0
     if (block.instructions === 0) {
       // The first instruction goes on beyond the page, or beyond the segment's limit.
-      if (offset <= NEAR_END || room < 4096 - offset) throw generalProtection(0)
+      const beyond = this.#room(mode, room + MAX_LENGTH) - room
+      if (offset <= NEAR_END || beyond <= 0) throw generalProtection(0)
       second = this.#mmu.fetch(...this.#nextPage())
-      const bytes = new Uint8Array(room + 15)
+      const bytes = new Uint8Array(room + beyond)
       bytes.set(u8.subarray(hpa, hpa + room))
-      bytes.set(u8.subarray(second, second + 15), room)
+      bytes.set(u8.subarray(second, second + beyond), room)
       block = this.#decoder.decode(bytes, mode, offset, 1, stopAt)
+      if (block.instructions === 0) throw generalProtection(0)
     }
     this.#code.add(hpa, mode, single, block, second)
     return block.address

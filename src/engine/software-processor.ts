@@ -9,7 +9,8 @@ import { BlockCompiler } from './block-compiler.ts'
 import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
 import { CpuState } from './cpu-state.ts'
-import { BlockDecoder } from './decoder/block-decoder.ts'
+import { BlockDecoder, MAX_LENGTH } from './decoder/block-decoder.ts'
+import * as R from './decoder/record.ts'
 import type { HostMemory } from './host-memory.ts'
 import { generateInterpreter } from './interpreter/generate.ts'
 import type { Definitions } from './isa/definition.ts'
@@ -173,7 +174,9 @@ export class SoftwareProcessor implements Processor {
         this.#running().runAssist(record)
         return undefined
       },
-      undefinedInstruction: record => this.#running().raiseFault(6, record),
+      // More than 15 bytes are #GP (SDM vol. 2, 2.3.11); the decoder gives up after 15.
+      undefinedInstruction: record =>
+        this.#running().raiseFault(this.memory.u8[record + R.LENGTH] < MAX_LENGTH ? 6 : 13, record),
       divideWide: (signed, record) => {
         this.#running().divideWide(signed !== 0, record)
         return undefined

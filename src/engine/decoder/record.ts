@@ -55,6 +55,8 @@ export const BLOCK_HEAT = 12
 export const BLOCK_REGION = 16
 export const BLOCK_REGION_INDEX = 20
 export const BLOCK_FIRST_HANDLER = 24
+/** u32: bytes of guest code. */
+export const BLOCK_BYTES = 28
 
 /** How a memory operand's linear address is made from base + index * scale + displacement. */
 export const AddressKind = {
