@@ -11,6 +11,7 @@ import { CodeCache } from './code-cache.ts'
 import { CpuState } from './cpu-state.ts'
 import { BlockDecoder, MAX_LENGTH } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
+import { ExecutionContext } from './execution-context.ts'
 import type { HostMemory } from './host-memory.ts'
 import { generateInterpreter } from './interpreter/generate.ts'
 import type { Definitions } from './isa/definition.ts'
@@ -35,6 +36,7 @@ export class SoftwareProcessor implements Processor {
   readonly physical: GuestPhysical
   readonly addressSpaces: AddressSpaces
   readonly mmu: Mmu
+  readonly context: ExecutionContext
   readonly compiler: BlockCompiler
   /** Runs blocks from the one at an address; returns a `RETURN_...`. Tests replace it. */
   execute: (block: number) => number
@@ -45,8 +47,6 @@ export class SoftwareProcessor implements Processor {
   readonly imports: Imports
   readonly finder: BlockFinder
   #current: SoftwareVcpu | undefined
-  /** Numbers of fetch contexts: ASID, block mode, and CS where it is not flat. */
-  readonly #fetchContexts = new Map<string | number, number>()
 
   constructor(memory: HostMemory) {
     this.memory = memory
@@ -71,8 +71,9 @@ export class SoftwareProcessor implements Processor {
     this.addressSpaces = new AddressSpaces(() => {
       this.mmu.emptyTlb()
       this.code.emptyJumpCache()
-      this.#fetchContexts.clear()
+      this.context.forget()
     })
+    this.context = new ExecutionContext(this.state, this.addressSpaces, context)
     this.imports = this.#createImports()
     heedBranchHints()
     const imports = { memory: memory.memory, ...this.imports }
@@ -136,15 +137,6 @@ export class SoftwareProcessor implements Processor {
     this.finder.breakpoints = breakpoints
     // Blocks are cut at breakpoints when they are decoded.
     this.code.dropAll()
-  }
-
-  /** Number that stands for a fetch context in the jump cache; 0 stands for none. */
-  fetchContext(key: string | number): number {
-    const known = this.#fetchContexts.get(key)
-    if (known !== undefined) return known
-    const number = this.#fetchContexts.size + 1
-    this.#fetchContexts.set(key, number)
-    return number
   }
 
   #running(): SoftwareVcpu {

@@ -4,31 +4,21 @@
  */
 
 import { NANOSECONDS_PER_INSTRUCTION, type VirtualClock } from '../util/virtual-clock.ts'
-import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
-import { RFLAGS_AC, RFLAGS_IF, RFLAGS_RF, RFLAGS_TF } from '../x86/rflags.ts'
-import {
-  RIGHTS_CODE,
-  RIGHTS_DB,
-  RIGHTS_EXPAND_DOWN,
-  RIGHTS_L,
-  RIGHTS_P,
-  RIGHTS_S,
-  RIGHTS_UNUSABLE,
-  RIGHTS_WRITABLE,
-} from '../x86/segment-rights.ts'
+import { RFLAGS_IF, RFLAGS_RF, RFLAGS_TF } from '../x86/rflags.ts'
 import { LocalApic } from './apic/local-apic.ts'
 import type { AssistCpu, Completion } from './assist.ts'
 import { AssistView } from './assist-view.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
 import { dataBreakpoints } from './data-breakpoints.ts'
+import { hasBreakpoints, hasInstructionBreakpoints, instructionBreakpointsAt } from './debug-breakpoints.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
+import { currentPcid } from './execution-context.ts'
 import { GuestFault } from './fault.ts'
+import { InstructionCount } from './instruction-count.ts'
 import { RETURN_HOT, RETURN_LOOKUP } from './interpreter/generate.ts'
 import type { LinearMemory } from './linear-memory.ts'
-import { CLASS_SUPERVISOR, CLASS_SUPERVISOR_SMAP_OFF, CLASS_USER } from './mmu/address-spaces.ts'
-import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
-import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_CODE } from './mode.ts'
+import { MODE_CODE_64 } from './mode.ts'
 import type {
   Activity,
   ApicBus,
@@ -59,8 +49,6 @@ const SHADOW = 1 | MOV_SS_SHADOW
 const NMI_BLOCKED = 8
 const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
-/** DR7: any of the four breakpoints enabled, locally or globally. */
-const DR7_ENABLED = 0xff
 
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000
@@ -90,9 +78,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   /** State while another vCPU's is current. */
   readonly #stored = new Uint8Array(S.STATE_SIZE)
   readonly #storedView = new DataView(this.#stored.buffer)
-  /** Count and budget at the last synchronization: the count is exact from the two. */
-  #countBase = 0
-  #budgetBase = 0
+  readonly #count: InstructionCount
   #nmiPending = false
   #initPending = false
   #startUpPending: number | undefined
@@ -115,6 +101,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.state = processor.state
     this.memory = processor.mmu
     this.#view = new AssistView(processor.memory)
+    this.#count = new InstructionCount(processor.memory, options.clock, () => this.tsc)
     this.apic = new LocalApic({
       id: options.index,
       bus: options.bus,
@@ -239,7 +226,9 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       read: (offset, size) => vcpu.apic.readMmio(offset, size),
       write: (offset, size, value) => vcpu.apic.writeMmio(offset, size, value),
     }
-    this.#processor.mmu.onDevice = () => this.#synchronize()
+    this.#processor.mmu.onDevice = () => {
+      if (this.record !== 0) this.#count.synchronize(this.record)
+    }
     // Another vCPU's breakpoints are not this one's.
     this.#watches = true
     this.contextChanged()
@@ -411,7 +400,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
    * event is kept and delivered again at the next run.
    */
   #deliver(event: GuestEvent): Exit | undefined {
-    this.#startCounting(0)
+    this.#count.start(0)
     this.record = 0
     this.#undelivered = event
     const { mmu } = this.#processor
@@ -450,7 +439,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       this.#hasCodeBreakpoints ||
       this.#answered
-    this.#startCounting(Math.min(budget, LONGEST_CALL))
+    this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
       return careful ? this.#runOne() : this.#runMany(budget)
     } catch (thrown) {
@@ -474,13 +463,13 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       const code = this.#processor.execute(next)
       if (code === RETURN_HOT) this.#processor.compiler.note(this.#lookUp(false))
       if (code !== RETURN_LOOKUP) {
-        this.#stopCounting()
+        this.#count.stop()
         return undefined
       }
       const link = memory.i32[S.LINK_SLOT >> 2]
       const found = this.#lookUp(false)
       if (found === 0) {
-        this.#stopCounting()
+        this.#count.stop()
         return { reason: 'breakpoint' }
       }
       if (link !== 0 && memory.i32[(found + R.BLOCK_LINKABLE) >> 2] !== 0 && this.#linkable)
@@ -498,18 +487,18 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const matched = this.#codeBreakpoint(system)
     if (matched !== 0) {
       state.set32(S.DR + 48, state.get32(S.DR + 48) | matched)
-      this.#stopCounting()
+      this.#count.stop()
       return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
     }
     mmu.alone = true
     mmu.beginInstruction()
     const block = this.#lookUp(true)
     if (block === 0) {
-      this.#stopCounting()
+      this.#count.stop()
       return { reason: 'breakpoint' }
     }
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
-    this.#startCounting(1)
+    this.#count.start(1)
     // RF lasts for one instruction, but IRET and POPF may set it anew.
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
     this.#takenCompletion = false
@@ -525,7 +514,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   }
 
   #retiredAlone(shadow: number, system: number): void {
-    this.#stopCounting()
+    this.#count.stop()
     this.#completion = undefined
     this.#processor.mmu.endInstruction()
     this.#afterRetirement(shadow, system)
@@ -550,11 +539,9 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   /** Derives what {@link contextChanged} must from the debug registers. */
   #debugRegistersChanged(): void {
     const { state, mmu } = this.#processor
-    const dr7 = state.get32(S.DR + 56)
-    this.#hasCodeBreakpoints = false
-    if ((dr7 & DR7_ENABLED) === 0 && !this.#watches) return
-    for (let i = 0; i < 4; i++)
-      if (((dr7 >>> (2 * i)) & 3) !== 0 && ((dr7 >>> (16 + 4 * i)) & 3) === 0) this.#hasCodeBreakpoints = true
+    const enabled = hasBreakpoints(state)
+    this.#hasCodeBreakpoints = enabled && hasInstructionBreakpoints(state)
+    if (!enabled && !this.#watches) return
     const breakpoints = dataBreakpoints(state)
     this.#watches = breakpoints.length > 0
     mmu.watch(breakpoints)
@@ -564,19 +551,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
   #codeBreakpoint(system: number): number {
-    const { state } = this
-    const dr7 = state.get32(S.DR + 56)
     if (!this.#hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
+    const { finder, state } = this.#processor
     this.record = 0
-    this.#processor.finder.locate()
-    const { linear } = this.#processor.finder
-    let matched = 0
-    for (let i = 0; i < 4; i++) {
-      const enabled = (dr7 >> (2 * i)) & 3
-      const kind = (dr7 >> (16 + 4 * i)) & 3
-      if (enabled !== 0 && kind === 0 && state.get64(S.DR + i * 8) === linear) matched |= 1 << i
-    }
-    return matched
+    finder.locate()
+    return instructionBreakpointsAt(state, finder.linear)
   }
 
   /** May the block that was found last be remembered by a branch? Not when it starts at a breakpoint. */
@@ -589,57 +568,25 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.record = 0
     finder.locate()
     this.#linkable = !finder.atBreakpoint
-    if (!this.#linkable && this.#reportedAt !== this.#exactCount()) {
-      this.#reportedAt = this.#exactCount()
+    if (!this.#linkable && this.#reportedAt !== this.#count.exact) {
+      this.#reportedAt = this.#count.exact
       return 0
     }
     return finder.find(single, this.#linkable)
   }
 
-  // --- counting
-
-  #startCounting(budget: number): void {
-    this.#processor.memory.i32[S.BUDGET >> 2] = budget
-    this.#countBase = this.clock.count
-    this.#budgetBase = budget
-    this.state.set64(S.TSC_LIMIT, this.tsc + BigInt(budget * NANOSECONDS_PER_INSTRUCTION))
-  }
-
-  #exactCount(): number {
-    return this.#countBase + this.#budgetBase - this.#processor.memory.i32[S.BUDGET >> 2]
-  }
-
-  #stopCounting(): void {
-    this.clock.count = this.#exactCount()
-    this.#countBase = this.clock.count
-    this.#budgetBase = this.#processor.memory.i32[S.BUDGET >> 2]
-  }
-
-  /** Instructions of the running block that come at or after the record: entered in the budget, not retired. */
-  #unretired(record: number): number {
-    const { memory } = this.#processor
-    const slot = memory.u8[record + R.SLOT]
-    const header = record - (slot + 1) * R.RECORD_SIZE
-    return memory.i32[(header + R.BLOCK_COUNT) >> 2] - slot
-  }
-
-  /** Makes the clock exact in the middle of a block. */
-  #synchronize(): void {
-    if (this.record !== 0) this.clock.count = this.#exactCount() - this.#unretired(this.record)
-  }
-
   /** What generated code, or TypeScript called from it, threw. */
   #thrown(thrown: unknown): Exit | undefined {
-    const { memory, mmu, state } = this.#processor
+    const { mmu, state } = this.#processor
     const retired = thrown instanceof VmExit && thrown.retired
     if (this.record !== 0) {
-      memory.i32[S.BUDGET >> 2] += this.#unretired(this.record) - (retired ? 1 : 0)
+      this.#count.giveBack(this.record, retired)
       if (!retired) state.rip = this.#recordRip(this.record)
     }
     this.record = 0
-    this.#stopCounting()
+    this.#count.stop()
     if (thrown === RUN_ALONE) {
-      this.#startCounting(1)
+      this.#count.start(1)
       try {
         return this.#runOne()
       } catch (again) {
@@ -677,7 +624,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   runAssist(record: number): void {
     this.record = record
-    this.#synchronize()
+    this.#count.synchronize(record)
     const view = this.#view.at(
       record,
       this.#processor.memory.u64[S.BLOCK_RIP >> 3],
@@ -727,88 +674,14 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     return this.#processor.mmu.readPhysical64(address)
   }
 
-  get #pcid(): number {
-    return (this.state.get32(S.CR4) & CR4_PCIDE) !== 0 ? this.state.get32(S.CR3) & 0xfff : 0
-  }
-
   contextChanged(): void {
-    const { state } = this
-    const { addressSpaces, mmu, memory } = this.#processor
     this.#debugRegistersChanged()
-    const cr0 = state.get32(S.CR0)
-    const cr4 = state.get32(S.CR4)
-    const efer = state.get32(S.EFER)
-    const system = state.get32(S.FLAG_SYSTEM)
-    const { context } = mmu
-    const cr3 = memory.u32[S.CR3 >> 2] + (memory.u32[(S.CR3 >> 2) + 1] & 0xf_ffff) * 2 ** 32
-    context.control = this.#pagingControl(cr0, cr3, cr4, efer)
-    context.longMode = (efer & EFER_LMA) !== 0
-    const vpid = this.controls.vpid
-    const pcid = this.#pcid
-    const smapOff = !context.control.smap || (system & RFLAGS_AC) !== 0
-    context.systemAccess = 0
-    context.systemAsid = addressSpaces.asid(vpid, pcid, CLASS_SUPERVISOR)
-    if (state.cpl === 3) {
-      context.access = ACCESS_USER
-      context.asid = addressSpaces.asid(vpid, pcid, CLASS_USER)
-    } else if (smapOff && context.control.smap) {
-      context.access = ACCESS_SMAP_OFF
-      context.asid = addressSpaces.asid(vpid, pcid, CLASS_SUPERVISOR_SMAP_OFF)
-    } else {
-      context.access = 0
-      context.asid = context.systemAsid
-    }
-    memory.u32[S.ASID >> 2] = context.asid
-    memory.u32[(S.ASID >> 2) + 1] = 0
-    const code = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
-    const rights = state.get32(code + S.SEGMENT_RIGHTS)
-    let mode: number
-    let key: string | number
-    if (context.longMode && (rights & RIGHTS_L) !== 0) {
-      mode = MODE_CODE_64
-      key = context.asid * 16 + mode
-    } else {
-      const limit = state.get32(code + S.SEGMENT_LIMIT)
-      const base = state.get64(code + S.SEGMENT_BASE)
-      mode = (rights & RIGHTS_DB) !== 0 ? MODE_CODE_32 : MODE_CODE_16
-      if (this.#flatData()) mode |= MODE_FLAT_DATA
-      if (limit !== 0xffff_ffff) mode |= MODE_LIMITED_CODE
-      key = base === 0n && limit === 0xffff_ffff ? context.asid * 16 + mode : `${context.asid}:${mode}:${base}:${limit}`
-    }
-    state.set32(S.MODE, mode)
-    state.set32(S.FETCH_CONTEXT, this.#processor.fetchContext(key))
-    state.set32(S.VECTOR_CHECK, (cr0 & CR0_EM) !== 0 || (cr4 & CR4_OSFXSR) === 0 ? 6 : (cr0 & CR0_TS) !== 0 ? 7 : 0)
-    state.set32(S.MMX_CHECK, (cr0 & CR0_EM) !== 0 ? 6 : (cr0 & CR0_TS) !== 0 ? 7 : 0)
+    this.#processor.context.derive(this.controls.vpid)
     this.#setEventPending()
   }
 
-  #controlKey: readonly [number, number, number, number] = [-1, 0, 0, 0]
-  #control = pagingControl(0, 0, 0, 0)
-  #pagingControl(cr0: number, cr3: number, cr4: number, efer: number) {
-    const known = this.#controlKey
-    if (known[0] !== cr0 || known[1] !== cr3 || known[2] !== cr4 || known[3] !== efer) {
-      this.#controlKey = [cr0, cr3, cr4, efer]
-      this.#control = pagingControl(cr0, cr3, cr4, efer)
-    }
-    return this.#control
-  }
-
-  /** DS, ES and SS with base 0, limit 4 GiB, present, writable, expand-up. */
-  #flatData(): boolean {
-    const wanted = RIGHTS_P | RIGHTS_S | RIGHTS_WRITABLE
-    const mask = wanted | RIGHTS_CODE | RIGHTS_EXPAND_DOWN | RIGHTS_UNUSABLE
-    const { state } = this
-    for (const index of [Segment.ES, Segment.SS, Segment.DS]) {
-      const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
-      if ((state.get32(at + S.SEGMENT_RIGHTS) & mask) !== wanted) return false
-      if (state.get32(at + S.SEGMENT_LIMIT) !== 0xffff_ffff) return false
-      if (state.get32(at + S.SEGMENT_BASE) !== 0 || state.get32(at + S.SEGMENT_BASE + 4) !== 0) return false
-    }
-    return true
-  }
-
   flushTlb(keepGlobal: boolean): void {
-    if (keepGlobal) this.flushPcid(this.#pcid)
+    if (keepGlobal) this.flushPcid(currentPcid(this.state))
     else {
       this.#processor.addressSpaces.dropVpid(this.controls.vpid)
       this.contextChanged()
@@ -818,7 +691,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   flushPcid(pcid: number): void {
     const { addressSpaces, mmu } = this.#processor
     // The ASIDs stay: a new one would drop the global pages too, and with them the kernel's whole working set.
-    mmu.dropNonGlobal(addressSpaces.ofPcid(this.controls.vpid, pcid))
+    mmu.dropNonGlobal(addressSpaces.known(this.controls.vpid, pcid))
     this.contextChanged()
   }
 

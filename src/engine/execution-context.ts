@@ -1,0 +1,139 @@
+/**
+ * What follows from the running vCPU's control registers, flags and segments: the ASIDs and rights of its accesses, the
+ * mode its code is decoded in, the identity of its fetches, and whether SSE and MMX are usable.
+ */
+
+import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
+import { RFLAGS_AC } from '../x86/rflags.ts'
+import {
+  RIGHTS_CODE,
+  RIGHTS_DB,
+  RIGHTS_EXPAND_DOWN,
+  RIGHTS_L,
+  RIGHTS_P,
+  RIGHTS_S,
+  RIGHTS_UNUSABLE,
+  RIGHTS_WRITABLE,
+} from '../x86/segment-rights.ts'
+import { type CpuState, Segment } from './cpu-state.ts'
+import type { AddressSpaces } from './mmu/address-spaces.ts'
+import type { TranslationContext } from './mmu/mmu.ts'
+import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
+import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_CODE, MODES } from './mode.ts'
+import * as S from './state.ts'
+
+const CS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
+const INVALID_OPCODE = 6
+const DEVICE_NOT_AVAILABLE = 7
+
+/** PCID of the current address space, 0 without CR4.PCIDE. */
+export function currentPcid(state: CpuState): number {
+  return (state.get32(S.CR4) & CR4_PCIDE) !== 0 ? state.get32(S.CR3) & 0xfff : 0
+}
+
+export class ExecutionContext {
+  readonly #state: CpuState
+  readonly #spaces: AddressSpaces
+  readonly #translation: TranslationContext
+  /** Numbers of fetch contexts: ASID, block mode, and CS where it is not flat; 0 stands for none. */
+  readonly #fetchContexts = new Map<string | number, number>()
+  /** CR0, CR3, CR4 and EFER that {@link TranslationContext.control} was made from. */
+  #controlOf: readonly [number, number, number, number] = [-1, 0, 0, 0]
+
+  constructor(state: CpuState, spaces: AddressSpaces, translation: TranslationContext) {
+    this.#state = state
+    this.#spaces = spaces
+    this.#translation = translation
+  }
+
+  /** ASIDs begin anew, and with them the numbers of fetch contexts. */
+  forget(): void {
+    this.#fetchContexts.clear()
+  }
+
+  derive(vpid: number): void {
+    this.#deriveTranslation(vpid)
+    const { key, mode } = this.#codeMode()
+    const state = this.#state
+    state.set32(S.MODE, mode)
+    state.set32(S.FETCH_CONTEXT, this.#fetchContext(key))
+    const cr0 = state.get32(S.CR0)
+    // SDM vol. 3, table 2-2 and 13.1.2.
+    const mmx = (cr0 & CR0_EM) !== 0 ? INVALID_OPCODE : (cr0 & CR0_TS) !== 0 ? DEVICE_NOT_AVAILABLE : 0
+    state.set32(S.MMX_CHECK, mmx)
+    state.set32(S.VECTOR_CHECK, (state.get32(S.CR4) & CR4_OSFXSR) === 0 ? INVALID_OPCODE : mmx)
+  }
+
+  #deriveTranslation(vpid: number): void {
+    const state = this.#state
+    const translation = this.#translation
+    this.#deriveControl()
+    translation.longMode = (state.get32(S.EFER) & EFER_LMA) !== 0
+    const pcid = currentPcid(state)
+    const smapOff = (state.get32(S.FLAG_SYSTEM) & RFLAGS_AC) !== 0
+    const [user, supervisor, uncontrolled] = this.#spaces.asids(vpid, pcid)
+    translation.systemAccess = 0
+    translation.systemAsid = supervisor
+    if (state.cpl === 3) {
+      translation.access = ACCESS_USER
+      translation.asid = user
+    } else if (translation.control.smap && smapOff) {
+      translation.access = ACCESS_SMAP_OFF
+      translation.asid = uncontrolled
+    } else {
+      translation.access = 0
+      translation.asid = supervisor
+    }
+    state.set32(S.ASID, translation.asid)
+    state.set32(S.ASID + 4, 0)
+  }
+
+  #deriveControl(): void {
+    const state = this.#state
+    const cr0 = state.get32(S.CR0)
+    const cr3 = state.get32(S.CR3) + (state.get32(S.CR3 + 4) & 0xf_ffff) * 2 ** 32
+    const cr4 = state.get32(S.CR4)
+    const efer = state.get32(S.EFER)
+    const known = this.#controlOf
+    if (known[0] === cr0 && known[1] === cr3 && known[2] === cr4 && known[3] === efer) return
+    this.#controlOf = [cr0, cr3, cr4, efer]
+    this.#translation.control = pagingControl(cr0, cr3, cr4, efer)
+  }
+
+  /** Mode that code is decoded in, and what tells its fetches from others. */
+  #codeMode(): { readonly mode: number; readonly key: string | number } {
+    const state = this.#state
+    const { asid, longMode } = this.#translation
+    const rights = state.get32(CS + S.SEGMENT_RIGHTS)
+    if (longMode && (rights & RIGHTS_L) !== 0) return { mode: MODE_CODE_64, key: asid * MODES + MODE_CODE_64 }
+    const limit = state.get32(CS + S.SEGMENT_LIMIT)
+    const base = state.get64(CS + S.SEGMENT_BASE)
+    let mode = (rights & RIGHTS_DB) !== 0 ? MODE_CODE_32 : MODE_CODE_16
+    if (this.#hasFlatData()) mode |= MODE_FLAT_DATA
+    if (limit !== 0xffff_ffff) mode |= MODE_LIMITED_CODE
+    const flat = base === 0n && limit === 0xffff_ffff
+    return { mode, key: flat ? asid * MODES + mode : `${asid}:${mode}:${base}:${limit}` }
+  }
+
+  /** DS, ES and SS with base 0, limit 4 GiB, present, writable, expand-up. */
+  #hasFlatData(): boolean {
+    const wanted = RIGHTS_P | RIGHTS_S | RIGHTS_WRITABLE
+    const mask = wanted | RIGHTS_CODE | RIGHTS_EXPAND_DOWN | RIGHTS_UNUSABLE
+    const state = this.#state
+    for (const index of [Segment.ES, Segment.SS, Segment.DS]) {
+      const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
+      if ((state.get32(at + S.SEGMENT_RIGHTS) & mask) !== wanted) return false
+      if (state.get32(at + S.SEGMENT_LIMIT) !== 0xffff_ffff) return false
+      if (state.get32(at + S.SEGMENT_BASE) !== 0 || state.get32(at + S.SEGMENT_BASE + 4) !== 0) return false
+    }
+    return true
+  }
+
+  #fetchContext(key: string | number): number {
+    const known = this.#fetchContexts.get(key)
+    if (known !== undefined) return known
+    const number = this.#fetchContexts.size + 1
+    this.#fetchContexts.set(key, number)
+    return number
+  }
+}
