@@ -6,7 +6,6 @@
  * are the interpreter's to the instruction.
  */
 
-import { HOT_ENTRIES } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
 import type { HostMemory } from './host-memory.ts'
 import { importRuntimeFunctions } from './interpreter/runtime-functions.ts'
@@ -29,13 +28,14 @@ const LAST_HANDLER = 0xffff
 
 /** Records in a region at most: TurboFan takes 10 ms for 15 KB of WebAssembly, and more than in proportion beyond. */
 const REGION_RECORDS = 120
-/** A block that ran less often than this while its neighbour became hot is left out. */
-const COLD_ENTRIES = 2000
+/** A block that ran in less than this part of its neighbour's entries when that became hot is left out. */
+const COLD_PART = 1 / 20
 
 export class BlockCompiler {
   readonly #memory: HostMemory
   readonly #imports: WebAssembly.ModuleImports
   readonly #target: HandlerTable
+  readonly #hotEntries: number
   /** Handlers by number; a fused handler stands for the first of its two, the second has its own record. */
   readonly #handlers = new Map<number, Handler>()
   #next: number
@@ -46,6 +46,7 @@ export class BlockCompiler {
   /**
    * @param numbers handler numbers by key, as the decoder writes them into records
    * @param imports functions that generated code calls, the interpreter's own among them
+   * @param hotEntries that blocks start to count down from
    */
   constructor(
     memory: HostMemory,
@@ -53,10 +54,12 @@ export class BlockCompiler {
     numbers: ReadonlyMap<string, number>,
     imports: WebAssembly.ModuleImports,
     target: HandlerTable,
+    hotEntries: number,
   ) {
     this.#memory = memory
     this.#imports = imports
     this.#target = target
+    this.#hotEntries = hotEntries
     this.#next = target.used
     const listed = new Map(listHandlers(definitions).map(handler => [handler.key, handler]))
     for (const [key, number] of numbers) {
@@ -133,7 +136,8 @@ export class BlockCompiler {
       for (const slot of [R.LINK_TAKEN, R.LINK_NEXT]) {
         const next = words[(last + slot) >> 2]
         if (!isDirect(block) || next <= 1 || seen.has(next)) continue
-        if (HOT_ENTRIES - words[(next + R.BLOCK_HEAT) >> 2] < COLD_ENTRIES) continue
+        const entries = this.#hotEntries - words[(next + R.BLOCK_HEAT) >> 2]
+        if (entries < this.#hotEntries * COLD_PART) continue
         seen.add(next)
         queue.push(next)
       }

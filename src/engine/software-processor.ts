@@ -9,7 +9,7 @@ import { BlockCompiler } from './block-compiler.ts'
 import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
 import { CpuState } from './cpu-state.ts'
-import { BlockDecoder, MAX_LENGTH } from './decoder/block-decoder.ts'
+import { BlockDecoder, HOT_ENTRIES, MAX_LENGTH } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
 import { ExecutionContext } from './execution-context.ts'
 import type { HostMemory } from './host-memory.ts'
@@ -27,6 +27,13 @@ import * as S from './state.ts'
 
 /** Functions that generated code imports; they act on the vCPU that runs. */
 export type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
+
+export interface ProcessorOptions {
+  /** Entries after which a block is compiled; 0 for never. What the guest sees does not depend on it. */
+  readonly hotEntries?: number
+  /** Compiled regions at most; further blocks stay with the interpreter until all code is dropped. */
+  readonly compiledRegions?: number
+}
 
 export class SoftwareProcessor implements Processor {
   readonly memory: HostMemory
@@ -48,14 +55,15 @@ export class SoftwareProcessor implements Processor {
   readonly finder: BlockFinder
   #current: SoftwareVcpu | undefined
 
-  constructor(memory: HostMemory) {
+  constructor(memory: HostMemory, options: ProcessorOptions = {}) {
+    const { hotEntries = HOT_ENTRIES, compiledRegions } = options
     this.memory = memory
     this.state = new CpuState(memory)
     this.definitions = createDefinitions()
-    const generated = generateInterpreter(this.definitions, memory.size / 65536)
+    const generated = generateInterpreter(this.definitions, memory.size / 65536, compiledRegions)
     const { handlers } = generated
     this.handlers = handlers
-    this.decoder = new BlockDecoder(memory, this.definitions, handlers)
+    this.decoder = new BlockDecoder(memory, this.definitions, handlers, hotEntries)
     this.code = new CodeCache(memory, this.decoder)
     this.physical = new GuestPhysical(memory)
     const context = {
@@ -92,6 +100,7 @@ export class SoftwareProcessor implements Processor {
         firstNumber: generated.firstCalled,
         used: generated.called,
       },
+      hotEntries,
     )
     this.code.onDropAll = () => this.compiler.dropAll()
   }
@@ -192,9 +201,9 @@ function heedBranchHints(): void {
 }
 
 /** The software processor over host memory. */
-export function createProcessor(memory: HostMemory): Processor {
+export function createProcessor(memory: HostMemory, options?: ProcessorOptions): Processor {
   // STATE_BASE to the frames is the processor's own.
   if (memory.size < S.STATE_BASE + S.STATE_SIZE)
     throw new RangeError('host memory is too small for the processor itself')
-  return new SoftwareProcessor(memory)
+  return new SoftwareProcessor(memory, options)
 }

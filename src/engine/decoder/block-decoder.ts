@@ -18,7 +18,7 @@ import * as R from './record.ts'
 
 /** Instructions in a block at most: bounds the time between two looks at the budget. */
 const MAX_INSTRUCTIONS = 64
-/** Entries after which a block is compiled: by then it has cost as much as compiling it does. */
+/** Entries after which a block is compiled unless a processor is told otherwise: by then it has cost as much as compiling it does. */
 export const HOT_ENTRIES = 40_000
 /** Bytes given to iced-x86 at once: copying them costs more than a short block. */
 const WINDOW = 192
@@ -64,14 +64,17 @@ export class BlockDecoder {
   readonly #entries: (CodeEntry | undefined)[] = []
   readonly #repeated: (CodeEntry | undefined)[] = []
   readonly #instruction = new Instruction()
+  readonly #hotEntries: number
   readonly assists: Assist[] = []
   /** Next free record. */
   #next = CODE_BASE
 
-  constructor(memory: HostMemory, definitions: Definitions, handlers: ReadonlyMap<string, number>) {
+  /** @param hotEntries entries after which a block is worth compiling; 0 for never */
+  constructor(memory: HostMemory, definitions: Definitions, handlers: ReadonlyMap<string, number>, hotEntries: number) {
     this.#memory = memory
     this.#definitions = definitions
     this.#handlers = handlers
+    this.#hotEntries = hotEntries
     this.#names = new Map(
       Object.entries(Code).flatMap(([name, value]) => (typeof value === 'number' ? [[value, name] as const] : [])),
     )
@@ -161,7 +164,7 @@ export class BlockDecoder {
     u32.fill(0, header >> 2, (header + R.RECORD_SIZE) >> 2)
     i32[(header + R.BLOCK_COUNT) >> 2] = count
     i32[(header + R.BLOCK_BYTES) >> 2] = offset
-    i32[(header + R.BLOCK_HEAT) >> 2] = maximum > 1 ? HOT_ENTRIES : 0
+    i32[(header + R.BLOCK_HEAT) >> 2] = maximum > 1 ? this.#hotEntries : 0
     i32[(header + R.BLOCK_LINKABLE) >> 2] = linkable && offsetInPage + offset <= 4096 ? -1 : 0
     this.#next = at
     return { address: header, bytes: offset, instructions: count }

@@ -28,8 +28,8 @@ export const CALLED_LEFT = 1
 /** RIP is set, and LINK_SLOT says where to remember its block. */
 export const CALLED_JUMPED = 2
 
-/** Room in the table of called handlers for compiled blocks. */
-const COMPILED_BLOCKS = 32768
+/** Room in the table of called handlers for compiled regions, unless a processor is told otherwise. */
+const COMPILED_REGIONS = 32768
 
 export interface GeneratedInterpreter {
   readonly bytes: Uint8Array<ArrayBuffer>
@@ -45,7 +45,11 @@ export function jumpCacheSlot(ripLow: number): number {
   return ((ripLow ^ (ripLow >>> 11)) & (JUMP_CACHE_ENTRIES - 1)) << 4
 }
 
-export function generateInterpreter(definitions: Definitions, memoryPages: number): GeneratedInterpreter {
+export function generateInterpreter(
+  definitions: Definitions,
+  memoryPages: number,
+  compiledRegions = COMPILED_REGIONS,
+): GeneratedInterpreter {
   const module = new ModuleBuilder()
   const runtime = addRuntimeFunctions(module)
   const listed = listHandlers(definitions)
@@ -77,7 +81,7 @@ export function generateInterpreter(definitions: Definitions, memoryPages: numbe
     f.unreachable()
     return reference
   })
-  module.setTable(functions, functions.length + COMPILED_BLOCKS, 'table')
+  module.setTable(functions, functions.length + compiledRegions, 'table')
 
   const f = run.builder
   const record = f.parameter(0, 'i32')

@@ -6,7 +6,7 @@
 import { HostMemory, PAGE_SIZE } from '../../../src/engine/host-memory.ts'
 import { FRAMES_BASE } from '../../../src/engine/layout.ts'
 import type { Exit, Vcpu, VcpuState } from '../../../src/engine/processor.ts'
-import { SoftwareProcessor } from '../../../src/engine/software-processor.ts'
+import { type ProcessorOptions, SoftwareProcessor } from '../../../src/engine/software-processor.ts'
 import { VirtualClock } from '../../../src/util/virtual-clock.ts'
 import { EPT_RIGHTS, Ept } from '../../../src/vmm/ept.ts'
 import { FramePool } from '../../../src/vmm/frame-pool.ts'
@@ -17,8 +17,12 @@ const HOST_BYTES = Math.ceil((FRAMES_BASE + 24 * 2 ** 20) / 65536) * 65536
 /** A processor and its frames, to be shared by the guests of a test file: generating one takes half a second. */
 export class Host {
   readonly memory = new HostMemory(HOST_BYTES)
-  readonly processor = new SoftwareProcessor(this.memory)
+  readonly processor: SoftwareProcessor
   readonly pool = new FramePool(this.memory, FRAMES_BASE)
+
+  constructor(options?: ProcessorOptions) {
+    this.processor = new SoftwareProcessor(this.memory, options)
+  }
 }
 
 export interface GuestOptions {
