@@ -7,6 +7,7 @@
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import type { LocalApicState } from './apic/local-apic.ts'
 import type { HostMemory } from './host-memory.ts'
+import type { SavedEvents } from './pending-events.ts'
 
 /** Access that an EPT violation's exit qualification tells of (SDM vol. 3, 28.2.1, table 28-7). */
 export const EPT_QUALIFICATION_READ = 1 << 0
@@ -171,11 +172,11 @@ export interface Vcpu {
   restore(state: VcpuState): void
 }
 
-/** A saved vCPU: `state` is the base64 of its state block (`state.ts`), `apic` its local APIC. */
+/** A saved vCPU: `state` is the base64 of its state block (`state.ts`), `apic` its local APIC, `pending` what waits. */
 export interface VcpuState {
   readonly state: string
   readonly apic: LocalApicState
-  readonly pending: unknown
+  readonly pending: SavedEvents
 }
 
 /** Names of registers a {@link RegisterFile} knows: `rax`..`r15`, `rip`, `rflags`, `cs`.., `cr0`.., `efer`, ... */

@@ -125,8 +125,7 @@ export class SoftwareProcessor implements Processor {
     return this.#current === vcpu
   }
 
-  invept(eptPointer: number): void {
-    void eptPointer
+  invept(_eptPointer: number): void {
     // Combined mappings of the guest carry the EPT's translations in the TLB too (SDM vol. 3, 29.4.3.1).
     this.physical.flush()
     this.addressSpaces.dropAll()

@@ -19,6 +19,7 @@ import { InstructionCount } from './instruction-count.ts'
 import { RETURN_HOT, RETURN_LOOKUP } from './interpreter/generate.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import { MODE_CODE_64 } from './mode.ts'
+import { PendingEvents } from './pending-events.ts'
 import type {
   Activity,
   ApicBus,
@@ -35,7 +36,7 @@ import { resetState, setConstants } from './reset.ts'
 import { checkSegmentAccess } from './segment-check.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
-import { deliver, type EventKind, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
+import { deliver, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
 import { RUN_ALONE, VmExit } from './vm-exit.ts'
 
 const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-sipi']
@@ -52,15 +53,6 @@ const DR6_BS = 1 << 14
 
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000
-
-/** Saved beside the state block. */
-interface Pending {
-  readonly nmi: boolean
-  readonly init: boolean
-  readonly startUp: number | null
-  readonly interruptWindow: boolean
-  readonly undelivered: { readonly vector: number; readonly kind: EventKind; readonly errorCode: number | null } | null
-}
 
 export class SoftwareVcpu implements Vcpu, AssistCpu {
   readonly index: number
@@ -79,14 +71,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   readonly #stored = new Uint8Array(S.STATE_SIZE)
   readonly #storedView = new DataView(this.#stored.buffer)
   readonly #count: InstructionCount
-  #nmiPending = false
-  #initPending = false
-  #startUpPending: number | undefined
-  #windowWanted = false
-  #completion: Completion | undefined
+  readonly #pending = new PendingEvents()
   #takenCompletion = false
-  /** An event whose delivery was interrupted by an exit. */
-  #undelivered: GuestEvent | undefined
   /** Instruction count at which a breakpoint was reported: going on from there does not report it again. */
   #reportedAt = -1
 
@@ -111,16 +97,16 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       listener: {
         interruptPending: () => this.#setEventPending(),
         nmi: () => {
-          this.#nmiPending = true
+          this.#pending.nmi = true
           this.#setEventPending()
         },
         init: () => {
-          this.#initPending = true
-          this.#startUpPending = undefined
+          this.#pending.init = true
+          this.#pending.startUp = undefined
           this.#setEventPending()
         },
         startUp: vector => {
-          this.#startUpPending = vector
+          this.#pending.startUp = vector
           this.#setEventPending()
         },
       },
@@ -153,12 +139,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.activate(this)
     resetState(this.state, true)
     this.apic.reset()
-    this.#nmiPending = false
-    this.#initPending = false
-    this.#startUpPending = undefined
-    this.#windowWanted = false
-    this.#undelivered = undefined
-    this.#completion = undefined
+    this.#pending.reset()
     this.#processor.mmu.endInstruction()
     this.state.set32(S.ACTIVITY, this.index === 0 ? ACTIVE : WAIT_FOR_SIPI)
     this.flushTlb(false)
@@ -170,17 +151,17 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
    * until this vCPU is looked at.
    */
   #takeSignals(): void {
-    if (!this.#initPending && this.#startUpPending === undefined) return
+    if (!this.#pending.init && this.#pending.startUp === undefined) return
     this.#processor.activate(this)
-    if (this.#initPending) {
-      this.#initPending = false
+    if (this.#pending.init) {
+      this.#pending.init = false
       resetState(this.state, false)
       this.apic.init()
       this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
       this.flushTlb(false)
     }
-    const vector = this.#startUpPending
-    this.#startUpPending = undefined
+    const vector = this.#pending.startUp
+    this.#pending.startUp = undefined
     if (vector !== undefined && this.state.get32(S.ACTIVITY) === WAIT_FOR_SIPI) {
       // SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction.
       const code = this.state.segment(Segment.CS)
@@ -206,7 +187,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   /** Does something end HLT: an NMI, or an interrupt that is let through? */
   #wakes(): boolean {
-    if (this.#nmiPending) return true
+    if (this.#pending.nmi) return true
     return (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
   }
 
@@ -226,6 +207,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       read: (offset, size) => vcpu.apic.readMmio(offset, size),
       write: (offset, size, value) => vcpu.apic.writeMmio(offset, size, value),
     }
+    this.#processor.mmu.completed = this.#pending.accesses
     this.#processor.mmu.onDevice = () => {
       if (this.record !== 0) this.#count.synchronize(this.record)
     }
@@ -238,16 +220,11 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   save(): VcpuState {
     this.#processor.activate(this)
     this.storeState()
-    const event = this.#undelivered
-    const pending: Pending = {
-      nmi: this.#nmiPending,
-      init: this.#initPending,
-      startUp: this.#startUpPending ?? null,
-      interruptWindow: this.#windowWanted,
-      undelivered:
-        event === undefined ? null : { vector: event.vector, kind: event.kind, errorCode: event.errorCode ?? null },
+    return {
+      state: Buffer.from(this.#stored).toString('base64'),
+      apic: this.apic.save(),
+      pending: this.#pending.save(),
     }
-    return { state: Buffer.from(this.#stored).toString('base64'), apic: this.apic.save(), pending }
   }
 
   restore(saved: VcpuState): void {
@@ -258,13 +235,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.memory.u8.set(bytes, S.STATE_BASE)
     setConstants(this.state)
     this.apic.restore(saved.apic)
-    const pending = saved.pending
-    this.#nmiPending = isPending(pending) && pending.nmi
-    this.#initPending = isPending(pending) && pending.init
-    this.#startUpPending = isPending(pending) ? (pending.startUp ?? undefined) : undefined
-    this.#windowWanted = isPending(pending) && pending.interruptWindow
-    this.#undelivered = isPending(pending) ? savedEvent(pending) : undefined
-    this.#completion = undefined
+    this.#pending.restore(saved.pending)
     this.flushTlb(false)
     this.contextChanged()
     this.#setEventPending()
@@ -275,7 +246,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   get interruptible(): boolean {
     const activity = this.#peek32(S.ACTIVITY)
     return (
-      this.#undelivered === undefined &&
+      this.#pending.undelivered === undefined &&
       (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
       (this.#peek32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
       (activity === ACTIVE || activity === HLT)
@@ -284,13 +255,13 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   injectInterrupt(vector: number): void {
     this.#processor.activate(this)
-    this.#undelivered = { vector, kind: 'external' }
+    this.#pending.undelivered = { vector, kind: 'external' }
     this.state.set32(S.ACTIVITY, ACTIVE)
   }
 
   requestInterruptWindow(wanted: boolean): void {
-    if (wanted === this.#windowWanted) return
-    this.#windowWanted = wanted
+    if (wanted === this.#pending.interruptWindow) return
+    this.#pending.interruptWindow = wanted
     this.#setEventPending()
   }
 
@@ -314,31 +285,29 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   #setEventPending(): void {
     if (!this.#processor.isCurrent(this)) return
     const waits =
-      this.#initPending || this.#nmiPending || this.#windowWanted || this.apic.highestPending() !== undefined
+      this.#pending.init ||
+      this.#pending.nmi ||
+      this.#pending.interruptWindow ||
+      this.apic.highestPending() !== undefined
     this.state.set32(S.EVENT_PENDING, waits ? 1 : 0)
   }
 
   // --- Vcpu: completions
 
-  /** Has the hypervisor answered an exit of an instruction that has not retired yet? */
-  get #answered(): boolean {
-    return this.#completion !== undefined || this.#processor.mmu.completed.length > 0
-  }
-
   completeAccess(value: bigint): void {
-    this.#processor.mmu.completed.push(value)
+    this.#pending.accesses.push(value)
   }
   completeIn(value: number): void {
-    this.#completion = { kind: 'in', value }
+    this.#pending.completion = { kind: 'in', value }
   }
   completeCpuid(result: CpuidResult): void {
-    this.#completion = { kind: 'cpuid', result }
+    this.#pending.completion = { kind: 'cpuid', result }
   }
   completeRdmsr(value: bigint | undefined): void {
-    this.#completion = { kind: 'rdmsr', value }
+    this.#pending.completion = { kind: 'rdmsr', value }
   }
   completeWrmsr(known: boolean): void {
-    this.#completion = { kind: 'wrmsr', known }
+    this.#pending.completion = { kind: 'wrmsr', known }
   }
 
   // --- the run loop
@@ -363,10 +332,10 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   /** Events between two instructions, by priority (SDM vol. 3, 6.9). */
   #beforeInstruction(): Exit | undefined {
     const { state } = this
-    const undelivered = this.#undelivered
+    const undelivered = this.#pending.undelivered
     if (undelivered !== undefined) return this.#deliver(undelivered)
     // An instruction that the hypervisor has answered is in its middle: it must retire before anything else happens.
-    if (this.#answered) return undefined
+    if (this.#pending.answered) return undefined
     const pendingDebug = state.get32(S.PENDING_DEBUG)
     // MOV SS holds debug traps off too (SDM vol. 3, 6.8.3).
     if (pendingDebug !== 0 && (state.get32(S.INTERRUPTIBILITY) & MOV_SS_SHADOW) === 0) {
@@ -376,14 +345,14 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     }
     if (state.get32(S.EVENT_PENDING) === 0) return undefined
     const interruptibility = state.get32(S.INTERRUPTIBILITY)
-    if (this.#nmiPending && (interruptibility & (SHADOW | NMI_BLOCKED)) === 0) {
-      this.#nmiPending = false
+    if (this.#pending.nmi && (interruptibility & (SHADOW | NMI_BLOCKED)) === 0) {
+      this.#pending.nmi = false
       this.#setEventPending()
       return this.#deliver({ vector: 2, kind: 'nmi' })
     }
     if (!this.interruptible) return undefined
-    if (this.#windowWanted) {
-      this.#windowWanted = false
+    if (this.#pending.interruptWindow) {
+      this.#pending.interruptWindow = false
       this.#setEventPending()
       return { reason: 'interrupt-window' }
     }
@@ -402,20 +371,20 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   #deliver(event: GuestEvent): Exit | undefined {
     this.#count.start(0)
     this.record = 0
-    this.#undelivered = event
+    this.#pending.undelivered = event
     const { mmu } = this.#processor
     // What a delivery writes may be code or meet a breakpoint: nothing else is under way, as for an instruction alone.
     mmu.alone = true
     mmu.met = 0
     try {
       const outcome = deliver(this, event, each => this.#intercept(each))
-      this.#undelivered = undefined
+      this.#pending.undelivered = undefined
       this.#pendBreakpointsMet()
       this.state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
     } catch (thrown) {
       if (!(thrown instanceof VmExit)) throw thrown
-      if (thrown.exit.reason === 'exception') this.#undelivered = undefined
+      if (thrown.exit.reason === 'exception') this.#pending.undelivered = undefined
       return thrown.exit
     } finally {
       mmu.alone = false
@@ -438,7 +407,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       this.#hasCodeBreakpoints ||
-      this.#answered
+      this.#pending.answered
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
       return careful ? this.#runOne() : this.#runMany(budget)
@@ -515,7 +484,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   #retiredAlone(shadow: number, system: number): void {
     this.#count.stop()
-    this.#completion = undefined
+    this.#pending.completion = undefined
     this.#processor.mmu.endInstruction()
     this.#afterRetirement(shadow, system)
   }
@@ -597,13 +566,13 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     }
     if (thrown instanceof VmExit) {
       if (thrown.retired) {
-        this.#completion = undefined
+        this.#pending.completion = undefined
         mmu.endInstruction()
         this.contextChanged()
       }
       return thrown.exit
     }
-    this.#completion = undefined
+    this.#pending.completion = undefined
     mmu.endInstruction()
     if (thrown instanceof GuestFault) return this.#deliver(eventOf(thrown))
     throw thrown
@@ -667,7 +636,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   takeCompletion(): Completion | undefined {
     if (this.#takenCompletion) return undefined
     this.#takenCompletion = true
-    return this.#completion
+    return this.#pending.completion
   }
 
   readPhysical64(address: number): bigint {
@@ -719,13 +688,4 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.apic.taskPriority = value
     this.#setEventPending()
   }
-}
-
-function isPending(value: unknown): value is Pending {
-  return typeof value === 'object' && value !== null && 'nmi' in value && 'interruptWindow' in value
-}
-
-function savedEvent({ undelivered }: Pending): GuestEvent | undefined {
-  if (undelivered === null) return undefined
-  return { vector: undelivered.vector, kind: undelivered.kind, errorCode: undelivered.errorCode ?? undefined }
 }

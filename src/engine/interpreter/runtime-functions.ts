@@ -1,9 +1,9 @@
 /** Functions that handlers share: imports from TypeScript, and address and stack arithmetic outside 64-bit mode. */
 
 import * as R from '../decoder/record.ts'
-import type { Bits } from '../isa/instruction-scope.ts'
 import { RecordScope } from '../isa/record-scope.ts'
 import { type Runtime, TLB_ADDRESSES } from '../isa/runtime.ts'
+import type { Bits } from '../isa/word.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import type { ModuleBuilder } from '../wasm/module-builder.ts'

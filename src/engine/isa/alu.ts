@@ -1,7 +1,8 @@
 /** Integer arithmetic and logic (SDM vol. 2: ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NEG, NOT). */
 
 import { type DefinitionTable, SIZES } from './definition.ts'
-import { apply, type Bits, equal, type InstructionScope, truncate, type Word, word } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { apply, type Bits, equal, truncate, type Word, word } from './word.ts'
 
 /** Accumulator of each operand size, as the Code names call it. */
 const ACCUMULATOR = { 8: 'AL', 16: 'AX', 32: 'EAX', 64: 'RAX' } as const

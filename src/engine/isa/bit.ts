@@ -2,7 +2,8 @@
 
 import { i32, i64, select, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
-import { apply, type Bits, type InstructionScope, signExtend, type Word, word } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { apply, type Bits, signExtend, type Word, word } from './word.ts'
 
 type Change = (value: Word, mask: Word) => Word
 

@@ -10,8 +10,8 @@ import type { HostMemory } from '../host-memory.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder, Local } from '../wasm/function-builder.ts'
 import { i32, i64, type Value } from '../wasm/value.ts'
-import type { Bits, Word } from './instruction-scope.ts'
 import { RecordScope, type ScopeOptions } from './record-scope.ts'
+import type { Bits, Word } from './word.ts'
 
 const REGISTERS = 16
 

@@ -2,7 +2,8 @@
 
 import { i64, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
-import { type Bits, CONDITIONS, type InstructionScope } from './instruction-scope.ts'
+import { CONDITIONS, type InstructionScope } from './instruction-scope.ts'
+import type { Bits } from './word.ts'
 
 const RCX = 1
 

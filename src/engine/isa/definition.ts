@@ -1,7 +1,8 @@
 /** The table of definitions: what each `Code` of iced-x86 does. Families register themselves in files of their own. */
 
 import type { Assist } from '../assist.ts'
-import type { Bits, InstructionScope } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import type { Bits } from './word.ts'
 
 export interface Definition {
   /** Definitions of the same name, sizes and operand shapes share a handler. */

@@ -3,7 +3,8 @@
 import * as S from '../state.ts'
 import { i32, select } from '../wasm/value.ts'
 import { type DefinitionTable, SIZES } from './definition.ts'
-import { apply, equal, type InstructionScope, selectWord, truncate } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { apply, equal, selectWord, truncate } from './word.ts'
 
 const GENERAL_PROTECTION = 13
 const [RAX, RCX, RDX, RBX] = [0, 1, 2, 3]

@@ -2,7 +2,7 @@
 
 import { simd, type Value } from '../wasm/value.ts'
 import type { Definition, DefinitionTable } from './definition.ts'
-import type { Bits, InstructionScope } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
 import { checkMmx, checkPendingX87, enterMmx, mmxSource, writeMmx } from './mmx-operands.ts'
 import { shiftLanes } from './sse-integer.ts'
 import { byteImmediate, checkSse, lowHalf, signMask, storeTranslated } from './sse-operands.ts'
@@ -16,6 +16,7 @@ import {
   unpack,
 } from './sse-packed.ts'
 import { shuffledWords } from './sse-shuffle.ts'
+import type { Bits } from './word.ts'
 
 export function defineMmx(table: DefinitionTable): void {
   defineMoves(table)

@@ -2,7 +2,8 @@
 
 import { i32 } from '../wasm/value.ts'
 import { type DefinitionTable, SIZES } from './definition.ts'
-import { type Bits, CONDITIONS, selectWord, signExtend, type Word } from './instruction-scope.ts'
+import { CONDITIONS } from './instruction-scope.ts'
+import { type Bits, selectWord, signExtend, type Word } from './word.ts'
 
 const ACCUMULATOR = { 8: 'AL', 16: 'AX', 32: 'EAX', 64: 'RAX' } as const
 

@@ -3,7 +3,8 @@
 import * as S from '../state.ts'
 import { i32, i64, type Value } from '../wasm/value.ts'
 import { type DefinitionTable, SIZES } from './definition.ts'
-import { type Bits, type InstructionScope, signExtend, truncate, type Word } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { type Bits, signExtend, truncate, type Word } from './word.ts'
 
 const RAX = 0
 const RDX = 2

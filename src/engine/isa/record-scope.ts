@@ -4,8 +4,9 @@ import * as R from '../decoder/record.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import { i32, i64, select, type Value } from '../wasm/value.ts'
-import { type Bits, InstructionScope } from './instruction-scope.ts'
+import { InstructionScope } from './instruction-scope.ts'
 import type { Runtime } from './runtime.ts'
+import type { Bits } from './word.ts'
 
 /** How code goes on after an instruction that ends its block. RIP and BLOCK_RIP are the callee's to set. */
 export interface Continuation {

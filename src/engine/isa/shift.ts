@@ -2,16 +2,8 @@
 
 import { i32, select, type Value } from '../wasm/value.ts'
 import { type DefinitionTable, SIZES } from './definition.ts'
-import {
-  apply,
-  type Bits,
-  type InstructionScope,
-  signExtend,
-  signOf,
-  truncate,
-  type Word,
-  word,
-} from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { apply, type Bits, signExtend, signOf, truncate, type Word, word } from './word.ts'
 
 interface Outcome {
   readonly result: Word

@@ -11,9 +11,10 @@
 import * as S from '../state.ts'
 import type { SimdOperation } from '../wasm/opcodes.ts'
 import { i32, simd, type Value, v128 } from '../wasm/value.ts'
-import type { Bits, InstructionScope } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
 import { encodeOperation, type LaneBits, type SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import type { Bits } from './word.ts'
 
 const MXCSR_PRECISION_FLAG = 1 << 5
 const MXCSR_PRECISION_MASK = 1 << 12

@@ -5,7 +5,7 @@
 
 import { simd } from '../wasm/value.ts'
 import type { Definition, DefinitionTable } from './definition.ts'
-import type { Bits, InstructionScope } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
 import {
   alignedAddress,
   checkSse,
@@ -15,6 +15,7 @@ import {
   sourceVector,
   storeTranslated,
 } from './sse-operands.ts'
+import type { Bits } from './word.ts'
 
 export function defineSseMove(table: DefinitionTable): void {
   defineFullMoves(table)

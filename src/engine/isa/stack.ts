@@ -3,7 +3,8 @@
 import * as S from '../state.ts'
 import { i32, i64 } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
-import type { Bits, InstructionScope } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import type { Bits } from './word.ts'
 
 const [RSP, RBP] = [4, 5]
 

@@ -9,7 +9,8 @@ import * as S from '../state.ts'
 import type { Local } from '../wasm/function-builder.ts'
 import { i32, i64, select, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
-import { apply, type InstructionScope, truncate, type Word } from './instruction-scope.ts'
+import type { InstructionScope } from './instruction-scope.ts'
+import { apply, truncate, type Word } from './word.ts'
 
 type Element = 8 | 16 | 32 | 64
 type Repeat = 'Rep' | 'Repne' | ''

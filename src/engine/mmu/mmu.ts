@@ -379,7 +379,7 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** The instruction has retired or faulted: its device accesses are history. */
   endInstruction(): void {
-    if (this.completed.length > 0) this.completed = []
+    this.completed.length = 0
     this.#nextCompleted = 0
   }
 

@@ -2,6 +2,7 @@
 
 import type { LocalApicState } from '../../../src/engine/apic/local-apic.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
+import { PendingEvents } from '../../../src/engine/pending-events.ts'
 import type {
   Activity,
   ApicBus,
@@ -130,11 +131,12 @@ export class ScriptedVcpu implements Vcpu {
     return message.logical ? (message.destination & (1 << this.index)) !== 0 : message.destination === this.index
   }
   save(): VcpuState {
-    return { state: String(this.#done), apic: IDLE_APIC, pending: this.activity }
+    return { state: `${this.#done} ${this.activity}`, apic: IDLE_APIC, pending: new PendingEvents().save() }
   }
   restore(state: VcpuState): void {
-    this.#done = Number(state.state)
-    if (state.pending === 'hlt') this.activity = 'hlt'
+    const [done, activity] = state.state.split(' ')
+    this.#done = Number(done)
+    if (activity === 'hlt') this.activity = 'hlt'
   }
 
   #retire(instructions: number): void {
