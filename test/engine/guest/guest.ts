@@ -25,6 +25,12 @@ export class Host {
   }
 }
 
+/** The two ways of executing: the guest can't tell them apart. Everything that runs twice is compiled in the second. */
+export const TIERS = [
+  { tier: 'interpreted', hotEntries: 0 },
+  { tier: 'compiled', hotEntries: 2 },
+] as const
+
 export interface GuestOptions {
   /** RAM in bytes, from guest-physical 0. */
   readonly bytes?: number
