@@ -219,6 +219,38 @@ describe.skipIf(!hasNasm)(`a region${nasmNote}`, () => {
     expectSame(program, { rcx: 100 })
   })
 
+  it('has the flags of the instruction before one that faults', () => {
+    const program = code(`
+      again: add rdi, 8
+             cmp rax, 1000
+             jae done
+             inc rax
+             sub ebx, edx
+             mov r8, r9
+             mov r8, [rdi]
+             add rdx, r8
+             jmp again
+      done:  vmcall`)
+    for (const rbx of [0, 5, 0x8000_0000]) expectSame(program, { rdi: HOLE - 8 * 20, rbx, rdx: 5 }, [1000])
+  })
+
+  it('leaves a register alone that an instruction writes under a condition', () => {
+    const program = code(`
+      again: mov rbx, rcx
+             and ebx, 6
+             bsf rdx, rbx
+             lea rsi, [rsi + rdx]
+             mov rax, rcx
+             cmpxchg rdi, rbx
+             add rsi, rdi
+             cmovz r8, rdx
+             add rsi, r8
+             dec ecx
+             jnz again
+             vmcall`)
+    expectSame(program, { rcx: 50, rdx: 0x1234_5678_9abc })
+  })
+
   it('writes parts of registers that it holds, and reads them whole', () => {
     const program = code(`
       again: mov rax, [${DATA}]
