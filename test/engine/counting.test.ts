@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Guest, Host, registersOf, type SavedGuest, TIERS } from './guest/guest.ts'
-import { CODE, DATA, enterLongMode, HOLE } from './guest/long-mode.ts'
+import { CODE, DATA, enterLongMode, HOLE, PDPT, PML4 } from './guest/long-mode.ts'
 import { Random } from './guest/random.ts'
 import { loadRandomProgram, TICKS } from './guest/random-program.ts'
 
@@ -181,6 +181,17 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
         expect(raw.run(50).reason).toBe('budget')
       }
       expect(raw.register('rip')).toBe(BigInt(CODE + 3))
+    })
+
+    it('leaves RIP whole in the middle of a repeated instruction with 32-bit addresses', () => {
+      const high = 0xffff_ff80_0000_0000n
+      load([0x67, 0xf3, 0xaa, 0xf4]) // a32 rep stosb; hlt
+      raw.write64(PML4 + 511 * 8, BigInt(PDPT) | 3n)
+      raw.setRegisters({ rcx: 10, rdi: DATA, rip: high + BigInt(CODE) })
+      expect(raw.run(5).reason).toBe('budget')
+      expect(raw.register('rip')).toBe(high + BigInt(CODE))
+      expect(raw.run(100).reason).toBe('hlt')
+      expect(raw.clock.count).toBe(11)
     })
 
     it('has the iterations before a fault, whose registers say where it happened', () => {

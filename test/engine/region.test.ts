@@ -50,7 +50,7 @@ function trace({ guest }: Machine, piece: (index: number) => number): unknown[] 
   for (let i = 0; i < 20_000; i++) {
     const exit = guest.run(piece(i))
     const memory = [DATA, STACK - 0x1000].map(at => Buffer.from(guest.read(at, 0x1000)).toString('latin1'))
-    seen.push([guest.clock.count, exit, registersOf(guest.vcpu), memory])
+    seen.push({ count: guest.clock.count, exit, registers: registersOf(guest.vcpu), memory })
     if (exit.reason !== 'budget') return seen
   }
   throw new Error('the program does not end')
@@ -343,6 +343,77 @@ describe.skipIf(!hasNasm)(`a region${nasmNote}`, () => {
     expect(calls).toEqual(expected)
     expect(small.host.processor.compiler.compiled).toBe(1)
     small.guest.release()
+  })
+})
+
+describe.skipIf(!hasNasm)(`a region outside 64-bit mode${nasmNote}`, () => {
+  const DATA_BASE = 0x1_0000
+
+  /** Protected mode without paging; the data segments begin at {@link DATA_BASE} and end at 64 KiB when not flat. */
+  function enterProtectedMode({ guest }: Machine, bits: 16 | 32, flat: boolean): void {
+    guest.vcpu.reset()
+    const { registers } = guest.vcpu
+    registers.set('cr0', 0x11n)
+    registers.setSegment('cs', { selector: 8, base: 0n, limit: 0xffff_ffff, rights: bits === 32 ? 0xc09b : 0x809b })
+    const data = flat ? { base: 0n, limit: 0xffff_ffff } : { base: BigInt(DATA_BASE), limit: 0xf_ffff }
+    for (const name of ['ss', 'ds', 'es', 'fs', 'gs'] as const)
+      registers.setSegment(name, { selector: 16, ...data, rights: bits === 32 ? 0xc093 : 0x93 })
+    const offset = flat ? 0 : DATA_BASE
+    guest.setRegisters({ rip: CODE16, rsp: 0x9000, rbp: 0x8ff0, rsi: DATA - offset, rcx: 60, rflags: 2 })
+    guest.clock.count = 0
+  }
+  const CODE16 = 0x4000
+
+  const source = (bits: 16 | 32) => `
+    bits ${bits}
+    org ${CODE16}
+    again: push ecx
+           call work
+           pop edx
+           lea ebx, [ebx + edx * 2 + 3]
+           mov bp, sp
+           push bp
+           enter 8, 0
+           mov [bp - 4], bl
+           leave
+           pop di
+           add al, [si]
+           rep stosb
+           mov cx, dx
+           loop again
+           vmcall
+    work:  xchg ax, [si]
+           inc word [si]
+           mov edi, esi
+           mov cx, 3
+           test dl, 1
+           jz even
+           ret
+    even:  mov cx, 5
+           ret`
+
+  it.each([
+    [16, true],
+    [16, false],
+    [32, true],
+    [32, false],
+  ] as const)('does what the interpreter does (%i bits, flat data: %s)', (bits, flat) => {
+    const program = assemble(source(bits))
+    const before = regions()
+    for (const length of [10_000, 11, 3]) {
+      const traces = [interpreting, compiling].map(each => {
+        enterLongMode(each.guest)
+        each.guest.write(CODE16, program)
+        each.guest.write(DATA, new Uint8Array(0x1000))
+        enterProtectedMode(each, bits, flat)
+        const first = trace(each, () => length)
+        enterProtectedMode(each, bits, flat)
+        return [first, trace(each, () => length)]
+      })
+      expect(traces[1], `pieces of ${length}`).toEqual(traces[0])
+      expect(traces[0][0].at(-1)).toMatchObject({ exit: { reason: 'vmcall' } })
+    }
+    expect(regions()).toBeGreaterThan(before)
   })
 })
 

@@ -1,6 +1,7 @@
 /** A scope whose operands are the fields of a decoded record, and what a scope needs of the code around it. */
 
 import * as R from '../decoder/record.ts'
+import { MODE_CODE_64, MODE_CODE_SIZE } from '../mode.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import { i32, i64, select, type Value } from '../wasm/value.ts'
@@ -87,7 +88,11 @@ export class RecordScope extends InstructionScope {
   }
 
   override rip(): Value<'i64'> {
-    return this.#wrapRip(this.state64(S.BLOCK_RIP).add(this.field(R.RIP_OFFSET, 2).extendU()))
+    const whole = this.state64(S.BLOCK_RIP).add(this.field(R.RIP_OFFSET, 2).extendU())
+    if (this.long) return whole
+    // String instructions with addresses that are not flat have one form for all modes: in 64-bit mode RIP stays whole.
+    const mode = this.state32(S.MODE).and(MODE_CODE_SIZE)
+    return whole.and(select(mode.eq(MODE_CODE_64), i64(-1), i64(0xffff_ffff)))
   }
   override nextRip(): Value<'i64'> {
     const offset = this.field(R.RIP_OFFSET, 2).add(this.field(R.LENGTH, 1))
