@@ -402,9 +402,8 @@ describe.skipIf(!hasNasm)(`a region outside 64-bit mode${nasmNote}`, () => {
     const before = regions()
     for (const length of [10_000, 11, 3]) {
       const traces = [interpreting, compiling].map(each => {
-        enterLongMode(each.guest)
+        load(each, program, {})
         each.guest.write(CODE16, program)
-        each.guest.write(DATA, new Uint8Array(0x1000))
         enterProtectedMode(each, bits, flat)
         const first = trace(each, () => length)
         enterProtectedMode(each, bits, flat)
