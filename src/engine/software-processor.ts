@@ -129,7 +129,7 @@ export class SoftwareProcessor implements Processor {
     // Combined mappings of the guest carry the EPT's translations in the TLB too (SDM vol. 3, 29.4.3.1).
     this.physical.flush()
     this.addressSpaces.dropAll()
-    this.#current?.contextChanged()
+    this.#current?.translationsDropped()
   }
 
   frameWritten(hpa: number, length: number): void {

@@ -3,21 +3,18 @@
  * events at instruction boundaries and turns what generated code throws into exceptions of the guest or exits.
  */
 
-import { NANOSECONDS_PER_INSTRUCTION, type VirtualClock } from '../util/virtual-clock.ts'
+import type { VirtualClock } from '../util/virtual-clock.ts'
 import { RFLAGS_IF, RFLAGS_RF, RFLAGS_TF } from '../x86/rflags.ts'
 import { LocalApic } from './apic/local-apic.ts'
-import type { AssistCpu, Completion } from './assist.ts'
+import { AssistPort } from './assist-port.ts'
 import { AssistView } from './assist-view.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
-import { dataBreakpoints } from './data-breakpoints.ts'
-import { hasBreakpoints, hasInstructionBreakpoints, instructionBreakpointsAt } from './debug-breakpoints.ts'
+import { instructionBreakpointsAt } from './debug-breakpoints.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
-import { currentPcid } from './execution-context.ts'
 import { GuestFault } from './fault.ts'
 import { InstructionCount } from './instruction-count.ts'
 import { RETURN_HOT, RETURN_LOOKUP } from './interpreter/generate.ts'
-import type { LinearMemory } from './linear-memory.ts'
 import { MODE_CODE_64 } from './mode.ts'
 import { PendingEvents } from './pending-events.ts'
 import type {
@@ -51,15 +48,17 @@ const NMI_BLOCKED = 8
 const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
 
+/** Deliveries of events without a retired instruction between them, before they count as one each. */
+const FREE_DELIVERIES = 1000
+
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000
 
-export class SoftwareVcpu implements Vcpu, AssistCpu {
+export class SoftwareVcpu implements Vcpu {
   readonly index: number
   readonly controls: ControlBlock
   readonly clock: VirtualClock
   readonly state: CpuState
-  readonly memory: LinearMemory
   readonly registers: RegisterFile
   readonly apic: LocalApic
   /** Record of the instruction that called into TypeScript last. */
@@ -72,7 +71,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   readonly #storedView = new DataView(this.#stored.buffer)
   readonly #count: InstructionCount
   readonly #pending = new PendingEvents()
-  #takenCompletion = false
+  readonly #port: AssistPort
   /** Instruction count at which a breakpoint was reported: going on from there does not report it again. */
   #reportedAt = -1
 
@@ -85,32 +84,36 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.clock = options.clock
     this.#processor = processor
     this.state = processor.state
-    this.memory = processor.mmu
+    this.#port = new AssistPort({
+      ...{ processor, clock: options.clock, controls: options.controls, pending: this.#pending },
+      isCurrent: () => processor.isCurrent(this),
+    })
     this.#view = new AssistView(processor.memory)
-    this.#count = new InstructionCount(processor.memory, options.clock, () => this.tsc)
+    this.#count = new InstructionCount(processor.memory, options.clock, () => this.#port.tsc)
     this.apic = new LocalApic({
       id: options.index,
       bus: options.bus,
       clock: options.clock,
-      now: () => this.now,
-      tsc: () => this.tsc,
+      now: () => this.#port.now,
+      tsc: () => this.#port.tsc,
       listener: {
-        interruptPending: () => this.#setEventPending(),
+        interruptPending: () => this.#port.eventsChanged(),
         nmi: () => {
           this.#pending.nmi = true
-          this.#setEventPending()
+          this.#port.eventsChanged()
         },
         init: () => {
           this.#pending.init = true
           this.#pending.startUp = undefined
-          this.#setEventPending()
+          this.#port.eventsChanged()
         },
         startUp: vector => {
           this.#pending.startUp = vector
-          this.#setEventPending()
+          this.#port.eventsChanged()
         },
       },
     })
+    this.#port.apic = this.apic
     this.registers = new StateRegisterFile(this.state, this.#registerEffects())
     this.reset()
   }
@@ -119,16 +122,16 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const vcpu = this
     return {
       activate: () => vcpu.#processor.activate(vcpu),
-      contextChanged: () => vcpu.contextChanged(),
-      flushTlb: () => vcpu.flushTlb(false),
+      contextChanged: () => vcpu.#port.contextChanged(),
+      flushTlb: () => vcpu.#port.flushTlb(false),
       get apicBase() {
         return vcpu.apic.readMsr(0x1b) ?? 0n
       },
       get taskPriority() {
-        return vcpu.taskPriority
+        return vcpu.#port.taskPriority
       },
       set taskPriority(value: number) {
-        vcpu.taskPriority = value
+        vcpu.#port.taskPriority = value
       },
     }
   }
@@ -142,8 +145,8 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#pending.reset()
     this.#processor.mmu.endInstruction()
     this.state.set32(S.ACTIVITY, this.index === 0 ? ACTIVE : WAIT_FOR_SIPI)
-    this.flushTlb(false)
-    this.contextChanged()
+    this.#port.flushTlb(false)
+    this.#port.contextChanged()
   }
 
   /**
@@ -158,7 +161,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       resetState(this.state, false)
       this.apic.init()
       this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
-      this.flushTlb(false)
+      this.#port.flushTlb(false)
     }
     const vector = this.#pending.startUp
     this.#pending.startUp = undefined
@@ -169,7 +172,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       this.state.rip = 0n
       this.state.set32(S.ACTIVITY, ACTIVE)
     }
-    this.contextChanged()
+    this.#port.contextChanged()
   }
 
   /** A word of this vCPU's state, wherever that is. */
@@ -211,10 +214,12 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#processor.mmu.onDevice = () => {
       if (this.record !== 0) this.#count.synchronize(this.record)
     }
-    // Another vCPU's breakpoints are not this one's.
-    this.#watches = true
-    this.contextChanged()
-    this.#setEventPending()
+    this.#port.loaded()
+  }
+
+  /** ASIDs were given anew. */
+  translationsDropped(): void {
+    this.#port.contextChanged()
   }
 
   save(): VcpuState {
@@ -236,9 +241,9 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     setConstants(this.state)
     this.apic.restore(saved.apic)
     this.#pending.restore(saved.pending)
-    this.flushTlb(false)
-    this.contextChanged()
-    this.#setEventPending()
+    this.#port.flushTlb(false)
+    this.#port.contextChanged()
+    this.#port.eventsChanged()
   }
 
   // --- Vcpu: interrupts
@@ -262,7 +267,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   requestInterruptWindow(wanted: boolean): void {
     if (wanted === this.#pending.interruptWindow) return
     this.#pending.interruptWindow = wanted
-    this.#setEventPending()
+    this.#port.eventsChanged()
   }
 
   acceptInterrupt(message: InterruptMessage): void {
@@ -279,17 +284,6 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
 
   get priority(): number {
     return this.apic.priority
-  }
-
-  /** Only for the vCPU whose state is in place; another one finds out when it is loaded. */
-  #setEventPending(): void {
-    if (!this.#processor.isCurrent(this)) return
-    const waits =
-      this.#pending.init ||
-      this.#pending.nmi ||
-      this.#pending.interruptWindow ||
-      this.apic.highestPending() !== undefined
-    this.state.set32(S.EVENT_PENDING, waits ? 1 : 0)
   }
 
   // --- Vcpu: completions
@@ -347,18 +341,18 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const interruptibility = state.get32(S.INTERRUPTIBILITY)
     if (this.#pending.nmi && (interruptibility & (SHADOW | NMI_BLOCKED)) === 0) {
       this.#pending.nmi = false
-      this.#setEventPending()
+      this.#port.eventsChanged()
       return this.#deliver({ vector: 2, kind: 'nmi' })
     }
     if (!this.interruptible) return undefined
     if (this.#pending.interruptWindow) {
       this.#pending.interruptWindow = false
-      this.#setEventPending()
+      this.#port.eventsChanged()
       return { reason: 'interrupt-window' }
     }
     if (this.apic.highestPending() !== undefined) {
       const vector = this.apic.acknowledge()
-      this.#setEventPending()
+      this.#port.eventsChanged()
       return this.#deliver({ vector, kind: 'external' })
     }
     return undefined
@@ -377,8 +371,9 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     mmu.alone = true
     mmu.met = 0
     try {
-      const outcome = deliver(this, event, each => this.#intercept(each))
+      const outcome = deliver(this.#port, event, each => this.#intercept(each))
       this.#pending.undelivered = undefined
+      this.#countDelivery()
       this.#pendBreakpointsMet()
       this.state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
@@ -388,8 +383,22 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       return thrown.exit
     } finally {
       mmu.alone = false
-      this.contextChanged()
+      this.#port.contextChanged()
     }
+  }
+
+  /**
+   * Deliveries count for nothing, but a guest whose handlers fault at their first instruction would never use up its
+   * budget: after many at the same count each one counts.
+   */
+  #countDelivery(): void {
+    const { f64, i32 } = this.#processor.memory
+    if (f64[S.DELIVERED_AT >> 3] !== this.clock.count) i32[S.DELIVERIES >> 2] = 0
+    if (++i32[S.DELIVERIES >> 2] > FREE_DELIVERIES) {
+      this.clock.count++
+      this.#count.start(0)
+    }
+    f64[S.DELIVERED_AT >> 3] = this.clock.count
   }
 
   #intercept(event: GuestEvent): void {
@@ -406,7 +415,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     const careful =
       (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
-      this.#hasCodeBreakpoints ||
+      this.#port.hasCodeBreakpoints ||
       this.#pending.answered
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
@@ -470,7 +479,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.#count.start(1)
     // RF lasts for one instruction, but IRET and POPF may set it anew.
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
-    this.#takenCompletion = false
+    this.#port.beginInstruction()
     try {
       this.#processor.execute(block)
     } catch (thrown) {
@@ -505,22 +514,9 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     mmu.met = 0
   }
 
-  /** Derives what {@link contextChanged} must from the debug registers. */
-  #debugRegistersChanged(): void {
-    const { state, mmu } = this.#processor
-    const enabled = hasBreakpoints(state)
-    this.#hasCodeBreakpoints = enabled && hasInstructionBreakpoints(state)
-    if (!enabled && !this.#watches) return
-    const breakpoints = dataBreakpoints(state)
-    this.#watches = breakpoints.length > 0
-    mmu.watch(breakpoints)
-  }
-  #hasCodeBreakpoints = false
-  #watches = false
-
   /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
   #codeBreakpoint(system: number): number {
-    if (!this.#hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
+    if (!this.#port.hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
     const { finder, state } = this.#processor
     this.record = 0
     finder.locate()
@@ -568,7 +564,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
       if (thrown.retired) {
         this.#pending.completion = undefined
         mmu.endInstruction()
-        this.contextChanged()
+        this.#port.contextChanged()
       }
       return thrown.exit
     }
@@ -602,7 +598,7 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
     this.state.rip = view.nextRip
     const assist = this.#processor.decoder.assists[view.assist]
     if (view.hasMemory) view.locate(this.state)
-    assist(this, view)
+    assist(this.#port, view)
   }
 
   divideWide(signed: boolean, record: number): void {
@@ -613,79 +609,5 @@ export class SoftwareVcpu implements Vcpu, AssistCpu {
   checkSegment(record: number, segment: number, offset: number, bytes: number, write: boolean): void {
     this.record = record
     checkSegmentAccess(this.state, segment, offset, bytes, write)
-  }
-
-  // --- AssistCpu
-
-  get now(): number {
-    return this.clock.count * NANOSECONDS_PER_INSTRUCTION + this.clock.skipped
-  }
-
-  get tsc(): bigint {
-    return BigInt(Math.floor(this.now)) + this.state.get64(S.MSR_TSC_ADJUST) + this.controls.tscOffset
-  }
-
-  exit(exit: Exit): never {
-    throw new VmExit(exit, false)
-  }
-
-  exitRetired(exit: Exit): never {
-    throw new VmExit(exit, true)
-  }
-
-  takeCompletion(): Completion | undefined {
-    if (this.#takenCompletion) return undefined
-    this.#takenCompletion = true
-    return this.#pending.completion
-  }
-
-  readPhysical64(address: number): bigint {
-    return this.#processor.mmu.readPhysical64(address)
-  }
-
-  contextChanged(): void {
-    this.#debugRegistersChanged()
-    this.#processor.context.derive(this.controls.vpid)
-    this.#setEventPending()
-  }
-
-  flushTlb(keepGlobal: boolean): void {
-    if (keepGlobal) this.flushPcid(currentPcid(this.state))
-    else {
-      this.#processor.addressSpaces.dropVpid(this.controls.vpid)
-      this.contextChanged()
-    }
-  }
-
-  flushPcid(pcid: number): void {
-    const { addressSpaces, mmu } = this.#processor
-    // The ASIDs stay: a new one would drop the global pages too, and with them the kernel's whole working set.
-    mmu.dropNonGlobal(addressSpaces.known(this.controls.vpid, pcid))
-    this.contextChanged()
-  }
-
-  invalidatePage(linear: bigint): void {
-    const low = Number(linear & 0xffff_ffffn)
-    const high = Number(BigInt.asIntN(32, linear >> 32n))
-    this.#processor.mmu.dropPage(low | 0, high)
-  }
-
-  readApicMsr(msr: number): bigint | undefined {
-    return this.apic.readMsr(msr)
-  }
-
-  writeApicMsr(msr: number, value: bigint): boolean {
-    const known = this.apic.writeMsr(msr, value)
-    this.#setEventPending()
-    return known
-  }
-
-  get taskPriority(): number {
-    return this.apic.taskPriority
-  }
-
-  set taskPriority(value: number) {
-    this.apic.taskPriority = value
-    this.#setEventPending()
   }
 }

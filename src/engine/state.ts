@@ -94,6 +94,9 @@ export const INTERRUPTIBILITY = field(4)
 export const ACTIVITY = field(4)
 /** Debug exceptions that wait for the end of the instruction (SDM vol. 3, 25.4.2), in the format of DR6. */
 export const PENDING_DEBUG = field(4)
+/** Count of instructions at the last delivery of an event (f64), and how many deliveries there have been at it. */
+export const DELIVERED_AT = field(8)
+export const DELIVERIES = field(4)
 
 /** x87 data registers R0 to R7 in physical order, 16 bytes each, the 80-bit value in the low 10; MM0-MM7 are their low 64 bits. */
 export const X87_REGISTERS = field(8 * 16, 16)

@@ -26,22 +26,18 @@ class ClockTimer implements Timer {
   readonly name: string
   at: number | undefined
   readonly callback: () => void
-  readonly clock: VirtualClock
 
-  constructor(name: string, callback: () => void, clock: VirtualClock) {
+  constructor(name: string, callback: () => void) {
     this.name = name
     this.callback = callback
-    this.clock = clock
   }
 
   arm(at: number): void {
     this.at = at
-    this.clock.changed()
   }
 
   cancel(): void {
     this.at = undefined
-    this.clock.changed()
   }
 }
 
@@ -50,8 +46,6 @@ export class VirtualClock {
   count = 0
   /** Nanoseconds skipped while every vCPU was idle. */
   skipped = 0
-  /** Called when a timer was armed or cancelled, so that a running vCPU's budget can be cut. */
-  onChange: (() => void) | undefined
 
   readonly #timers = new Map<string, ClockTimer>()
 
@@ -63,13 +57,9 @@ export class VirtualClock {
   /** @param name unique in the VM; saved state refers to timers by it. */
   timer(name: string, callback: () => void): Timer {
     if (this.#timers.has(name)) throw new Error(`timer "${name}" exists already`)
-    const timer = new ClockTimer(name, callback, this)
+    const timer = new ClockTimer(name, callback)
     this.#timers.set(name, timer)
     return timer
-  }
-
-  changed(): void {
-    this.onChange?.()
   }
 
   /** Earliest time at which a timer fires, or Infinity. */
