@@ -23,6 +23,7 @@ import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_
 import * as S from './state.ts'
 
 const CS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
+const MOST_FETCH_CONTEXTS = 2048
 const INVALID_OPCODE = 6
 const DEVICE_NOT_AVAILABLE = 7
 
@@ -52,6 +53,8 @@ export class ExecutionContext {
   }
 
   derive(vpid: number): void {
+    // A guest may load any number of code segments; what is known of them must not grow without end.
+    if (this.#fetchContexts.size >= MOST_FETCH_CONTEXTS) this.#spaces.dropAll()
     this.#deriveTranslation(vpid)
     const { key, mode } = this.#codeMode()
     const state = this.#state

@@ -72,8 +72,9 @@ export class SoftwareVcpu implements Vcpu {
   readonly #count: InstructionCount
   readonly #pending = new PendingEvents()
   readonly #port: AssistPort
-  /** Instruction count at which a breakpoint was reported: going on from there does not report it again. */
+  /** Instruction count at which a breakpoint was reported, and its linear address: going on from there does not report it again. */
   #reportedAt = -1
+  #reported = 0n
 
   constructor(
     processor: SoftwareProcessor,
@@ -533,8 +534,9 @@ export class SoftwareVcpu implements Vcpu {
     this.record = 0
     finder.locate()
     this.#linkable = !finder.atBreakpoint
-    if (!this.#linkable && this.#reportedAt !== this.#count.exact) {
+    if (!this.#linkable && (this.#reportedAt !== this.#count.exact || this.#reported !== finder.linear)) {
       this.#reportedAt = this.#count.exact
+      this.#reported = finder.linear
       return 0
     }
     return finder.find(single, this.#linkable)
