@@ -49,7 +49,7 @@ const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
 
 /** Deliveries of events without a retired instruction between them, before they count as one each. */
-const FREE_DELIVERIES = 1000
+const FREE_DELIVERIES = 64
 
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000

@@ -143,7 +143,8 @@ function enter(random: Random, mode: Mode, vcpu: Vcpu): void {
   const long = isLong(mode)
   const paging = long || mode === '32-bit' || mode === 'pae'
   registers.set('efer', long ? 0xd01n : 0x801n)
-  const features = BigInt(random.word() & 0x300090) | 0x600n
+  // With SMAP the handlers of a program could not use their stack, which lies in user pages.
+  const features = BigInt(random.word() & (mode === 'user' ? 0x90 : 0x300090)) | 0x600n
   registers.set('cr4', features | (long || mode === 'pae' ? 0x20n : 0n))
   registers.set('cr3', 0x1000n)
   registers.set('cr0', (paging ? 0x8000_0011n : mode === 'real' ? 0x10n : 0x11n) | BigInt(random.word() & 0x10000))
@@ -259,7 +260,7 @@ describe('a guest of noise', () => {
       for (let round = 0; round < 2; round++) {
         const seed = i + round * MODES.length
         const end = runNoise(seed)
-        expect(end.count, `seed ${seed}`).toBeGreaterThan(500)
+        expect(end.count, `seed ${seed}`).toBeGreaterThan(300)
         expect(runNoise(seed), `seed ${seed}`).toEqual(end)
         expect(othersDigest(), `seed ${seed}`).toBe(others)
       }
