@@ -115,6 +115,7 @@ function installHandlers(mode: Mode): void {
   guest.write64(GDT + 16, 0x00cf_9300_0000_ffffn | user)
   guest.write64(GDT + HANDLER_SELECTOR, long ? 0x00af_9b00_0000_ffffn : 0x00cf_9b00_0000_ffffn)
   guest.write32(TSS + 4, RAM - 0x1000)
+  guest.write32(TSS + 8, long ? 0 : 16)
   for (let vector = 0; vector < 32; vector++) {
     const handler = BigInt(WITH_ERROR_CODE.has(vector) ? HANDLERS + 0x100 : HANDLERS)
     const gate = handler | (BigInt(HANDLER_SELECTOR) << 16n) | (0x8e00n << 32n)
