@@ -15,8 +15,11 @@ export const SHELL_PROMPT = '/ # '
 /** The last line that the scenario prints. */
 export const SCENARIO_END = 'scenario: done'
 
-/** A gzipped cpio archive; throws when there is no busybox. */
-export function buildInitramfs(): Buffer {
+/**
+ * A gzipped cpio archive; throws when there is no busybox.
+ * @param more entries after the usual ones
+ */
+export function buildInitramfs(more: readonly CpioEntry[] = []): Buffer {
   if (!existsSync(BUSYBOX)) throw new Error(`${BUSYBOX} is missing: install the package busybox-static`)
   const directories: CpioEntry[] = ['bin', 'dev', 'proc', 'sys', 'tmp', 'root'].map(path => ({
     kind: 'directory',
@@ -32,6 +35,7 @@ export function buildInitramfs(): Buffer {
       { kind: 'symlink', path: 'bin/sh', target: 'busybox' },
       guestProgram('init', 'shell.sh'),
       guestProgram('scenario', 'scenario.sh'),
+      ...more,
     ]),
     { level: 9 },
   )

@@ -19,6 +19,8 @@ export interface DebianKernel {
   readonly image: string
   /** Addresses of the kernel's symbols before relocation: lines of `address type name`. */
   readonly systemMap: string
+  /** Directory of the modules by subsystem, such as `drivers/net/`. */
+  readonly modules: string
 }
 
 export function cacheDirectory(): string {
@@ -35,7 +37,12 @@ export function findKernel(): DebianKernel | undefined {
     .at(-1)
   if (newest === undefined) return undefined
   const release = newest.slice('vmlinuz-'.length)
-  return { release, image: join(boot, newest), systemMap: join(boot, `System.map-${release}`) }
+  return {
+    release,
+    image: join(boot, newest),
+    systemMap: join(boot, `System.map-${release}`),
+    modules: join(cacheDirectory(), 'k', 'lib', 'modules', release, 'kernel'),
+  }
 }
 
 /** The kernel in the cache, downloaded before when there is none; throws when that fails. */
