@@ -1,6 +1,6 @@
 /** Builds the body of one WebAssembly function from statements over {@link Value} trees. */
 
-import { LOAD, SIMD, STORE, TYPE_CODE, type ValueType } from './opcodes.ts'
+import { LOAD, LOAD_SIGNED, SIMD, STORE, TYPE_CODE, type ValueType } from './opcodes.ts'
 import { type CodeBytes, unsignedLeb, Value } from './value.ts'
 
 /** A target of branches: the end of a block, or the head of a loop. */
@@ -27,6 +27,8 @@ export class Local<T extends ValueType> extends Value<T> {
   }
 }
 
+const END: CodeBytes = [0x0b]
+
 /** Bytes that a load or store of each type moves when no other width is asked for. */
 const NATURAL = { i32: 4, i64: 8, f32: 4, f64: 8, v128: 16 } as const
 
@@ -36,7 +38,9 @@ export class FunctionBuilder {
   readonly code: CodeBytes = []
   /** Branch hints by position in {@link code}. */
   readonly hints: { readonly position: number; readonly likely: boolean }[] = []
-  readonly #locals: ValueType[] = []
+  /** Locals as they are declared: how many of a type follow each other. */
+  readonly #locals: { count: number; readonly type: ValueType }[] = []
+  #localCount = 0
   /** Locals by type that `let` may use again, because the scope that made them ended. */
   readonly #free = new Map<ValueType, Local<ValueType>[]>()
   #scopeLocals: Local<ValueType>[] = []
@@ -58,8 +62,10 @@ export class FunctionBuilder {
   }
 
   local<T extends ValueType>(type: T): Local<T> {
-    this.#locals.push(type)
-    return new Local(type, this.parameters.length + this.#locals.length - 1)
+    const last = this.#locals[this.#locals.length - 1]
+    if (last?.type === type) last.count++
+    else this.#locals.push({ count: 1, type })
+    return new Local(type, this.parameters.length + this.#localCount++)
   }
 
   /** Evaluates once and names the result. A constant stays a constant. */
@@ -261,28 +267,21 @@ export class FunctionBuilder {
   }
 
   #localDeclarations(): CodeBytes {
-    const runs: [number, ValueType][] = []
-    for (const type of this.#locals) {
-      const last = runs.at(-1)
-      if (last?.[1] === type) last[0]++
-      else runs.push([1, type])
-    }
     const out: CodeBytes = []
-    unsignedLeb(out, runs.length)
-    for (const [count, type] of runs) {
+    unsignedLeb(out, this.#locals.length)
+    for (const { count, type } of this.#locals) {
       unsignedLeb(out, count)
       out.push(TYPE_CODE[type])
     }
     return out
   }
 
-  /** Appends the function's entry in the code section. */
-  encode(out: CodeBytes): void {
+  /** The function's entry in the code section, in pieces: a body is long, and copied only once. */
+  encode(): readonly CodeBytes[] {
     const declarations = this.#localDeclarations()
-    unsignedLeb(out, declarations.length + this.code.length + 1)
-    append(out, declarations)
-    append(out, this.code)
-    out.push(0x0b)
+    const size: CodeBytes = []
+    unsignedLeb(size, declarations.length + this.code.length + 1)
+    return [size, declarations, this.code, END]
   }
 
   /** Appends the function's entry in the branch-hint section: offsets count from its local declarations. */
@@ -297,14 +296,9 @@ export class FunctionBuilder {
   }
 }
 
-/** Appends without spreading: a function can have more bytes than a call can have arguments. */
-export function append(out: CodeBytes, bytes: readonly number[]): void {
-  for (let i = 0; i < bytes.length; i++) out.push(bytes[i])
-}
-
 function loadOpcode(type: Exclude<ValueType, 'v128'>, bytes: number, signed: boolean): number {
-  const table: Readonly<Record<string, number>> = LOAD[type]
-  const opcode = table[`${bytes}${signed ? 's' : 'u'}`]
+  const table: Readonly<Record<number, number>> = (signed ? LOAD_SIGNED : LOAD)[type]
+  const opcode = table[bytes]
   if (opcode === undefined) throw new TypeError(`no load of ${bytes} bytes into ${type}`)
   return opcode
 }

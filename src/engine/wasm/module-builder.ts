@@ -1,6 +1,6 @@
 /** Puts functions together into a WebAssembly module that shares the host's memory. */
 
-import { append, FunctionBuilder, type FunctionReference } from './function-builder.ts'
+import { FunctionBuilder, type FunctionReference } from './function-builder.ts'
 import { TYPE_CODE, type ValueType } from './opcodes.ts'
 import { type CodeBytes, unsignedLeb } from './value.ts'
 
@@ -88,13 +88,10 @@ export class ModuleBuilder {
       section(out, 9, [elements])
     }
     this.#encodeHints(out)
-    const code: CodeBytes = []
-    unsignedLeb(code, this.#functions.length)
-    for (const { builder } of this.#functions) builder.encode(code)
+    const functions = [leb(this.#functions.length), ...this.#functions.flatMap(({ builder }) => builder.encode())]
     out.push(10)
-    unsignedLeb(out, code.length)
-    append(out, code)
-    return Uint8Array.from(out)
+    unsignedLeb(out, byteLength(functions))
+    return concatenate([out, ...functions])
   }
 
   /** Custom section `metadata.code.branch_hint` (WebAssembly branch hinting), before the code. */
@@ -108,18 +105,30 @@ export class ModuleBuilder {
     for (const { builder, index } of hinted) builder.encodeHints(body, this.#imports.length + index)
     out.push(0)
     unsignedLeb(out, body.length)
-    append(out, body)
+    for (const byte of body) out.push(byte)
   }
 }
 
 function section(out: CodeBytes, id: number, entries: readonly CodeBytes[]): void {
   const count = leb(entries.length)
-  let length = count.length
-  for (const entry of entries) length += entry.length
   out.push(id)
-  unsignedLeb(out, length)
+  unsignedLeb(out, count.length + byteLength(entries))
   for (const byte of count) out.push(byte)
   for (const entry of entries) for (const byte of entry) out.push(byte)
+}
+
+function byteLength(pieces: readonly CodeBytes[]): number {
+  return pieces.reduce((length, piece) => length + piece.length, 0)
+}
+
+function concatenate(pieces: readonly CodeBytes[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(byteLength(pieces))
+  let at = 0
+  for (const piece of pieces) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
 }
 
 function leb(value: number): CodeBytes {

@@ -53,12 +53,18 @@ export const FLOAT_OPERATION = {
   copysign: 13,
 } as const
 
-/** Loads and stores by width in bytes; `s` and `u` extend. */
+/** Loads and stores by width in bytes; loads extend with zeros, or with the sign. */
 export const LOAD = {
-  i32: { '1s': 0x2c, '1u': 0x2d, '2s': 0x2e, '2u': 0x2f, '4u': 0x28, '4s': 0x28 },
-  i64: { '1s': 0x30, '1u': 0x31, '2s': 0x32, '2u': 0x33, '4s': 0x34, '4u': 0x35, '8u': 0x29, '8s': 0x29 },
-  f32: { '4u': 0x2a },
-  f64: { '8u': 0x2b },
+  i32: { 1: 0x2d, 2: 0x2f, 4: 0x28 },
+  i64: { 1: 0x31, 2: 0x33, 4: 0x35, 8: 0x29 },
+  f32: { 4: 0x2a },
+  f64: { 8: 0x2b },
+} as const
+export const LOAD_SIGNED = {
+  i32: { 1: 0x2c, 2: 0x2e, 4: 0x28 },
+  i64: { 1: 0x30, 2: 0x32, 4: 0x34, 8: 0x29 },
+  f32: {},
+  f64: {},
 } as const
 export const STORE = {
   i32: { 1: 0x3a, 2: 0x3b, 4: 0x36 },

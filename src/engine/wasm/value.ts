@@ -232,21 +232,13 @@ export class Value<T extends ValueType> {
 }
 
 function operand<T extends ValueType>(left: Value<T>, right: Value<T> | number | bigint): Value<T> {
-  return typeof right === 'object' ? right : constantOf(left.type, BigInt(right))
+  if (typeof right === 'object') return right
+  if (typeof right === 'number' && left.type === 'i32') return retype(left.type, i32(right))
+  return constantOf(left.type, BigInt(right))
 }
 
 function constantOf<T extends ValueType>(type: T, value: bigint): Value<T> {
-  if (type === 'i32') {
-    const v = Number(BigInt.asIntN(32, value))
-    return new Value(
-      type,
-      out => {
-        out.push(0x41)
-        signedLeb32(out, v)
-      },
-      BigInt(v),
-    )
-  }
+  if (type === 'i32') return retype(type, i32(Number(BigInt.asIntN(32, value))))
   const v = BigInt.asIntN(64, value)
   return new Value(
     type,
@@ -258,12 +250,34 @@ function constantOf<T extends ValueType>(type: T, value: bigint): Value<T> {
   )
 }
 
+function hasType<T extends ValueType>(type: T, value: Value<ValueType>): value is Value<T> {
+  return value.type === type
+}
+
 function retype<T extends ValueType>(type: T, value: Value<ValueType>): Value<T> {
+  if (hasType(type, value)) return value
   return new Value(type, value.emit, value.constant)
 }
 
 export function i32(value: number): Value<'i32'> {
-  return constantOf('i32', BigInt(value | 0))
+  const v = value | 0
+  if (v < 0 || v >= SMALL) return constant32(v)
+  return (small[v] ??= constant32(v))
+}
+
+/** Constants that most code is made of, made once: registers' addresses, masks, counts. */
+const SMALL = 0x3000
+const small: (Value<'i32'> | undefined)[] = new Array(SMALL).fill(undefined)
+
+function constant32(value: number): Value<'i32'> {
+  return new Value(
+    'i32',
+    out => {
+      out.push(0x41)
+      signedLeb32(out, value)
+    },
+    BigInt(value),
+  )
 }
 
 export function i64(value: bigint | number): Value<'i64'> {
