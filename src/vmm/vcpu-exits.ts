@@ -15,6 +15,7 @@ import {
   type Vcpu,
 } from '../engine/processor.ts'
 import { cpuid } from '../engine/system/cpuid.ts'
+import type { VirtualClock } from '../util/virtual-clock.ts'
 import { EPT_EXECUTE, EPT_READ, EPT_RIGHTS } from './ept.ts'
 import type { GuestPhysicalMemory } from './guest-memory.ts'
 import type { AccessSize, PlatformBus } from './platform.ts'
@@ -30,6 +31,7 @@ export type WriteTrap = (vcpu: Vcpu, exit: ExitOf<'ept-violation'>) => VmStop | 
 
 /** What the handlers need of the VM. */
 export interface ExitContext {
+  readonly clock: VirtualClock
   readonly memory: GuestPhysicalMemory
   readonly bus: PlatformBus
   readonly cpus: number
@@ -71,9 +73,17 @@ export function handleExit(vm: ExitContext, vcpu: Vcpu, exit: Exit): VmStop | un
   }
 }
 
+/**
+ * Virtual time that an access to a port takes, about that of a cycle of the ISA bus. Guests wait by counting such
+ * accesses, and by polling a port until a timer has run down: without it they would do so a thousand times as often as
+ * on a machine.
+ */
+const PORT_ACCESS_NANOSECONDS = 500
+
 function handleIo(vm: ExitContext, vcpu: Vcpu, exit: ExitOf<'io'>): undefined {
   if (exit.write) vm.bus.writePort(exit.port, exit.size, exit.value)
   else vcpu.completeIn(vm.bus.readPort(exit.port, exit.size))
+  vm.clock.skipTo(vm.clock.now + PORT_ACCESS_NANOSECONDS)
 }
 
 function handleCpuid(vm: ExitContext, vcpu: Vcpu, { leaf, subleaf }: ExitOf<'cpuid'>): undefined {

@@ -142,7 +142,10 @@ export class Vm {
 
   #loop(slice: Slice, stepped?: Vcpu): VmStop {
     const platform = this.#attached()
-    const context = { memory: this.memory, bus: platform.bus, cpus: this.vcpus.length, writeTraps: this.#writeTraps }
+    const context = {
+      ...{ memory: this.memory, bus: platform.bus, clock: this.clock },
+      ...{ cpus: this.vcpus.length, writeTraps: this.#writeTraps },
+    }
     const end = this.clock.count + slice.instructions
     const runnable = (vcpu: Vcpu) => this.#runnable(vcpu, platform)
     let skips = 0
