@@ -4,8 +4,8 @@ import { x87Assists, x87MemorySizes } from '../../../src/engine/x87/x87-assists.
 
 const iced: typeof import('iced-x86') = createRequire(import.meta.url)('iced-x86')
 
-/** Features of processors before the Pentium Pro that none since has. */
-const OBSOLETE = ['FPU287XL_ONLY', 'FPU387SL_ONLY', 'CYRIX_FPU']
+/** Features of processors before the Pentium Pro that none since has; and SSE3, which has FISTTP and is not reported. */
+const ABSENT = ['FPU287XL_ONLY', 'FPU387SL_ONLY', 'CYRIX_FPU', 'SSE3']
 
 interface IcedCode {
   readonly name: string
@@ -19,7 +19,7 @@ function codesOfTheFpu(): IcedCode[] {
     if (typeof code !== 'number') return []
     instruction.code = code
     const needs = Array.from(instruction.cpuidFeatures(), feature => features.get(feature) ?? '')
-    const wanted = needs.some(feature => /FPU|FXSR/.test(feature)) && !needs.some(feature => OBSOLETE.includes(feature))
+    const wanted = needs.some(feature => /FPU|FXSR/.test(feature)) && !needs.some(feature => ABSENT.includes(feature))
     if (!wanted) return []
     const { memorySize } = instruction.opCode
     const memoryBytes = memorySize === iced.MemorySize.Unknown ? undefined : iced.MemorySizeExt.size(memorySize)
