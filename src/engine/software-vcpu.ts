@@ -440,7 +440,12 @@ export class SoftwareVcpu implements Vcpu {
     for (;;) {
       memory.i32[S.LINK_SLOT >> 2] = 0
       const code = this.#processor.execute(next)
-      if (code === RETURN_HOT) this.#processor.compiler.note(this.#lookUp(false))
+      if (code === RETURN_HOT) {
+        // Entered again as it is: to look it up would be a fetch that the interpreter alone does not make.
+        next = memory.i32[S.LINK_SLOT >> 2]
+        this.#processor.compiler.note(next)
+        continue
+      }
       if (code !== RETURN_LOOKUP) {
         this.#count.stop()
         return undefined
@@ -482,7 +487,8 @@ export class SoftwareVcpu implements Vcpu {
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
     this.#port.beginInstruction()
     try {
-      this.#processor.execute(block)
+      // What follows is not entered for want of budget, but may have become hot by the attempt.
+      if (this.#processor.execute(block) === RETURN_HOT) this.#processor.compiler.note(memory.i32[S.LINK_SLOT >> 2])
     } catch (thrown) {
       if (thrown instanceof VmExit && thrown.retired) this.#afterRetirement(shadow, system)
       else state.set32(S.FLAG_SYSTEM, state.get32(S.FLAG_SYSTEM) | (system & RFLAGS_RF))

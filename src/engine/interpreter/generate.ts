@@ -19,7 +19,7 @@ import { addRuntimeFunctions } from './runtime-functions.ts'
 export const RETURN_LOOKUP = 0
 export const RETURN_BUDGET = 1
 export const RETURN_LEFT = 2
-/** The block at {@link BLOCK_RIP} has become hot; nothing of it has run. */
+/** The block that LINK_SLOT names has become hot; nothing of it has run, BLOCK_RIP and RIP are its. */
 export const RETURN_HOT = 3
 
 /** What a called handler says; larger numbers are the address of the block to enter, BLOCK_RIP being set. */
@@ -96,6 +96,7 @@ export function generateInterpreter(
       heat.eqz(),
       () => {
         f.store(i32(0), f.load('i64', i32(0), S.BLOCK_RIP), S.RIP)
+        f.store(i32(0), record, S.LINK_SLOT)
         f.return(i32(RETURN_HOT))
       },
       undefined,
