@@ -10,9 +10,12 @@ import { currentPcid } from './execution-context.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import type { PendingEvents } from './pending-events.ts'
 import type { ControlBlock, Exit } from './processor.ts'
+import type { RegisterEffects } from './register-file.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
 import { VmExit } from './vm-exit.ts'
+
+const MSR_APIC_BASE = 0x1b
 
 export interface AssistPortOptions {
   readonly processor: SoftwareProcessor
@@ -21,9 +24,11 @@ export interface AssistPortOptions {
   readonly pending: PendingEvents
   /** Is this vCPU's state the one in place? */
   isCurrent(): boolean
+  /** Puts it there. */
+  activate(): void
 }
 
-export class AssistPort implements AssistCpu {
+export class AssistPort implements AssistCpu, RegisterEffects {
   readonly state: CpuState
   readonly memory: LinearMemory
   readonly clock: VirtualClock
@@ -46,6 +51,10 @@ export class AssistPort implements AssistCpu {
     this.memory = options.processor.mmu
     this.clock = options.clock
     this.controls = options.controls
+  }
+
+  activate(): void {
+    this.#options.activate()
   }
 
   get now(): number {
@@ -139,6 +148,10 @@ export class AssistPort implements AssistCpu {
     const known = this.apic?.writeMsr(msr, value) ?? false
     this.eventsChanged()
     return known
+  }
+
+  get apicBase(): bigint {
+    return this.apic?.readMsr(MSR_APIC_BASE) ?? 0n
   }
 
   get taskPriority(): number {

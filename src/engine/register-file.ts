@@ -73,7 +73,7 @@ export interface RegisterEffects {
   activate(): void
   /** Mode, privilege or address space may have changed. */
   contextChanged(): void
-  flushTlb(): void
+  flushTlb(keepGlobal: boolean): void
   taskPriority: number
   /** IA32_APIC_BASE, which the local APIC keeps. */
   readonly apicBase: bigint
@@ -110,7 +110,7 @@ export class StateRegisterFile implements RegisterFile {
     const word = WORDS[name]
     if (word !== undefined) {
       this.#state.set64(word, BigInt.asUintN(64, value))
-      if (name.startsWith('cr') || name === 'efer') this.#effects.flushTlb()
+      if (name.startsWith('cr') || name === 'efer') this.#effects.flushTlb(false)
       this.#effects.contextChanged()
       return
     }

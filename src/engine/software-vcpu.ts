@@ -88,6 +88,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#port = new AssistPort({
       ...{ processor, clock: options.clock, controls: options.controls, pending: this.#pending },
       isCurrent: () => processor.isCurrent(this),
+      activate: () => processor.activate(this),
     })
     this.#view = new AssistView(processor.memory)
     this.#count = new InstructionCount(processor.memory, options.clock, () => this.#port.tsc)
@@ -115,26 +116,8 @@ export class SoftwareVcpu implements Vcpu {
       },
     })
     this.#port.apic = this.apic
-    this.registers = new StateRegisterFile(this.state, this.#registerEffects())
+    this.registers = new StateRegisterFile(this.state, this.#port)
     this.reset()
-  }
-
-  #registerEffects() {
-    const vcpu = this
-    return {
-      activate: () => vcpu.#processor.activate(vcpu),
-      contextChanged: () => vcpu.#port.contextChanged(),
-      flushTlb: () => vcpu.#port.flushTlb(false),
-      get apicBase() {
-        return vcpu.apic.readMsr(0x1b) ?? 0n
-      },
-      get taskPriority() {
-        return vcpu.#port.taskPriority
-      },
-      set taskPriority(value: number) {
-        vcpu.#port.taskPriority = value
-      },
-    }
   }
 
   // --- Vcpu: power, state
