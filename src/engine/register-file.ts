@@ -58,15 +58,6 @@ const WORDS: Readonly<Record<string, number>> = {
   gs_base: S.SEGMENTS + Segment.GS * S.SEGMENT_STRIDE + S.SEGMENT_BASE,
 }
 
-/** Names that {@link RegisterFile.get} knows. */
-export const REGISTER_NAMES: readonly string[] = [
-  ...Object.keys(WORDS),
-  'rflags',
-  'cr8',
-  'mxcsr',
-  ...Object.keys(SEGMENT_INDEX),
-]
-
 /** What writing a register changes beyond its word. */
 export interface RegisterEffects {
   /** Brings this vCPU's state to where it can be read and written. */

@@ -3,14 +3,15 @@
 import { CR0_CD, CR0_ET, CR0_NW } from '../x86/control-registers.ts'
 import { RIGHTS_ACCESSED, RIGHTS_CODE, RIGHTS_P, RIGHTS_S, RIGHTS_WRITABLE } from '../x86/segment-rights.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
+import { MXCSR_DEFAULT } from './float/sse-scalar.ts'
 import * as S from './state.ts'
+import { SIGNATURE } from './system/cpuid.ts'
+import { DR6_RESET, DR7_RESET } from './system/debug-registers.ts'
 import { resetFpu } from './x87/control.ts'
 
 const DATA = RIGHTS_P | RIGHTS_S | RIGHTS_WRITABLE | RIGHTS_ACCESSED
 const LDT = RIGHTS_P | 2
 const BUSY_TSS = RIGHTS_P | 11
-/** EDX after reset: the processor's signature, family 15 model 107 stepping 1 as CPUID tells it. */
-const SIGNATURE = 0x0006_0fb1n
 const PAT_AFTER_RESET = 0x0007_0406_0007_0406n
 
 /** Constants that generated code finds in the state. */
@@ -27,7 +28,8 @@ export function resetState(state: CpuState, all: boolean): void {
   if (all) memory.u8.fill(0, S.STATE_BASE, S.STATE_BASE + S.STATE_SIZE)
   setConstants(state)
   for (let i = 0; i < 16; i++) state.setGpr(i, 0n)
-  state.setGpr(2, SIGNATURE)
+  // EDX holds the signature that CPUID tells.
+  state.setGpr(2, BigInt(SIGNATURE))
   state.rip = 0xfff0n
   state.rflags = 2
   state.setSegment(Segment.CS, { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, rights: DATA | RIGHTS_CODE })
@@ -42,8 +44,8 @@ export function resetState(state: CpuState, all: boolean): void {
   state.set64(S.CR0, BigInt(((all ? CR0_CD | CR0_NW : cacheBits) | CR0_ET) >>> 0))
   for (const register of [S.CR2, S.CR3, S.CR4, S.EFER]) state.set64(register, 0n)
   for (const index of [0, 1, 2, 3]) state.set64(S.DR + index * 8, 0n)
-  state.set64(S.DR + 6 * 8, 0xffff_0ff0n)
-  state.set64(S.DR + 7 * 8, 0x400n)
+  state.set64(S.DR + 6 * 8, BigInt(DR6_RESET))
+  state.set64(S.DR + 7 * 8, BigInt(DR7_RESET))
   state.cpl = 0
   state.set32(S.INTERRUPTIBILITY, 0)
   state.set32(S.PENDING_DEBUG, 0)
@@ -51,5 +53,5 @@ export function resetState(state: CpuState, all: boolean): void {
   state.set64(S.MSR_PAT, PAT_AFTER_RESET)
   state.set64(S.XCR0, 1n)
   resetFpu(state)
-  state.set32(S.MXCSR, 0x1f80)
+  state.set32(S.MXCSR, MXCSR_DEFAULT)
 }

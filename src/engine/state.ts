@@ -133,8 +133,6 @@ export const BIAS = field(8)
 export const NEGATIVE_BIAS = field(8)
 /** Set by TypeScript when an interrupt or another event waits: code that opens a window leaves to TypeScript. */
 export const EVENT_PENDING = field(4)
-/** Linear address of the running instruction's memory operand, for slow paths and assists. */
-export const ACCESS_ADDRESS = field(8)
 /** Value of a slow access: what was read, or what is to be written (16 bytes). */
 export const ACCESS_VALUE = field(16, 16)
 /** Room for a read-modify-write operand that has no single host address (device, page crossing). */

@@ -26,7 +26,6 @@ export const DESCRIPTOR_TRAP_GATE = 15
 /** The bit that tells a busy TSS from an available one. */
 export const DESCRIPTOR_TSS_BUSY_BIT = 1 << 1
 
-export const SELECTOR_RPL = 3
 /** Table indicator: set for the LDT. */
 export const SELECTOR_TI = 1 << 2
 

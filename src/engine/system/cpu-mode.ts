@@ -2,7 +2,7 @@
 
 import { CR0_PE, EFER_LMA } from '../../x86/control-registers.ts'
 import { RFLAGS_IOPL, RFLAGS_VM } from '../../x86/rflags.ts'
-import { RIGHTS_DB, RIGHTS_L } from '../../x86/segment-rights.ts'
+import { RIGHTS_L } from '../../x86/segment-rights.ts'
 import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
@@ -17,12 +17,6 @@ const CS_RIGHTS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE + S.SEGMENT_RIGHTS
 
 export const codeRights = (state: CpuState): number => state.get32(CS_RIGHTS)
 export const mode64 = (state: CpuState): boolean => longMode(state) && (codeRights(state) & RIGHTS_L) !== 0
-/** Width of the instruction pointer in the code segment that runs. */
-export function codeWidth(state: CpuState): 16 | 32 | 64 {
-  if (mode64(state)) return 64
-  return codeRights(state) & RIGHTS_DB ? 32 : 16
-}
-
 /** I/O privilege level, 0 to 3. */
 export const ioPrivilege = (state: CpuState): number => (state.get32(S.FLAG_SYSTEM) & RFLAGS_IOPL) >> 12
 

@@ -23,7 +23,7 @@ export interface CpuidTopology {
 const bits = (...positions: number[]): number => positions.reduce((mask, position) => mask | (1 << position), 0) >>> 0
 
 /** Family 15 (base 15, extended 0), model 107 (0x6b), stepping 1. */
-const SIGNATURE = (0xf << 8) | (0x6 << 16) | (0xb << 4) | 1
+export const SIGNATURE = (0xf << 8) | (0x6 << 16) | (0xb << 4) | 1
 
 const EDX_APIC = 9
 /** FPU DE PSE TSC MSR PAE CX8 SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2. */
