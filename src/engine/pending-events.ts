@@ -57,6 +57,13 @@ export class PendingEvents {
     this.accesses.length = 0
   }
 
+  /** INIT: what had arrived before it is gone, but not a SIPI that came after it. */
+  abandon(): void {
+    const { startUp } = this
+    this.reset()
+    this.startUp = startUp
+  }
+
   save(): SavedEvents {
     const { nmi, init, startUp, interruptWindow, undelivered, completion, accesses } = this
     return {

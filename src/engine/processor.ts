@@ -160,7 +160,9 @@ export interface Vcpu {
   requestInterruptWindow(wanted: boolean): void
   /** A message from the interrupt fabric addressed to this vCPU's local APIC. */
   acceptInterrupt(message: InterruptMessage): void
-  /** Does the local APIC pass PIC interrupts (LINT0 as ExtINT and unmasked, or the APIC disabled)? */
+  /** A rising edge at LINT0 or LINT1 of the local APIC. ExtINT is not signalled so, see {@link acceptsExtint}. */
+  raisePin(pin: 0 | 1): void
+  /** Does the local APIC pass PIC interrupts (LINT0 as ExtINT and unmasked, an ExtINT message waiting, or disabled)? */
   readonly acceptsExtint: boolean
   /** Does `destination` name this vCPU's local APIC? */
   matches(message: InterruptMessage): boolean

@@ -135,16 +135,18 @@ export class SoftwareVcpu implements Vcpu {
 
   /**
    * INIT and SIPI arrive in the middle of the sender's instruction, when the state in place is the sender's: they wait
-   * until this vCPU is looked at.
+   * until this vCPU is looked at. INIT ends whatever was under way; the bootstrap processor then runs at once, the
+   * others wait for a SIPI (SDM vol. 3, 11.4.7.3).
    */
   #takeSignals(): void {
     if (!this.#pending.init && this.#pending.startUp === undefined) return
     this.#processor.activate(this)
     if (this.#pending.init) {
-      this.#pending.init = false
+      this.#pending.abandon()
+      this.#processor.mmu.endInstruction()
       resetState(this.state, false)
       this.apic.init()
-      this.state.set32(S.ACTIVITY, WAIT_FOR_SIPI)
+      this.state.set32(S.ACTIVITY, this.apic.bootstrap ? ACTIVE : WAIT_FOR_SIPI)
       this.#port.flushTlb(false)
     }
     const vector = this.#pending.startUp
@@ -174,7 +176,7 @@ export class SoftwareVcpu implements Vcpu {
 
   /** Does something end HLT: an NMI, or an interrupt that is let through? */
   #wakes(): boolean {
-    if (this.#pending.nmi) return true
+    if (this.#pending.nmi && (this.#peek32(S.INTERRUPTIBILITY) & NMI_BLOCKED) === 0) return true
     return (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
   }
 
@@ -244,6 +246,7 @@ export class SoftwareVcpu implements Vcpu {
 
   injectInterrupt(vector: number): void {
     this.#processor.activate(this)
+    this.apic.extintTaken()
     this.#pending.undelivered = { vector, kind: 'external' }
     this.state.set32(S.ACTIVITY, ACTIVE)
   }
@@ -256,6 +259,10 @@ export class SoftwareVcpu implements Vcpu {
 
   acceptInterrupt(message: InterruptMessage): void {
     this.apic.accept(message)
+  }
+
+  raisePin(pin: 0 | 1): void {
+    this.apic.signalPin(pin)
   }
 
   get acceptsExtint(): boolean {

@@ -38,6 +38,8 @@ const TIMER_IRQ = 0
 const KEYBOARD_IRQ = 1
 /** The second controller of the 8259 pair hangs there: no device can pull it. */
 const CASCADE_IRQ = 2
+/** Input of the I/O APIC that the 8259's output is wired to; the timer has another (MultiProcessor Specification, 3.6.2). */
+const PIC_PIN = 0
 const RTC_IRQ = 8
 const MOUSE_IRQ = 12
 /** Requests that firmware programs as level-triggered: several devices share each. */
@@ -65,9 +67,18 @@ export class Chipset {
     const bus = new SystemBus()
     const onReset = () => vm.requestStop({ kind: 'reset' })
 
-    // The run loop asks the controller whether an interrupt is pending: its output needs no wire.
-    const pic = new Pic({ output: { set: () => undefined }, levelTriggered: LEVEL_IRQS })
     const ioApic = new IoApic({ send: message => vm.deliver(message), id: ioApicId(configuration.cpus) })
+    const picInput = ioApic.line(PIC_PIN)
+    // Where a pin is programmed as ExtINT, the run loop asks the controller whether an interrupt is pending.
+    const pic = new Pic({
+      output: {
+        set: asserted => {
+          if (asserted) vm.raiseLint0()
+          picInput.set(asserted)
+        },
+      },
+      levelTriggered: LEVEL_IRQS,
+    })
     const interrupts = new IsaInterrupts(irq => (irq === CASCADE_IRQ ? [] : [pic.line(irq), ioApic.line(isaGsi(irq))]))
     const interrupt = (irq: number): InterruptLine => interrupts.source(irq)
 

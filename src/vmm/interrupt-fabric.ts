@@ -1,5 +1,6 @@
 /** The bus between local APICs and I/O APIC: finds the processors that an interrupt message is for (SDM vol. 3, 11.6.2). */
 
+import { widenDestination } from '../engine/apic/apic-destination.ts'
 import type { ApicBus, InterruptMessage, Vcpu } from '../engine/processor.ts'
 import type { EndOfInterruptSink } from './platform.ts'
 
@@ -14,29 +15,28 @@ export class InterruptFabric implements ApicBus {
     this.#arbitrate(message, this.#targets(source, message))
   }
 
-  /** A message of the I/O APIC, or a message-signalled interrupt. */
+  /** A message of the I/O APIC, or a message-signalled interrupt: its destination has 8 bits. */
   deliver(message: InterruptMessage): void {
+    const wide = { ...message, destination: widenDestination(message.destination) }
     this.#arbitrate(
-      message,
-      this.vcpus.filter(vcpu => vcpu.matches(message)),
+      wide,
+      this.vcpus.filter(vcpu => vcpu.matches(wide)),
     )
+  }
+
+  /** The PIC's output rises: it is wired to LINT0 of every processor. */
+  raiseLint0(): void {
+    for (const vcpu of this.vcpus) vcpu.raisePin(0)
   }
 
   endOfInterrupt(vector: number): void {
     this.ioApic?.endOfInterrupt(vector)
   }
 
+  /** A processor's own interrupt by the shorthand self does not come here. */
   #targets(source: number, message: InterruptMessage): Vcpu[] {
-    switch (message.shorthand) {
-      case 'self':
-        return this.vcpus.filter(vcpu => vcpu.index === source)
-      case 'all':
-        return this.vcpus
-      case 'others':
-        return this.vcpus.filter(vcpu => vcpu.index !== source)
-      default:
-        return this.vcpus.filter(vcpu => vcpu.matches(message))
-    }
+    const excluded = message.shorthand === 'others' ? source : undefined
+    return this.vcpus.filter(vcpu => vcpu.index !== excluded && vcpu.matches(message))
   }
 
   /** SDM vol. 3, 11.6.2.4: lowest priority goes to one of the targets; the first of several equal ones, to be deterministic. */

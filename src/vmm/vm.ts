@@ -78,6 +78,11 @@ export class Vm {
     this.#fabric.deliver(message)
   }
 
+  /** The PIC's output rises. */
+  raiseLint0(): void {
+    this.#fabric.raiseLint0()
+  }
+
   /** For devices that end the run (power-off, reset, debug exit): `run` comes back after the access that is being served. */
   requestStop(stop: VmStop): void {
     this.#stop ??= stop

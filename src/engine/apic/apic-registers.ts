@@ -29,6 +29,10 @@ export const APIC_TIMER_DIVIDE = 0x3e0
 export const APIC_SELF_IPI = 0x3f0
 
 export const SVR_ENABLED = 1 << 8
+/** The end of a level-triggered interrupt is not broadcast: software tells the I/O APIC itself. */
+export const SVR_SUPPRESS_EOI_BROADCAST = 1 << 12
+/** Vector, enable, focus checking (without effect) and suppression. */
+export const SVR_WRITABLE = 0x13ff
 export const LVT_MASKED = 1 << 16
 export const LVT_LEVEL = 1 << 15
 
@@ -42,13 +46,12 @@ export const deliveryMode = (entry: number): number => (entry >> 8) & 7
 export const ICR_LOGICAL = 1 << 11
 export const ICR_ASSERT = 1 << 14
 export const ICR_LEVEL = 1 << 15
+/** Of the low half: not delivery status, and what is reserved. */
+export const ICR_WRITABLE = 0xccfff
 
 export const ESR_SEND_ILLEGAL_VECTOR = 1 << 5
 export const ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6
 export const ESR_ILLEGAL_REGISTER = 1 << 7
-
-/** Bits of each LVT entry that can be written, in register order from {@link APIC_LVT_TIMER}. */
-export const LVT_WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff]
 
 /** IA32_APIC_BASE (SDM vol. 3, 11.4.4). */
 export const APIC_BASE_BSP = 1 << 8

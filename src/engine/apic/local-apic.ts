@@ -2,9 +2,15 @@
 
 import type { VirtualClock } from '../../util/virtual-clock.ts'
 import type { ApicBus, DeliveryMode, InterruptMessage } from '../processor.ts'
+import { isEnabled, isLegalBase, isX2apic } from './apic-base.ts'
+import { isAddressed, widenDestination, x2apicLogicalId } from './apic-destination.ts'
 import * as R from './apic-registers.ts'
 import { ApicTimer, type ApicTimerState, type TimerMode } from './apic-timer.ts'
+import { type ApicRegisterView, apicRegisters } from './apic-view.ts'
+import { ErrorStatus } from './error-status.ts'
 import { InterruptSet } from './interrupt-set.ts'
+import { LocalVectorTable, LVT_ERROR, LVT_LINT0, LVT_LINT1, LVT_TIMER, lvtEntryAt } from './local-vector-table.ts'
+import { isReadable, isWritable, isWritableIcr, offsetOfMsr } from './x2apic-registers.ts'
 
 /** What the APIC tells its vCPU. */
 export interface ApicListener {
@@ -38,6 +44,7 @@ export interface LocalApicState {
   readonly errors: number
   readonly icr: number
   readonly icrHigh: number
+  readonly extint: boolean
   readonly lvt: readonly number[]
   readonly irr: readonly number[]
   readonly isr: readonly number[]
@@ -45,22 +52,11 @@ export interface LocalApicState {
   readonly timer: ApicTimerState
 }
 
-/** A register for inspection. */
-export interface ApicRegisterView {
-  readonly name: string
-  readonly value: number
-  /** In bits. */
-  readonly width: number
-}
-
 const MSR_APIC_BASE = 0x1b
 const MSR_TSC_DEADLINE = 0x6e0
-const MSR_X2APIC = 0x800
 
-/** Version 0x14, six LVT entries. */
-const VERSION = 0x50014
-const SVR_WRITABLE = 0x3ff
-const BASE_ADDRESS = (value: bigint): number => Number(value & 0xfffffff000n)
+/** Version 0x14, six LVT entries, EOI broadcasts can be suppressed. */
+const VERSION = 0x1050014
 
 const DELIVERY_MODES: readonly (DeliveryMode | undefined)[] = [
   'fixed',
@@ -73,27 +69,11 @@ const DELIVERY_MODES: readonly (DeliveryMode | undefined)[] = [
   undefined,
 ]
 const SHORTHANDS = [undefined, 'self', 'all', 'others'] as const
+/** ICR: shorthand self. */
+const ICR_SELF = 1 << 18
+/** Vectors below are reserved and not deliverable (SDM vol. 3, 11.5.2). */
+const LOWEST_VECTOR = 16
 const TIMER_MODES: readonly TimerMode[] = ['one-shot', 'periodic', 'tsc-deadline', 'one-shot']
-const LVT_LINT0 = (R.APIC_LVT_LINT0 - R.APIC_LVT_TIMER) >> 4
-const LVT_LINT1 = (R.APIC_LVT_LINT1 - R.APIC_LVT_TIMER) >> 4
-const LVT_ERROR = (R.APIC_LVT_ERROR - R.APIC_LVT_TIMER) >> 4
-
-/** Bits that an x2APIC write may set; others are reserved and fault. Registers that are absent can't be written. */
-const X2APIC_WRITABLE: Readonly<Record<number, number>> = {
-  [R.APIC_TPR]: 0xff,
-  [R.APIC_EOI]: 0,
-  [R.APIC_SVR]: SVR_WRITABLE,
-  [R.APIC_ESR]: 0,
-  [R.APIC_LVT_TIMER]: 0x700ff,
-  [R.APIC_LVT_THERMAL]: 0x107ff,
-  [R.APIC_LVT_PERFORMANCE]: 0x107ff,
-  [R.APIC_LVT_LINT0]: 0x1a7ff,
-  [R.APIC_LVT_LINT1]: 0x1a7ff,
-  [R.APIC_LVT_ERROR]: 0x100ff,
-  [R.APIC_TIMER_INITIAL]: 0xffffffff,
-  [R.APIC_TIMER_DIVIDE]: 0xb,
-  [R.APIC_SELF_IPI]: 0xff,
-}
 
 export class LocalApic {
   readonly #options: LocalApicOptions
@@ -101,17 +81,17 @@ export class LocalApic {
   readonly #isr = new InterruptSet()
   readonly #tmr = new InterruptSet()
   readonly #timer: ApicTimer
-  readonly #lvt = new Int32Array(6)
+  readonly #lvt = new LocalVectorTable()
+  readonly #errors = new ErrorStatus()
   #base = 0
   #tpr = 0
   #ldr = 0
   #dfr = 0
   #svr = 0
-  #esr = 0
-  /** Errors since the last write to the ESR, which publishes them. */
-  #errors = 0
   #icr = 0
   #icrHigh = 0
+  /** An ExtINT message waits for the PIC's vector. */
+  #extint = false
 
   constructor(options: LocalApicOptions) {
     this.#options = options
@@ -120,21 +100,23 @@ export class LocalApic {
       clock: options.clock,
       now: () => options.now(),
       tsc: () => options.tsc(),
-      expired: () => this.#localInterrupt(0),
+      expired: () => this.#localInterrupt(LVT_TIMER),
     })
     this.reset()
   }
 
-  /** Power-on: xAPIC mode at the default address. */
-  reset(): void {
-    this.#base = R.APIC_BASE_DEFAULT + R.APIC_BASE_ENABLED + (this.#options.id === 0 ? R.APIC_BASE_BSP : 0)
-    this.init()
-  }
-
   /**
-   * State after INIT (SDM vol. 3, 11.4.7.3): all but the base register.
+   * Power-on: xAPIC mode at the default address.
    * LINT0 of the bootstrap processor is ExtINT: virtual wire mode, which firmware sets up and there is none.
    */
+  reset(): void {
+    const first = this.#options.id === 0
+    this.#base = R.APIC_BASE_DEFAULT + R.APIC_BASE_ENABLED + (first ? R.APIC_BASE_BSP : 0)
+    this.init()
+    if (first) this.#lvt.preset(LVT_LINT0, R.DELIVERY_EXTINT << 8)
+  }
+
+  /** State after INIT (SDM vol. 3, 11.4.7.3 and 11.12.5.1): all but the base register, and with it the mode. */
   init(): void {
     this.#irr.clear()
     this.#isr.clear()
@@ -143,21 +125,30 @@ export class LocalApic {
     this.#ldr = 0
     this.#dfr = 0xffffffff
     this.#svr = 0xff
-    this.#esr = 0
-    this.#errors = 0
+    this.#errors.reset()
     this.#icr = 0
     this.#icrHigh = 0
-    this.#lvt.fill(R.LVT_MASKED)
-    if (this.#options.id === 0) this.#lvt[LVT_LINT0] = R.DELIVERY_EXTINT << 8
+    this.#extint = false
+    this.#lvt.reset()
     this.#timer.reset()
   }
 
   get enabled(): boolean {
-    return (this.#base & R.APIC_BASE_ENABLED) !== 0
+    return isEnabled(this.#base)
   }
 
   get x2apic(): boolean {
-    return (this.#base & R.APIC_BASE_X2APIC) !== 0
+    return isX2apic(this.#base)
+  }
+
+  /** Is this the bootstrap processor, which INIT starts at the reset vector? */
+  get bootstrap(): boolean {
+    return (this.#base & R.APIC_BASE_BSP) !== 0
+  }
+
+  /** SVR bit 8. Without it only NMI, SMI, INIT and SIPI are taken (SDM vol. 3, 11.4.7.2). */
+  get #softwareEnabled(): boolean {
+    return (this.#svr & R.SVR_ENABLED) !== 0
   }
 
   /** Guest-physical address of the register page, or undefined while it isn't mapped (disabled, x2APIC). */
@@ -181,11 +172,16 @@ export class LocalApic {
     return (this.#tpr & 0xf0) >= inService ? this.#tpr : inService
   }
 
-  /** Does a PIC's interrupt reach the processor: LINT0 as ExtINT and unmasked, or the APIC disabled? */
+  /** Does a PIC's interrupt reach the processor: LINT0 as ExtINT and unmasked, an ExtINT message, or the APIC disabled? */
   get acceptsExtint(): boolean {
-    if (!this.enabled) return true
-    const lint0 = this.#lvt[LVT_LINT0]
+    if (!this.enabled || this.#extint) return true
+    const lint0 = this.#lvt.get(LVT_LINT0)
     return !(lint0 & R.LVT_MASKED) && R.deliveryMode(lint0) === R.DELIVERY_EXTINT
+  }
+
+  /** The PIC's vector has been taken. */
+  extintTaken(): void {
+    this.#extint = false
   }
 
   /** The vector to deliver next: the highest requested one, if its class is above the processor priority. */
@@ -203,24 +199,13 @@ export class LocalApic {
     return vector
   }
 
-  /** Does `message` name this APIC? Shorthands other than self name every APIC; the bus leaves out the sender. */
+  /** Does `message` name this APIC? One that software has disabled takes no part in lowest-priority arbitration. */
   matches(message: InterruptMessage): boolean {
-    if (!this.enabled) return false
-    if (message.shorthand) return message.shorthand !== 'self'
-    const { destination, logical } = message
-    const id = this.#options.id
-    if (destination === 0xffffffff || (destination === 0xff && (!this.x2apic || !logical))) return true
-    if (!logical) return destination === id
-    if (this.x2apic) {
-      const own = this.#x2apicLdr
-      return destination >>> 16 === own >>> 16 && (destination & own & 0xffff) !== 0
-    }
-    const own = this.#ldr >>> 24
-    if (this.#dfr >>> 28 === 0xf) return (own & destination) !== 0
-    return own >> 4 === destination >> 4 && (own & destination & 0xf) !== 0
+    if (!this.enabled || (message.mode === 'lowest-priority' && !this.#softwareEnabled)) return false
+    return isAddressed(message, { id: this.#options.id, x2apic: this.x2apic, ldr: this.#ldr, dfr: this.#dfr })
   }
 
-  /** Takes a message from the bus that {@link matches}. SMIs are dropped, for there is no SMM, and so is ExtINT. */
+  /** Takes a message from the bus that {@link matches}. SMIs are dropped, for there is no SMM. */
   accept(message: InterruptMessage): void {
     const { listener } = this.#options
     if (!this.enabled) return
@@ -238,7 +223,10 @@ export class LocalApic {
       case 'start-up':
         listener.startUp(message.vector)
         break
-      default:
+      case 'extint':
+        this.#extint = true
+        break
+      case 'smi':
         break
     }
   }
@@ -250,7 +238,7 @@ export class LocalApic {
 
   // Registers by MMIO.
 
-  /** A load from the register page: 32-bit registers at multiples of 16. Reading has no side effect. */
+  /** A load from the register page: 32-bit registers at multiples of 16. Of the registers none changes when read; where there is none, that is an error. */
   readMmio(offset: number, size: number): number {
     if ((offset & 0xf) + size > 4) return 0
     const value = this.readRegister(offset & 0xff0) ?? this.#illegalRegister()
@@ -279,7 +267,8 @@ export class LocalApic {
       case R.APIC_IRR:
         return this.#irr.words[index]
     }
-    if (offset >= R.APIC_LVT_TIMER && offset <= R.APIC_LVT_ERROR) return this.#lvt[(offset - R.APIC_LVT_TIMER) >> 4]
+    const entry = lvtEntryAt(offset)
+    if (entry !== undefined) return this.#lvt.get(entry)
     switch (offset) {
       case R.APIC_ID:
         return this.x2apic ? this.#options.id : this.#options.id << 24
@@ -294,13 +283,13 @@ export class LocalApic {
       case R.APIC_RRD:
         return 0
       case R.APIC_LDR:
-        return this.x2apic ? this.#x2apicLdr : this.#ldr
+        return this.x2apic ? x2apicLogicalId(this.#options.id) : this.#ldr
       case R.APIC_DFR:
         return this.#dfr
       case R.APIC_SVR:
         return this.#svr
       case R.APIC_ESR:
-        return this.#esr
+        return this.#errors.shown
       case R.APIC_ICR:
         return this.#icr
       case R.APIC_ICR_HIGH:
@@ -318,8 +307,10 @@ export class LocalApic {
 
   /** False where there is no register; read-only ones ignore writes. */
   #write(offset: number, value: number): boolean {
-    if (offset >= R.APIC_LVT_TIMER && offset <= R.APIC_LVT_ERROR) {
-      this.#writeLvt((offset - R.APIC_LVT_TIMER) >> 4, value)
+    const entry = lvtEntryAt(offset)
+    if (entry !== undefined) {
+      this.#lvt.set(entry, value, this.#softwareEnabled)
+      if (entry === LVT_TIMER) this.#timer.setMode(TIMER_MODES[(value >> 17) & 3])
       return true
     }
     switch (offset) {
@@ -336,16 +327,15 @@ export class LocalApic {
         this.#dfr = value | 0x0fffffff
         return true
       case R.APIC_SVR:
-        this.#svr = value & SVR_WRITABLE
-        if (!(value & R.SVR_ENABLED)) for (let i = 0; i < this.#lvt.length; i++) this.#lvt[i] |= R.LVT_MASKED
+        this.#svr = value & R.SVR_WRITABLE
+        if (!this.#softwareEnabled) this.#lvt.maskAll()
         return true
       case R.APIC_ESR:
-        this.#esr = this.#errors
-        this.#errors = 0
+        this.#errors.publish()
         return true
       case R.APIC_ICR:
-        this.#icr = value & 0xccfff
-        this.#sendIcr(this.#icrHigh >>> 24)
+        this.#icr = value & R.ICR_WRITABLE
+        this.#send(this.#icr, widenDestination(this.#icrHigh >>> 24))
         return true
       case R.APIC_ICR_HIGH:
         this.#icrHigh = value & 0xff000000
@@ -357,18 +347,11 @@ export class LocalApic {
         this.#timer.divide = value
         return true
       case R.APIC_SELF_IPI:
-        this.#request(value & 0xff, false)
+        this.#send((value & 0xff) | ICR_SELF, 0)
         return true
       default:
         return this.#read(offset) !== undefined
     }
-  }
-
-  #writeLvt(index: number, value: number): void {
-    let entry = value & R.LVT_WRITABLE[index]
-    if (!(this.#svr & R.SVR_ENABLED)) entry |= R.LVT_MASKED
-    this.#lvt[index] = entry
-    if (index === 0) this.#timer.setMode(TIMER_MODES[(entry >> 17) & 3])
   }
 
   // Registers by MSR.
@@ -378,11 +361,9 @@ export class LocalApic {
     if (msr === MSR_APIC_BASE) return BigInt(this.#base)
     if (msr === MSR_TSC_DEADLINE) return this.#timer.deadline
     if (!this.enabled || !this.x2apic) return undefined
-    const offset = (msr - MSR_X2APIC) << 4
+    const offset = offsetOfMsr(msr)
     if (offset === R.APIC_ICR) return (BigInt(this.#icrHigh >>> 0) << 32n) | BigInt(this.#icr >>> 0)
-    if (offset === R.APIC_ICR_HIGH || offset === R.APIC_DFR || offset === R.APIC_EOI) return undefined
-    if (offset === R.APIC_APR || offset === R.APIC_RRD) return undefined
-    const value = this.readRegister(offset)
+    const value = isReadable(offset) ? this.readRegister(offset) : undefined
     return value === undefined ? undefined : BigInt(value)
   }
 
@@ -394,40 +375,22 @@ export class LocalApic {
       return true
     }
     if (!this.enabled || !this.x2apic) return false
-    const offset = (msr - MSR_X2APIC) << 4
-    const low = Number(value & 0xffffffffn)
-    if (offset === R.APIC_ICR) {
-      if (low & ~0xccfff) return false
-      this.#icr = low
-      this.#icrHigh = Number(value >> 32n)
-      this.#sendIcr(this.#icrHigh >>> 0)
-      return true
-    }
-    const writable = X2APIC_WRITABLE[offset]
-    if (writable === undefined || value >> 32n || low & ~writable) return false
-    return this.#write(offset, low)
-  }
-
-  /** Transitions of SDM vol. 3, figure 11-27: to x2APIC only from xAPIC, out of it only by disabling. */
-  #writeBase(value: bigint): boolean {
-    const bits = Number(value & 0xfffn)
-    const known = R.APIC_BASE_BSP | R.APIC_BASE_X2APIC | R.APIC_BASE_ENABLED
-    if (bits & ~known || value >> 40n) return false
-    const enable = (bits & R.APIC_BASE_ENABLED) !== 0
-    const extend = (bits & R.APIC_BASE_X2APIC) !== 0
-    if (extend && !enable) return false
-    if (extend && !this.x2apic && !this.enabled) return false
-    if (this.x2apic && enable && !extend) return false
-    const wasEnabled = this.enabled
-    this.#base = BASE_ADDRESS(value) + (bits & known)
-    if (wasEnabled && !enable) this.init()
+    const offset = offsetOfMsr(msr)
+    if (offset !== R.APIC_ICR) return isWritable(offset, value) && this.#write(offset, Number(value))
+    if (!isWritableIcr(value)) return false
+    this.#icr = Number(value & 0xffff_ffffn)
+    this.#icrHigh = Number(value >> 32n)
+    this.#send(this.#icr, this.#icrHigh)
     return true
   }
 
-  /** Clusters of 16 by APIC id (SDM vol. 3, 11.12.10.2). */
-  get #x2apicLdr(): number {
-    const { id } = this.#options
-    return ((id >> 4) << 16) | (1 << (id & 15))
+  #writeBase(value: bigint): boolean {
+    if (!isLegalBase(this.#base, value)) return false
+    const wasEnabled = this.enabled
+    this.#base = Number(value)
+    // What was set up is lost (SDM vol. 3, 11.4.3).
+    if (wasEnabled && !this.enabled) this.init()
+    return true
   }
 
   // Interrupts.
@@ -442,13 +405,14 @@ export class LocalApic {
     const vector = this.#isr.highest()
     if (vector < 0) return
     this.#isr.remove(vector)
-    if (this.#tmr.has(vector)) this.#options.bus.endOfInterrupt(vector)
+    const broadcast = this.#tmr.has(vector) && !(this.#svr & R.SVR_SUPPRESS_EOI_BROADCAST)
+    if (broadcast) this.#options.bus.endOfInterrupt(vector)
     if (this.#irr.highest() >= 0) this.#options.listener.interruptPending()
   }
 
   #request(vector: number, level: boolean): void {
-    if (!(this.#svr & R.SVR_ENABLED)) return
-    if (vector < 16) {
+    if (!this.#softwareEnabled) return
+    if (vector < LOWEST_VECTOR) {
       this.#error(R.ESR_RECEIVE_ILLEGAL_VECTOR)
       return
     }
@@ -460,11 +424,11 @@ export class LocalApic {
 
   /** An LVT entry's source fires. */
   #localInterrupt(index: number): void {
-    const entry = this.#lvt[index]
+    const entry = this.#lvt.get(index)
     if (entry & R.LVT_MASKED) return
     switch (R.deliveryMode(entry)) {
       case R.DELIVERY_FIXED:
-        this.#request(entry & 0xff, index !== 0 && (entry & R.LVT_LEVEL) !== 0)
+        this.#request(entry & 0xff, index !== LVT_TIMER && (entry & R.LVT_LEVEL) !== 0)
         break
       case R.DELIVERY_NMI:
         this.#options.listener.nmi()
@@ -478,10 +442,10 @@ export class LocalApic {
   }
 
   #error(bit: number): void {
-    this.#errors |= bit
-    const entry = this.#lvt[LVT_ERROR]
+    const due = this.#errors.log(bit)
+    const entry = this.#lvt.get(LVT_ERROR)
     // An illegal vector in the error entry itself must not report itself again.
-    if (!(entry & R.LVT_MASKED) && (entry & 0xff) >= 16) this.#request(entry & 0xff, false)
+    if (due && !(entry & R.LVT_MASKED) && (entry & 0xff) >= LOWEST_VECTOR) this.#request(entry & 0xff, false)
   }
 
   #illegalRegister(): number {
@@ -489,12 +453,12 @@ export class LocalApic {
     return 0
   }
 
-  #sendIcr(destination: number): void {
-    const icr = this.#icr
+  /** Sends what an ICR says. Remote read, SMM and lowest priority to oneself do not exist: they send nothing. */
+  #send(icr: number, destination: number): void {
     const mode = DELIVERY_MODES[R.deliveryMode(icr)]
     const vector = icr & 0xff
     if (mode === undefined) return
-    if ((mode === 'fixed' || mode === 'lowest-priority') && vector < 16) {
+    if ((mode === 'fixed' || mode === 'lowest-priority') && vector < LOWEST_VECTOR) {
       this.#error(R.ESR_SEND_ILLEGAL_VECTOR)
       return
     }
@@ -524,11 +488,12 @@ export class LocalApic {
       ldr: this.#ldr,
       dfr: this.#dfr,
       svr: this.#svr,
-      esr: this.#esr,
-      errors: this.#errors,
+      esr: this.#errors.shown,
+      errors: this.#errors.logged,
       icr: this.#icr,
       icrHigh: this.#icrHigh,
-      lvt: Array.from(this.#lvt),
+      extint: this.#extint,
+      lvt: this.#lvt.save(),
       irr: this.#irr.save(),
       isr: this.#isr.save(),
       tmr: this.#tmr.save(),
@@ -543,11 +508,12 @@ export class LocalApic {
     this.#ldr = state.ldr
     this.#dfr = state.dfr
     this.#svr = state.svr
-    this.#esr = state.esr
-    this.#errors = state.errors
+    this.#errors.shown = state.esr
+    this.#errors.logged = state.errors
     this.#icr = state.icr
     this.#icrHigh = state.icrHigh
-    this.#lvt.set(state.lvt)
+    this.#extint = state.extint
+    this.#lvt.restore(state.lvt)
     this.#irr.restore(state.irr)
     this.#isr.restore(state.isr)
     this.#tmr.restore(state.tmr)
@@ -556,35 +522,6 @@ export class LocalApic {
 
   /** Every register that this mode has, for inspection. */
   registers(): readonly ApicRegisterView[] {
-    const names: readonly (readonly [string, number])[] = [
-      ['ID', R.APIC_ID],
-      ['VERSION', R.APIC_VERSION],
-      ['TPR', R.APIC_TPR],
-      ['PPR', R.APIC_PPR],
-      ['LDR', R.APIC_LDR],
-      ['DFR', R.APIC_DFR],
-      ['SVR', R.APIC_SVR],
-      ['ESR', R.APIC_ESR],
-      ['ICR', R.APIC_ICR],
-      ['ICR_HIGH', R.APIC_ICR_HIGH],
-      ['LVT_TIMER', R.APIC_LVT_TIMER],
-      ['LVT_THERMAL', R.APIC_LVT_THERMAL],
-      ['LVT_PERFORMANCE', R.APIC_LVT_PERFORMANCE],
-      ['LVT_LINT0', R.APIC_LVT_LINT0],
-      ['LVT_LINT1', R.APIC_LVT_LINT1],
-      ['LVT_ERROR', R.APIC_LVT_ERROR],
-      ['TIMER_INITIAL', R.APIC_TIMER_INITIAL],
-      ['TIMER_CURRENT', R.APIC_TIMER_CURRENT],
-      ['TIMER_DIVIDE', R.APIC_TIMER_DIVIDE],
-    ]
-    const views = names.map(([name, offset]) => ({ name, value: this.readRegister(offset) ?? 0, width: 32 }))
-    for (const [name, offset] of [
-      ['ISR', R.APIC_ISR] as const,
-      ['TMR', R.APIC_TMR] as const,
-      ['IRR', R.APIC_IRR] as const,
-    ])
-      for (let i = 0; i < 8; i++)
-        views.push({ name: `${name}${i}`, value: this.readRegister(offset + i * 16) ?? 0, width: 32 })
-    return views
+    return apicRegisters(offset => this.readRegister(offset))
   }
 }

@@ -26,6 +26,7 @@ export interface ScriptStep {
 /** Nothing pending, nothing in service, timer off. */
 const IDLE_APIC: LocalApicState = {
   ...{ base: 0, tpr: 0, ldr: 0, dfr: 0, svr: 0, esr: 0, errors: 0, icr: 0, icrHigh: 0 },
+  extint: false,
   ...{ lvt: [], irr: [], isr: [], tmr: [] },
   timer: { mode: 'one-shot', initial: 0, divide: 0, deadline: '0', due: null },
 }
@@ -123,6 +124,7 @@ export class ScriptedVcpu implements Vcpu {
   requestInterruptWindow(wanted: boolean): void {
     this.windowRequested = wanted
   }
+  raisePin(): void {}
   acceptInterrupt(message: InterruptMessage): void {
     this.events.push(`${this.#clock.count}: ${message.mode} ${message.vector}`)
     this.activity = 'active'
