@@ -21,6 +21,8 @@ import {
   sseFromInteger32,
   sseFromInteger64,
   sseOutcome,
+  sseRound32,
+  sseRound64,
   sseToInteger32,
   sseToInteger64,
 } from './float/sse-scalar.ts'
@@ -67,7 +69,7 @@ function executeLane(memory: HostMemory, operation: SseOperation, lane: number, 
 
 function executeLane32(
   memory: HostMemory,
-  { kind, predicate }: SseOperation,
+  { kind, immediate }: SseOperation,
   lane: number,
   env: FloatEnvironment,
 ): void {
@@ -80,8 +82,14 @@ function executeLane32(
   if (arithmetic !== undefined) u32[result] = sseArithmetic32(arithmetic, a, b, env)
   else
     switch (kind) {
+      case SseKind.addSubtract:
+        u32[result] = sseArithmetic32(lane % 2 === 0 ? 'sub' : 'add', a, b, env)
+        break
+      case SseKind.roundToIntegral:
+        u32[result] = sseRound32(b, immediate, env)
+        break
       case SseKind.compare:
-        i32[result] = sseCompare32(predicate, a, b, env) ? -1 : 0
+        i32[result] = sseCompare32(immediate, a, b, env) ? -1 : 0
         break
       case SseKind.unorderedCompare:
       case SseKind.orderedCompare:
@@ -105,7 +113,7 @@ function executeLane32(
 
 function executeLane64(
   memory: HostMemory,
-  { kind, predicate }: SseOperation,
+  { kind, immediate }: SseOperation,
   lane: number,
   env: FloatEnvironment,
 ): void {
@@ -118,8 +126,14 @@ function executeLane64(
   if (arithmetic !== undefined) u64[result] = sseArithmetic64(arithmetic, a, b, env)
   else
     switch (kind) {
+      case SseKind.addSubtract:
+        u64[result] = sseArithmetic64(lane % 2 === 0 ? 'sub' : 'add', a, b, env)
+        break
+      case SseKind.roundToIntegral:
+        u64[result] = sseRound64(b, immediate, env)
+        break
       case SseKind.compare:
-        u64[result] = sseCompare64(predicate, a, b, env) ? 0xffff_ffff_ffff_ffffn : 0n
+        u64[result] = sseCompare64(immediate, a, b, env) ? 0xffff_ffff_ffff_ffffn : 0n
         break
       case SseKind.unorderedCompare:
       case SseKind.orderedCompare:

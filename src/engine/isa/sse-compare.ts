@@ -7,7 +7,7 @@ import type { InstructionScope } from './instruction-scope.ts'
 import { unsafeOrder } from './sse-float.ts'
 import { and, anyLane, FLOAT_LANES, type FloatLanes, fillMask, or, software } from './sse-lanes.ts'
 import { byteImmediate, checkSse, sourceAddress } from './sse-operands.ts'
-import { PREDICATE_SHIFT, SseKind } from './sse-operation.ts'
+import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
 
 export function defineSseCompare(table: DefinitionTable): void {
@@ -39,7 +39,7 @@ function emitMask(scope: InstructionScope, format: FloatLanes): void {
   const predicate = f.let(byteImmediate(scope).and(7))
   const mask = f.variable(orderedMask(format, a, b, predicate))
   f.if(anyLane(unsafeOrder(format, a, b)), () => {
-    const operation = predicate.shl(PREDICATE_SHIFT).or(format.operation(SseKind.compare))
+    const operation = predicate.shl(IMMEDIATE_SHIFT).or(format.operation(SseKind.compare))
     f.set(mask, software(scope, operation, b, a))
   })
   format.store(scope, target, mask)

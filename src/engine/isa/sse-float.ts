@@ -68,7 +68,9 @@ function isShort(format: FloatLanes, a: Vector): Vector {
   return format.compare('eq', a, and(a, format.constant(0xfffff000, 0xffff_ffff_f800_0000n)))
 }
 
-const METHODS: Readonly<Record<string, Method>> = {
+export type FloatMnemonic = 'Add' | 'Sub' | 'Mul' | 'Div' | 'Sqrt' | 'Min' | 'Max'
+
+const METHODS: Readonly<Record<FloatMnemonic, Method>> = {
   Add: {
     kind: SseKind.add,
     compute: (format, a, b) => format.compute('add', a, b),
@@ -123,10 +125,25 @@ export function defineSseFloat(table: DefinitionTable): void {
 
 function emitArithmetic(scope: InstructionScope, format: FloatLanes, method: Method): void {
   checkSse(scope)
-  const { f } = scope
   const b = format.load(scope, sourceAddress(scope, 1))
-  const target = f.let(scope.registerAddress(0))
+  const target = scope.f.let(scope.registerAddress(0))
   const a = format.load(scope, target)
+  format.store(scope, target, computeLanes(scope, format, method, a, b))
+}
+
+/** `a` op `b` in each lane, with the flags of MXCSR and #XM. The operands are named values. */
+export function floatArithmetic(
+  scope: InstructionScope,
+  format: FloatLanes,
+  mnemonic: FloatMnemonic,
+  a: Vector,
+  b: Vector,
+): Vector {
+  return computeLanes(scope, format, METHODS[mnemonic], a, b)
+}
+
+function computeLanes(scope: InstructionScope, format: FloatLanes, method: Method, a: Vector, b: Vector): Vector {
+  const { f } = scope
   const result = f.variable(method.compute(format, a, b))
   const compute = () => f.set(result, software(scope, i32(format.operation(method.kind)), b, a))
   const unsafe = anyLane(method.unsafe(format, a, b, result))
@@ -139,5 +156,5 @@ function emitArithmetic(scope: InstructionScope, format: FloatLanes, method: Met
       f.if(named.or(rounded).or(roundsToNearest(scope).eqz()), compute)
     })
   }
-  format.store(scope, target, result)
+  return result
 }

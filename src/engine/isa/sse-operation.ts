@@ -25,6 +25,10 @@ export const SseKind = {
   toInt64Truncated: 14,
   fromInt32: 15,
   fromInt64: 16,
+  /** ADDSUBPS and ADDSUBPD: a difference in the even lanes, a sum in the odd ones. */
+  addSubtract: 17,
+  /** ROUNDPS and its like, as the immediate says. */
+  roundToIntegral: 18,
 } as const
 export type SseKind = (typeof SseKind)[keyof typeof SseKind]
 
@@ -33,14 +37,14 @@ export type LaneBits = 32 | 64
 
 const WIDE = 1 << 5
 const LANES_SHIFT = 6
-/** Where the predicate of a comparison is added. */
-export const PREDICATE_SHIFT = 9
+/** Where the 8-bit immediate is added: the predicate of a comparison, how ROUNDPS and its like round. */
+export const IMMEDIATE_SHIFT = 9
 
 export interface SseOperation {
   readonly kind: number
   readonly lane: LaneBits
   readonly lanes: number
-  readonly predicate: number
+  readonly immediate: number
 }
 
 export function encodeOperation(kind: SseKind, lane: LaneBits, lanes: number): number {
@@ -52,6 +56,6 @@ export function decodeOperation(operation: number): SseOperation {
     kind: operation & (WIDE - 1),
     lane: operation & WIDE ? 64 : 32,
     lanes: (operation >> LANES_SHIFT) & 7,
-    predicate: (operation >> PREDICATE_SHIFT) & 7,
+    immediate: (operation >> IMMEDIATE_SHIFT) & 0xff,
   }
 }
