@@ -21,6 +21,7 @@ import type { TranslationContext } from './mmu/mmu.ts'
 import { ACCESS_SMAP_OFF, ACCESS_USER, pagingControl } from './mmu/page-walk.ts'
 import { MODE_CODE_16, MODE_CODE_32, MODE_CODE_64, MODE_FLAT_DATA, MODE_LIMITED_CODE, MODES } from './mode.ts'
 import * as S from './state.ts'
+import { paragraphMode } from './system/cpu-mode.ts'
 
 const CS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
 const MOST_FETCH_CONTEXTS = 2048
@@ -61,6 +62,7 @@ export class ExecutionContext {
     state.set32(S.MODE, mode)
     state.set32(S.FETCH_CONTEXT, this.#fetchContext(key))
     const cr0 = state.get32(S.CR0)
+    state.set32(S.VEX_CHECK, paragraphMode(state) ? INVALID_OPCODE : 0)
     // SDM vol. 3, table 2-2 and 13.1.2.
     const mmx = (cr0 & CR0_EM) !== 0 ? INVALID_OPCODE : (cr0 & CR0_TS) !== 0 ? DEVICE_NOT_AVAILABLE : 0
     state.set32(S.MMX_CHECK, mmx)

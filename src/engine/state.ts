@@ -113,9 +113,9 @@ export const X87_IP = field(8)
 export const X87_DP = field(8)
 
 export const MXCSR = field(4)
-/** Bytes of one vector register's slot: room for YMM. */
+/** Bytes of one vector register's slot. */
 export const VECTOR_STRIDE = 32
-/** XMM0 to XMM15 in the low half of each slot. */
+/** YMM0 to YMM15, with XMM0 to XMM15 in the low half of each slot. */
 export const VECTORS = field(16 * VECTOR_STRIDE, 64)
 
 /** Tag bits of the ASID that data accesses use now (i64, low 12 bits). */
@@ -133,8 +133,8 @@ export const BIAS = field(8)
 export const NEGATIVE_BIAS = field(8)
 /** Set by TypeScript when an interrupt or another event waits: code that opens a window leaves to TypeScript. */
 export const EVENT_PENDING = field(4)
-/** Value of a slow access: what was read, or what is to be written (16 bytes). */
-export const ACCESS_VALUE = field(16, 16)
+/** Value of a slow access: what was read, or what is to be written (32 bytes). */
+export const ACCESS_VALUE = field(32, 16)
 /** Room for a read-modify-write operand that has no single host address (device, page crossing). */
 export const ACCESS_BUFFER = field(64, 64)
 
@@ -142,9 +142,14 @@ export const ACCESS_BUFFER = field(64, 64)
 export const VECTOR_CHECK = field(4)
 /** The same for MMX: 6 for CR0.EM, 7 for CR0.TS. Pending x87 exceptions (#MF) are seen in {@link X87_STATUS}. */
 export const MMX_CHECK = field(4)
-/** Operands of an SSE instruction that software floating point executes: destination, source; and its result. */
-export const SSE_A = field(16, 16)
-export const SSE_B = field(16, 16)
-export const SSE_RESULT = field(16, 16)
+/** 6 (#UD) where VEX prefixes are not recognized: real and virtual-8086 mode. */
+export const VEX_CHECK = field(4)
+/** What an instruction on YMM registers or with a VEX prefix on XMM registers raises: 0 nothing, 6 #UD, 7 #NM. Derived from CR0, CR4, XCR0 and the mode. */
+export const AVX_CHECK = field(4)
+/** Operands of a vector instruction that software floating point executes: first and second source, and the addend of FMA; and its result. */
+export const SSE_A = field(32, 16)
+export const SSE_B = field(32, 16)
+export const SSE_C = field(32, 16)
+export const SSE_RESULT = field(32, 16)
 
 if (cursor > STATE_BASE + STATE_SIZE) throw new RangeError('processor state outgrew STATE_SIZE')

@@ -1,4 +1,4 @@
-/** Bit tests and scans (SDM vol. 2: BT, BTC, BTR, BTS, BSF, BSR, POPCNT). */
+/** Bit tests, scans and counts (SDM vol. 2: BT, BTC, BTR, BTS, BSF, BSR, LZCNT, POPCNT, TZCNT). */
 
 import { i32, i64, select, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
@@ -67,6 +67,18 @@ function countBits(scope: InstructionScope): void {
   scope.setFlags(result, result, empty.shl(2))
 }
 
+/** Zeros below the lowest one or above the highest, up to the operand's size; OF, SF, PF and AF are undefined. */
+function countZeros(scope: InstructionScope, bits: 16 | 32 | 64, trailing: boolean): void {
+  const source = scope.read(1)
+  let count: Word
+  if (source.type === 'i64') count = trailing ? source.ctz() : source.clz()
+  else if (bits === 16) count = trailing ? source.or(0x1_0000).ctz() : source.clz().sub(16)
+  else count = trailing ? source.ctz() : source.clz()
+  const result = scope.name(count)
+  scope.write(0, result)
+  scope.flagsResult(bits, result, source.eqz(), i32(0))
+}
+
 export function defineBit(table: DefinitionTable): void {
   for (const bits of [16, 32, 64] as const) {
     for (const [name, change] of TESTS)
@@ -85,6 +97,15 @@ export function defineBit(table: DefinitionTable): void {
       bits: [bits, bits],
       emit: scope => scan(scope, bits, false),
     })
+    for (const [name, trailing] of [
+      ['Tzcnt', true],
+      ['Lzcnt', false],
+    ] as const)
+      table.define(`${name}_r${bits}_rm${bits}`, {
+        name: `${name}${bits}`,
+        bits: [bits, bits],
+        emit: scope => countZeros(scope, bits, trailing),
+      })
     table.define(`Popcnt_r${bits}_rm${bits}`, {
       name: `Popcnt${bits}`,
       bits: [bits, bits],

@@ -2,9 +2,13 @@
 
 import { systemAssists, systemMemorySizes } from '../system/assists.ts'
 import { x87Assists, x87MemorySizes } from '../x87/x87-assists.ts'
+import { defineAdx } from './adx.ts'
 import { defineAlu } from './alu.ts'
 import { defineBit } from './bit.ts'
+import { defineBmi } from './bmi.ts'
+import { defineByteOrder } from './byte-order.ts'
 import { defineControl } from './control.ts'
+import { defineCrc32 } from './crc32.ts'
 import { type Definitions, DefinitionTable } from './definition.ts'
 import { defineExchange } from './exchange.ts'
 import { defineFlag } from './flag.ts'
@@ -32,6 +36,10 @@ export function createDefinitions(): Definitions {
   defineShift(table)
   defineMultiply(table)
   defineBit(table)
+  defineBmi(table)
+  defineAdx(table)
+  defineByteOrder(table)
+  defineCrc32(table)
   defineExchange(table)
   defineStack(table)
   defineControl(table)

@@ -1,6 +1,5 @@
-/** Data movement and sign or zero extension (SDM vol. 2: MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, CBW, CWD, XLAT, BSWAP, NOP). */
+/** Data movement and sign or zero extension (SDM vol. 2: MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, CBW, CWD, XLAT, NOP). */
 
-import { i32 } from '../wasm/value.ts'
 import { type DefinitionTable, SIZES } from './definition.ts'
 import { CONDITIONS } from './instruction-scope.ts'
 import { type Bits, selectWord, signExtend, type Word } from './word.ts'
@@ -86,18 +85,7 @@ export function defineMove(table: DefinitionTable): void {
           target.set(selectWord(scope.condition(condition), source, target.value))
         },
       })
-    if (bits !== 16)
-      table.define(`Bswap_r${bits}`, {
-        name: `Bswap${bits}`,
-        bits: [bits],
-        emit: scope => {
-          const target = scope.place(0)
-          target.set(bits === 64 ? swap64(target.value) : swap32(target.value))
-        },
-      })
   }
-  // SDM vol. 2, BSWAP: undefined for 16 bits; processors clear the register.
-  table.define('Bswap_r16', { name: 'Bswap16', bits: [16], emit: scope => scope.write(0, i32(0)) })
 
   for (const condition of CONDITIONS)
     table.define(`Set${condition}_rm8`, {
@@ -148,19 +136,4 @@ export function defineMove(table: DefinitionTable): void {
   // 0F 18 to 0F 1F are hints and NOPs before they become anything else. Unwinders run RDSSP unasked.
   nothing.push('Prefetchit0_m8', 'Prefetchit1_m8', 'Cldemote_m8', 'Rdsspd_r32', 'Rdsspq_r64')
   table.define(nothing, { name: 'Nop', bits: [], hot: true, emit: () => {} })
-}
-
-function swap32(value: Word): Word {
-  const v = value.wrap()
-  return v
-    .rotl(i32(8))
-    .and(0x00ff_00ff)
-    .or(v.rotr(i32(8)).and(0xff00_ff00 | 0))
-}
-
-function swap64(value: Word): Word {
-  const v = value.extendU()
-  const low = swap32(v.wrap()).extendU()
-  const high = swap32(v.shrU(32).wrap()).extendU()
-  return low.shl(32).or(high)
 }

@@ -11,7 +11,7 @@ const RDX = 2
 const DIVIDE_ERROR = 0
 
 /** Upper 64 bits of the unsigned product, from four 32-bit products. */
-function multiplyHigh(scope: InstructionScope, a: Value<'i64'>, b: Value<'i64'>): Value<'i64'> {
+export function multiplyHigh(scope: InstructionScope, a: Value<'i64'>, b: Value<'i64'>): Value<'i64'> {
   const { f } = scope
   const low = (value: Value<'i64'>) => value.and(0xffff_ffff)
   const high = (value: Value<'i64'>) => value.shrU(32)

@@ -5,8 +5,8 @@
 
 import { i32, i64, select, type Value } from '../wasm/value.ts'
 
-/** Sizes of operands; 128 is a vector. */
-export type Bits = 8 | 16 | 32 | 64 | 128
+/** Sizes of operands; 128 and 256 are vectors. */
+export type Bits = 8 | 16 | 32 | 64 | 128 | 256
 export type Word = Value<'i32'> | Value<'i64'>
 
 export function signExtend(value: Word, bits: Bits): Value<'i64'> {
@@ -25,7 +25,7 @@ export function word(bits: Bits, value: number): Word {
   return bits === 64 ? i64(value) : i32(value)
 }
 
-type Operation = 'add' | 'sub' | 'and' | 'or' | 'xor' | 'mul' | 'shl' | 'shrU' | 'shrS'
+type Operation = 'add' | 'sub' | 'and' | 'or' | 'xor' | 'mul' | 'shl' | 'shrU' | 'shrS' | 'rotr'
 
 /** Applies an operation to two words of the same type. */
 export function apply(operation: Operation, a: Word, b: Word): Word {
