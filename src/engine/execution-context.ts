@@ -1,9 +1,9 @@
 /**
  * What follows from the running vCPU's control registers, flags and segments: the ASIDs and rights of its accesses, the
- * mode its code is decoded in, the identity of its fetches, and whether SSE and MMX are usable.
+ * mode its code is decoded in, the identity of its fetches, and whether SSE, AVX and MMX are usable.
  */
 
-import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
+import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
 import { RFLAGS_AC } from '../x86/rflags.ts'
 import {
   RIGHTS_CODE,
@@ -27,10 +27,19 @@ const CS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
 const MOST_FETCH_CONTEXTS = 2048
 const INVALID_OPCODE = 6
 const DEVICE_NOT_AVAILABLE = 7
+/** The states SSE and AVX of XCR0 (SDM vol. 1, 13.3). */
+const XCR0_AVX = 6
 
 /** PCID of the current address space, 0 without CR4.PCIDE. */
 export function currentPcid(state: CpuState): number {
   return (state.get32(S.CR4) & CR4_PCIDE) !== 0 ? state.get32(S.CR3) & 0xfff : 0
+}
+
+/** SDM vol. 2, 2.3.2 and table 2-18 to 2-24: CR0.EM has no say. */
+function avxCheck(state: CpuState): number {
+  const enabled = (state.get32(S.CR4) & CR4_OSXSAVE) !== 0 && (state.get32(S.XCR0) & XCR0_AVX) === XCR0_AVX
+  if (!enabled || paragraphMode(state)) return INVALID_OPCODE
+  return (state.get32(S.CR0) & CR0_TS) !== 0 ? DEVICE_NOT_AVAILABLE : 0
 }
 
 export class ExecutionContext {
@@ -67,6 +76,7 @@ export class ExecutionContext {
     const mmx = (cr0 & CR0_EM) !== 0 ? INVALID_OPCODE : (cr0 & CR0_TS) !== 0 ? DEVICE_NOT_AVAILABLE : 0
     state.set32(S.MMX_CHECK, mmx)
     state.set32(S.VECTOR_CHECK, (state.get32(S.CR4) & CR4_OSFXSR) === 0 ? INVALID_OPCODE : mmx)
+    state.set32(S.AVX_CHECK, avxCheck(state))
   }
 
   #deriveTranslation(vpid: number): void {

@@ -42,6 +42,7 @@ const WORDS: Readonly<Record<string, number>> = {
   cr2: S.CR2,
   cr3: S.CR3,
   cr4: S.CR4,
+  xcr0: S.XCR0,
   efer: S.EFER,
   ...Object.fromEntries([0, 1, 2, 3, 6, 7].map(index => [`dr${index}`, S.DR + index * 8])),
   msr_star: S.MSR_STAR,
@@ -88,10 +89,11 @@ export class StateRegisterFile implements RegisterFile {
     if (name === 'cr8') return BigInt(this.#effects.taskPriority)
     if (name === 'mxcsr') return BigInt(this.#state.get32(S.MXCSR))
     if (isSegment(name)) return BigInt(this.segment(name).selector)
-    const vector = vectorIndex(name)
+    const vector = vectorRegister(name)
     if (vector !== undefined) {
-      const at = S.VECTORS + vector * S.VECTOR_STRIDE
-      return this.#state.get64(at) | (this.#state.get64(at + 8) << 64n)
+      let value = 0n
+      for (let i = vector.bytes - 8; i >= 0; i -= 8) value = (value << 64n) | this.#state.get64(vector.address + i)
+      return value
     }
     throw new RangeError(`no register "${name}"`)
   }
@@ -111,11 +113,10 @@ export class StateRegisterFile implements RegisterFile {
     } else if (name === 'cr8') this.#effects.taskPriority = Number(value & 0xfn)
     else if (name === 'mxcsr') this.#state.set32(S.MXCSR, Number(BigInt.asUintN(32, value)))
     else {
-      const vector = vectorIndex(name)
+      const vector = vectorRegister(name)
       if (vector === undefined) throw new RangeError(`no register "${name}" that can be set`)
-      const at = S.VECTORS + vector * S.VECTOR_STRIDE
-      this.#state.set64(at, BigInt.asUintN(64, value))
-      this.#state.set64(at + 8, BigInt.asUintN(64, value >> 64n))
+      for (let i = 0; i < vector.bytes; i += 8)
+        this.#state.set64(vector.address + i, BigInt.asUintN(64, value >> BigInt(8 * i)))
     }
   }
 
@@ -155,8 +156,8 @@ function isSegment(name: string): name is SegmentName {
   return name in SEGMENT_INDEX
 }
 
-function vectorIndex(name: string): number | undefined {
-  const match = /^xmm(\d+)$/.exec(name)
-  const index = match === null ? Number.NaN : Number(match[1])
-  return index < 16 ? index : undefined
+function vectorRegister(name: string): { readonly address: number; readonly bytes: 16 | 32 } | undefined {
+  const match = /^([xy])mm(\d+)$/.exec(name)
+  if (match === null || Number(match[2]) >= 16) return undefined
+  return { address: S.VECTORS + Number(match[2]) * S.VECTOR_STRIDE, bytes: match[1] === 'x' ? 16 : 32 }
 }

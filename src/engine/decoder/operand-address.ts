@@ -34,6 +34,7 @@ for (let i = 0; i < 16; i++) {
   if (i < 4) place(HIGH_8[i], i + 4, at + 1)
   if (i < 6) place(SEGMENTS[i], i, S.SEGMENTS + i * S.SEGMENT_STRIDE)
   place(`XMM${i}`, i, S.VECTORS + i * S.VECTOR_STRIDE)
+  place(`YMM${i}`, i, S.VECTORS + i * S.VECTOR_STRIDE)
   place(`CR${i}`, i, 0)
   place(`DR${i}`, i, 0)
   if (i < 8) {

@@ -21,8 +21,8 @@ export const RIP_OFFSET = 4
 export const SLOT = 6
 /** u8: log2 of the index scale. */
 export const SCALE = 7
-/** u16 each: addresses of register operands. */
-export const OPERAND = [8, 10, 12] as const
+/** u16 each: addresses of register operands. The fourth, which only instructions without an immediate have, lies in its place. */
+export const OPERAND = [8, 10, 12, 28] as const
 /** u16: addresses of the base and index register of the memory operand, and of its segment cache. */
 export const BASE = 14
 export const INDEX = 16

@@ -273,26 +273,39 @@ export abstract class InstructionScope {
   }
 
   store(bits: Bits, linear: Value<'i64'>, value: Word): void {
-    this.storeAny(bits, linear, value)
+    this.storeAny(bits, linear, [value])
   }
 
   storeVector(linear: Value<'i64'>, value: Value<'v128'>): void {
-    this.storeAny(128, linear, value)
+    this.storeAny(128, linear, [value])
   }
 
-  private storeAny(bits: Bits, linear: Value<'i64'>, value: Word | Value<'v128'>): void {
+  /** One store of 128 bits, or of 256: the low half and the high one. */
+  storeVectors(linear: Value<'i64'>, values: readonly Value<'v128'>[]): void {
+    this.storeAny(values.length === 2 ? 256 : 128, linear, values)
+  }
+
+  private storeAny(bits: Bits, linear: Value<'i64'>, values: readonly (Word | Value<'v128'>)[]): void {
     const f = this.f
     const address = f.let(linear)
-    const stored: Word | Value<'v128'> = value.type === 'v128' ? f.let(value) : value
+    const stored = values.map(value => (value.type === 'v128' ? f.let(value) : value))
+    const bytes = Math.min(bits / 8, 16)
+    const put = (host: Value<'i32'>) =>
+      stored.forEach((value, i) => {
+        f.store(host, value, i * bytes, bytes)
+      })
     const slot = f.let(this.tlbSlot(address))
     f.if(
       this.tlbHit(this.runtime.writeTlb, bits, address, slot),
-      () => f.store(address.wrap().add(f.load('i32', slot, this.runtime.writeTlb + 8)), stored, 0, bits / 8),
+      () => {
+        const host = address.wrap().add(f.load('i32', slot, this.runtime.writeTlb + 8))
+        put(stored.length === 1 ? host : f.let(host))
+      },
       () => {
         const host = f.let(
           f.callValue(this.runtime.slowWrite, address.wrap(), address.shrU(32).wrap(), i32(bits / 8), this.record()),
         )
-        f.store(host, stored, 0, bits / 8)
+        put(host)
         f.if(host.eq(S.ACCESS_BUFFER), () => f.call(this.runtime.commit, this.record()))
       },
       true,
