@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util'
 import { PROTOCOLS } from '../boot/boot.ts'
+import { DEFAULT_MODEL, MODEL_NAMES } from '../engine/cpu-model.ts'
 import { parseCount, parseSize } from '../machine/configuration.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { UsageError } from './exit-status.ts'
@@ -15,6 +16,8 @@ export interface RunArguments {
   /** Bytes. */
   readonly memory: number | undefined
   readonly cpus: number | undefined
+  /** Model of the processor. */
+  readonly cpu: string | undefined
   /** Wall time in seconds. */
   readonly timeout: number | undefined
   readonly until: string | undefined
@@ -39,6 +42,7 @@ Options of run:
   --cmdline TEXT      the kernel's command line
   --protocol NAME     boot protocol, if the image does not tell: ${PROTOCOLS.join(', ')}
   --memory SIZE       RAM, for example 256M (default) or 1G
+  --cpu MODEL         ${MODEL_NAMES.join(', ')} (default ${DEFAULT_MODEL}), then +FEATURE or -FEATURE: v3,-avx2,+la57
   --cpus N            processors, 1 (default) to ${MAXIMUM_CPUS}
   --timeout SECONDS   give up after this much wall time
   --until TEXT        end with status 0 once the console has shown TEXT
@@ -70,6 +74,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     cmdline: values.cmdline,
     protocol: values.protocol,
     memory: optional(values.memory, text => parseSize(text, '--memory')),
+    cpu: values.cpu,
     cpus: optional(values.cpus, text => parseCount(text, '--cpus', 1, MAXIMUM_CPUS)),
     timeout: optional(values.timeout, parseSeconds),
     until: optional(values.until, checkUntil),
@@ -91,6 +96,7 @@ function parse(args: readonly string[]) {
         cmdline: { type: 'string' },
         protocol: { type: 'string' },
         memory: { type: 'string' },
+        cpu: { type: 'string' },
         cpus: { type: 'string' },
         timeout: { type: 'string' },
         until: { type: 'string' },

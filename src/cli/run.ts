@@ -58,6 +58,7 @@ function configurationOf(args: RunArguments) {
     protocol: args.protocol,
     memory: args.memory,
     cpus: args.cpus,
+    cpu: args.cpu,
   })
 }
 

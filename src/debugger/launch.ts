@@ -20,6 +20,7 @@ export interface LaunchOptions {
   /** Bytes. */
   readonly memory?: number
   readonly cpus?: number
+  readonly cpu?: string
 }
 
 export interface SymbolFile {
@@ -36,6 +37,7 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     cmdline: options.cmdline,
     memory: options.memory,
     cpus: options.cpus,
+    cpu: options.cpu,
   })
   const { image } = configuration
   const symbols = new SymbolBook()

@@ -3,6 +3,7 @@
 import { NANOSECONDS_PER_INSTRUCTION, type VirtualClock } from '../util/virtual-clock.ts'
 import type { LocalApic } from './apic/local-apic.ts'
 import type { AssistCpu, Completion } from './assist.ts'
+import type { CpuModel } from './cpu-model.ts'
 import type { CpuState } from './cpu-state.ts'
 import { dataBreakpoints } from './data-breakpoints.ts'
 import { hasBreakpoints, hasInstructionBreakpoints } from './debug-breakpoints.ts'
@@ -29,6 +30,7 @@ export interface AssistPortOptions {
 }
 
 export class AssistPort implements AssistCpu, RegisterEffects {
+  readonly model: CpuModel
   readonly state: CpuState
   readonly memory: LinearMemory
   readonly clock: VirtualClock
@@ -47,6 +49,7 @@ export class AssistPort implements AssistCpu, RegisterEffects {
   constructor(options: AssistPortOptions) {
     this.#options = options
     this.#processor = options.processor
+    this.model = options.processor.model
     this.state = options.processor.state
     this.memory = options.processor.mmu
     this.clock = options.clock

@@ -5,6 +5,7 @@
  */
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { CpuModel } from './cpu-model.ts'
 import type { CpuState, SegmentIndex } from './cpu-state.ts'
 import type { LinearMemory } from './linear-memory.ts'
 import type { ControlBlock, CpuidResult, Exit } from './processor.ts'
@@ -44,6 +45,7 @@ export type Assist = (cpu: AssistCpu, instruction: AssistInstruction) => void
 
 /** The running vCPU as an assist sees it. */
 export interface AssistCpu {
+  readonly model: CpuModel
   readonly state: CpuState
   readonly memory: LinearMemory
   readonly clock: VirtualClock

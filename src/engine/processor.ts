@@ -6,6 +6,7 @@
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import type { LocalApicState } from './apic/local-apic.ts'
+import type { CpuModel } from './cpu-model.ts'
 import type { HostMemory } from './host-memory.ts'
 import type { SavedEvents } from './pending-events.ts'
 
@@ -217,6 +218,7 @@ export interface ProcessorStatistics {
 
 /** Hardware that guests share: memory, TLB, decoded code. VMs create their vCPUs here. */
 export interface Processor {
+  readonly model: CpuModel
   readonly memory: HostMemory
   readonly statistics: ProcessorStatistics
   createVcpu(options: { index: number; clock: VirtualClock; bus: ApicBus; controls: ControlBlock }): Vcpu

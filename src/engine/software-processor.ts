@@ -8,6 +8,7 @@ import type { VirtualClock } from '../util/virtual-clock.ts'
 import { BlockCompiler } from './block-compiler.ts'
 import { BlockFinder } from './block-finder.ts'
 import { CodeCache } from './code-cache.ts'
+import { type CpuModel, DEFAULT_MODEL, parseCpuModel } from './cpu-model.ts'
 import { CpuState } from './cpu-state.ts'
 import { BlockDecoder, HOT_ENTRIES, MAX_LENGTH } from './decoder/block-decoder.ts'
 import * as R from './decoder/record.ts'
@@ -29,6 +30,8 @@ import * as S from './state.ts'
 export type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
 
 export interface ProcessorOptions {
+  /** {@link DEFAULT_MODEL} if absent. */
+  readonly model?: CpuModel
   /** Entries after which a block is compiled; 0 for never. What the guest sees does not depend on it. */
   readonly hotEntries?: number
   /** Compiled regions at most; further blocks stay with the interpreter until all code is dropped. */
@@ -37,6 +40,7 @@ export interface ProcessorOptions {
 
 export class SoftwareProcessor implements Processor {
   readonly memory: HostMemory
+  readonly model: CpuModel
   readonly state: CpuState
   readonly code: CodeCache
   readonly decoder: BlockDecoder
@@ -56,14 +60,15 @@ export class SoftwareProcessor implements Processor {
   #current: SoftwareVcpu | undefined
 
   constructor(memory: HostMemory, options: ProcessorOptions = {}) {
-    const { hotEntries = HOT_ENTRIES, compiledRegions } = options
+    const { model = parseCpuModel(DEFAULT_MODEL), hotEntries = HOT_ENTRIES, compiledRegions } = options
     this.memory = memory
+    this.model = model
     this.state = new CpuState(memory)
-    this.definitions = createDefinitions()
+    this.definitions = createDefinitions(model)
     const generated = generateInterpreter(this.definitions, memory.size / 65536, compiledRegions)
     const { handlers } = generated
     this.handlers = handlers
-    this.decoder = new BlockDecoder(memory, this.definitions, handlers, hotEntries)
+    this.decoder = new BlockDecoder(memory, model, this.definitions, handlers, hotEntries)
     this.code = new CodeCache(memory, this.decoder)
     this.physical = new GuestPhysical(memory)
     const context = {

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
+import { type CpuModel, CpuModelError, DEFAULT_MODEL, parseCpuModel } from '../engine/cpu-model.ts'
 import type { Json } from '../util/json.ts'
 import { GUEST_RAM_LIMIT } from '../vmm/guest-memory.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
@@ -33,6 +34,8 @@ export interface MachineOptions {
   /** Bytes of RAM; {@link DEFAULT_MEMORY} if absent. */
   readonly memory?: number | undefined
   readonly cpus?: number | undefined
+  /** Model of the processor as `parseCpuModel` reads it; {@link DEFAULT_MODEL} if absent. */
+  readonly cpu?: string | undefined
   /** What the real-time clock shows at power-on. */
   readonly startDate?: Date
   readonly acpi?: boolean
@@ -46,6 +49,7 @@ export interface MachineConfiguration {
   readonly protocol: string | undefined
   readonly memory: number
   readonly cpus: number
+  readonly model: CpuModel
   readonly startDate: Date
   readonly acpi: boolean
   readonly hpet: boolean
@@ -60,6 +64,7 @@ export function configure(options: MachineOptions): MachineConfiguration {
     protocol: options.protocol,
     memory: options.memory ?? DEFAULT_MEMORY,
     cpus: options.cpus ?? 1,
+    model: readModel(options.cpu ?? DEFAULT_MODEL),
     startDate: options.startDate ?? DEFAULT_START_DATE,
     acpi: options.acpi ?? true,
     hpet: options.hpet ?? false,
@@ -108,6 +113,7 @@ export function identityOf(configuration: MachineConfiguration): Json {
     protocol: configuration.protocol ?? null,
     memory: configuration.memory,
     cpus: configuration.cpus,
+    model: configuration.model.name,
     startDate: configuration.startDate.toISOString(),
     acpi: configuration.acpi,
     hpet: configuration.hpet,
@@ -127,6 +133,15 @@ export function tooMuchMemory(bytes: number): ConfigurationError {
     `${bytes / MEBIBYTE} MiB of memory is more than there is: ` +
       `all guests together can have at most ${GUEST_RAM_LIMIT / 2 ** 30} GiB`,
   )
+}
+
+function readModel(text: string): CpuModel {
+  try {
+    return parseCpuModel(text)
+  } catch (error) {
+    if (error instanceof CpuModelError) throw new ConfigurationError(error.message)
+    throw error
+  }
 }
 
 function checkCpus(cpus: number): void {

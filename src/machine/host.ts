@@ -1,5 +1,6 @@
 /** What machines share: one host memory, one processor over it, and the frames that are left for guests. */
 
+import type { CpuModel } from '../engine/cpu-model.ts'
 import { HostMemory } from '../engine/host-memory.ts'
 import { FRAMES_BASE } from '../engine/layout.ts'
 import type { Processor } from '../engine/processor.ts'
@@ -13,12 +14,16 @@ export class Host {
   readonly processor: Processor
   readonly pool: FramePool
 
-  /** @param guests bytes of RAM of each machine that will run here; all of them together at most 3 GiB, or a `ConfigurationError` is thrown. */
-  static async create(...guests: readonly number[]): Promise<Host> {
+  /**
+   * @param model of the processor that all machines here have
+   * @param guests bytes of RAM of each machine that will run here; all of them together at most 3 GiB, or a
+   * `ConfigurationError` is thrown.
+   */
+  static async create(model: CpuModel, ...guests: readonly number[]): Promise<Host> {
     const total = guests.reduce((sum, bytes) => sum + bytes, 0)
     if (total > GUEST_RAM_LIMIT) throw tooMuchMemory(total)
     const memory = new HostMemory(hostMemoryBytes(...guests))
-    return new Host(await createProcessor(memory), new FramePool(memory, FRAMES_BASE))
+    return new Host(await createProcessor(memory, { model }), new FramePool(memory, FRAMES_BASE))
   }
 
   private constructor(processor: Processor, pool: FramePool) {

@@ -24,7 +24,7 @@ export class Pc {
    * @param host where it runs beside others; one of its own if absent.
    */
   static async create(configuration: MachineConfiguration, outputs: MachineOutputs, host?: Host): Promise<Pc> {
-    const { processor, pool } = host ?? (await Host.create(configuration.memory))
+    const { processor, pool } = host ?? (await Host.create(configuration.model, configuration.memory))
     const vm = new Vm({ processor, pool, memory: configuration.memory, cpus: configuration.cpus })
     return new Pc(configuration, vm, outputs)
   }

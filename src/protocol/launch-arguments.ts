@@ -9,9 +9,11 @@ export interface LaunchArguments {
   readonly symbols: readonly SymbolFileArgument[]
   readonly initrd?: string
   readonly cmdline: string
-  /** Bytes of RAM; the machine's default if absent, and so with `cpus`. */
+  /** Bytes of RAM; the machine's default if absent, and so with `cpus` and `cpu`. */
   readonly memory?: number
   readonly cpus?: number
+  /** Model of the processor, with features added or taken away. */
+  readonly cpu?: string
   readonly stopOnEntry: boolean
 }
 
@@ -21,7 +23,7 @@ export interface SymbolFileArgument {
   readonly slide: bigint
 }
 
-const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'stopOnEntry']
+const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'stopOnEntry']
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
   'type',
@@ -52,6 +54,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
   const initrd = fields.optionalString('initrd')
   const memory = parseMemory(fields)
   const cpus = fields.optionalInteger('cpus', { least: 1, most: MOST_CPUS })
+  const cpu = fields.optionalString('cpu')
   return {
     program,
     symbols: parseSymbols(fields),
@@ -59,6 +62,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     cmdline: fields.optionalString('cmdline') ?? '',
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
+    ...(cpu === undefined ? {} : { cpu }),
     stopOnEntry: fields.boolean('stopOnEntry', false),
   }
 }

@@ -1,5 +1,6 @@
 /** What the hypervisor does about each reason for an exit: one function a reason. */
 
+import type { CpuModel } from '../engine/cpu-model.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import {
   EPT_QUALIFICATION_EXECUTABLE,
@@ -35,6 +36,7 @@ export interface ExitContext {
   readonly memory: GuestPhysicalMemory
   readonly bus: PlatformBus
   readonly cpus: number
+  readonly model: CpuModel
   /** By guest-physical address of the page. */
   readonly writeTraps: Map<number, WriteTrap>
 }
@@ -87,8 +89,16 @@ function handleIo(vm: ExitContext, vcpu: Vcpu, exit: ExitOf<'io'>): undefined {
 }
 
 function handleCpuid(vm: ExitContext, vcpu: Vcpu, { leaf, subleaf }: ExitOf<'cpuid'>): undefined {
-  const apicEnabled = (vcpu.registers.get('msr_apic_base') & APIC_BASE_ENABLE) !== 0n
-  vcpu.completeCpuid(cpuid(leaf, subleaf, { apicId: vcpu.index, cpus: vm.cpus, apicEnabled }))
+  const { registers } = vcpu
+  const processor = {
+    model: vm.model,
+    apicId: vcpu.index,
+    cpus: vm.cpus,
+    apicEnabled: (registers.get('msr_apic_base') & APIC_BASE_ENABLE) !== 0n,
+    cr4: Number(registers.get('cr4')),
+    xcr0: Number(registers.get('xcr0')),
+  }
+  vcpu.completeCpuid(cpuid(leaf, subleaf, processor))
 }
 
 /** The machine has no hypercalls: a guest that tries one is told so the way Linux does, with -ENOSYS in RAX. */

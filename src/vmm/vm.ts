@@ -149,7 +149,7 @@ export class Vm {
     const platform = this.#attached()
     const context = {
       ...{ memory: this.memory, bus: platform.bus, clock: this.clock },
-      ...{ cpus: this.vcpus.length, writeTraps: this.#writeTraps },
+      ...{ model: this.processor.model, cpus: this.vcpus.length, writeTraps: this.#writeTraps },
     }
     const end = this.clock.count + slice.instructions
     const runnable = (vcpu: Vcpu) => this.#runnable(vcpu, platform)

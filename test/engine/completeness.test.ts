@@ -11,7 +11,8 @@ const host = new Host()
 const guest = new Guest(host, { exceptionBitmap: 0xffff_ffff })
 afterAll(() => guest.release())
 
-const one = { apicId: 0, cpus: 1, apicEnabled: true }
+const { model } = host.processor
+const one = { model, apicId: 0, cpus: 1, apicEnabled: true, cr4: 0, xcr0: 1 }
 const [standard, structured, extended] = [cpuid(1, 0, one), cpuid(7, 0, one), cpuid(0x80000001, 0, one)]
 const bit = (register: number, position: number): boolean => ((register >>> position) & 1) === 1
 

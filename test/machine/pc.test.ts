@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ImageError } from '../../src/boot/boot-target.ts'
+import { DEFAULT_MODEL, parseCpuModel } from '../../src/engine/cpu-model.ts'
 import {
   EPT_QUALIFICATION_EXECUTABLE,
   EPT_QUALIFICATION_LINEAR_VALID,
@@ -95,7 +96,7 @@ function futureOf({ vm, view, chipset }: Pc) {
 describe.skipIf(!hasNasm)('a PC, with guests assembled by nasm', () => {
   let host: Host
   beforeAll(async () => {
-    host = await Host.create(...new Array(12).fill(4 * MIB))
+    host = await Host.create(parseCpuModel(DEFAULT_MODEL), ...new Array(12).fill(4 * MIB))
   })
 
   it('traps a write by its EPT entry: the exit comes before the write, and says what was lacking', async () => {
@@ -318,7 +319,7 @@ trampoline_end:`),
 
 describe('a host', () => {
   it('refuses guests that together want more memory than there is', async () => {
-    await expect(Host.create(2 * 2 ** 30, 2 * 2 ** 30)).rejects.toThrow(
+    await expect(Host.create(parseCpuModel(DEFAULT_MODEL), 2 * 2 ** 30, 2 * 2 ** 30)).rejects.toThrow(
       '4096 MiB of memory is more than there is: all guests together can have at most 3 GiB',
     )
   })

@@ -5,6 +5,7 @@
 
 import { Code, CodeExt, Decoder, DecoderError, DecoderOptions, Instruction, OpKind, Register } from 'iced-x86'
 import type { Assist } from '../assist.ts'
+import type { CpuModel } from '../cpu-model.ts'
 import type { HostMemory } from '../host-memory.ts'
 import { fusionKey } from '../interpreter/fusion.ts'
 import type { Definition, Definitions } from '../isa/definition.ts'
@@ -26,10 +27,16 @@ const WINDOW = 192
 export const MAX_LENGTH = 15
 
 /**
- * Without BMI and LZCNT, F3 0F BC and BD are BSF and BSR with an ignored prefix (SDM vol. 2, TZCNT).
- * WBNOINVD is not reported either.
+ * Without BMI1 and LZCNT, F3 0F BC and BD are BSF and BSR with an ignored prefix (SDM vol. 2, TZCNT and LZCNT).
+ * WBNOINVD is in no model.
  */
-const OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd
+function decoderOptions(model: CpuModel): DecoderOptions {
+  return (
+    DecoderOptions.NoWbnoinvd |
+    (model.has('bmi1') ? 0 : DecoderOptions.NoMPFX_0FBC) |
+    (model.has('lzcnt') ? 0 : DecoderOptions.NoMPFX_0FBD)
+  )
+}
 
 interface CodeEntry {
   readonly definition: Definition | undefined
@@ -64,14 +71,22 @@ export class BlockDecoder {
   readonly #entries: (CodeEntry | undefined)[] = []
   readonly #repeated: (CodeEntry | undefined)[] = []
   readonly #instruction = new Instruction()
+  readonly #options: DecoderOptions
   readonly #hotEntries: number
   readonly assists: Assist[] = []
   /** Next free record. */
   #next = CODE_BASE
 
   /** @param hotEntries entries after which a block is worth compiling; 0 for never */
-  constructor(memory: HostMemory, definitions: Definitions, handlers: ReadonlyMap<string, number>, hotEntries: number) {
+  constructor(
+    memory: HostMemory,
+    model: CpuModel,
+    definitions: Definitions,
+    handlers: ReadonlyMap<string, number>,
+    hotEntries: number,
+  ) {
     this.#memory = memory
+    this.#options = decoderOptions(model)
     this.#definitions = definitions
     this.#handlers = handlers
     this.#hotEntries = hotEntries
@@ -108,7 +123,7 @@ export class BlockDecoder {
     const header = this.#next
     const size = mode & MODE_CODE_SIZE
     const bits = size === MODE_CODE_64 ? 64 : size === MODE_CODE_32 ? 32 : 16
-    const decoder = new Decoder(bits, bytes.length > WINDOW ? bytes.subarray(0, WINDOW) : bytes, OPTIONS)
+    const decoder = new Decoder(bits, bytes.length > WINDOW ? bytes.subarray(0, WINDOW) : bytes, this.#options)
     const instruction = this.#instruction
     const limit = Math.min(maximum, MAX_INSTRUCTIONS)
     // Branches are remembered only within the page, and never from a block that runs alone.
@@ -226,9 +241,8 @@ export class BlockDecoder {
       switch (kind) {
         case OpKind.Register: {
           const register = instruction.opRegister(operand)
-          if (operand < 3) {
+          if (operand < R.OPERAND.length)
             u16[(at + R.OPERAND[operand]) >> 1] = isAssist ? REGISTER_NUMBER[register] : REGISTER_ADDRESS[register]
-          }
           break
         }
         case OpKind.Memory:
@@ -305,7 +319,10 @@ export class BlockDecoder {
     if (size === 0) size = displSize === 2 ? 16 : displSize === 4 ? 32 : displSize === 8 ? 64 : bits
     u16[(at + R.BASE) >> 1] = REGISTER_ADDRESS[base]
     // XLAT's index is AL, which its definition adds.
-    u16[(at + R.INDEX) >> 1] = index === Register.AL ? S.ZERO : REGISTER_ADDRESS[index]
+    const vector = REGISTER_ADDRESS[index] >= S.VECTORS
+    u16[(at + R.INDEX) >> 1] = index === Register.AL || vector ? S.ZERO : REGISTER_ADDRESS[index]
+    // Indices of a gather are added one by one: operand 1, which is the memory, names their register.
+    if (vector) u16[(at + R.OPERAND[1]) >> 1] = REGISTER_NUMBER[index]
     u8[at + R.SCALE] = Math.log2(instruction.memoryIndexScale)
     const displacement = BigInt.asIntN(64, instruction.memoryDisplacement)
     let low = Number(BigInt.asIntN(32, displacement))

@@ -1,5 +1,7 @@
 /** Every instruction that this processor executes, by iced-x86 `Code` name. */
 
+import { CpuidFeature, Instruction } from 'iced-x86'
+import type { CpuModel } from '../cpu-model.ts'
 import { systemAssists, systemMemorySizes } from '../system/assists.ts'
 import { x87Assists, x87MemorySizes } from '../x87/x87-assists.ts'
 import { defineAdx } from './adx.ts'
@@ -16,6 +18,7 @@ import { defineMmx } from './mmx.ts'
 import { defineMove } from './move.ts'
 import { defineMultiply } from './multiply.ts'
 import { defineSegmentRegister } from './segment-register.ts'
+import { codeNumber } from './shapes.ts'
 import { defineShift } from './shift.ts'
 import { defineSse } from './sse.ts'
 import { defineStack } from './stack.ts'
@@ -29,7 +32,8 @@ const CONTINUES =
 const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
 const X87_STORES = /^(Fi?stp?_|Fbstp|Fn?st|Fn?save|Fxsave)/
 
-export function createDefinitions(): Definitions {
+/** @param model leaves out what it does not execute; absent: everything is there */
+export function createDefinitions(model?: CpuModel): Definitions {
   const table = new DefinitionTable()
   defineAlu(table)
   defineMove(table)
@@ -66,5 +70,12 @@ export function createDefinitions(): Definitions {
       writes: X87_STORES.test(name),
       ends: false,
     })
-  return table.entries
+  if (model === undefined) return table.entries
+  const instruction = new Instruction()
+  const executed = [...table.entries].filter(([name]) => {
+    instruction.code = codeNumber(name)
+    return model.executes([...instruction.cpuidFeatures()].map(feature => CpuidFeature[feature]))
+  })
+  instruction.free()
+  return new Map(executed)
 }

@@ -12,17 +12,12 @@ import {
   CR0_PG,
   CR0_TS,
   CR0_WP,
-  CR4_DE,
-  CR4_OSFXSR,
-  CR4_OSXMMEXCPT,
   CR4_PAE,
-  CR4_PCE,
   CR4_PCIDE,
   CR4_PGE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
-  CR4_TSD,
   EFER_LMA,
   EFER_LME,
 } from '../../x86/control-registers.ts'
@@ -35,19 +30,6 @@ import { PHYSICAL_ADDRESS_BITS } from './cpuid.ts'
 import { readRm16, writeRm16 } from './operand.ts'
 
 const CR0_KNOWN = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
-/** What CPUID reports; every other bit is reserved and faults. */
-const CR4_KNOWN =
-  CR4_TSD |
-  CR4_DE |
-  CR4_PSE |
-  CR4_PAE |
-  CR4_PGE |
-  CR4_PCE |
-  CR4_OSFXSR |
-  CR4_OSXMMEXCPT |
-  CR4_PCIDE |
-  CR4_SMEP |
-  CR4_SMAP
 /** A change of one of these drops every translation. */
 const CR4_FLUSHING = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP
 /** A change of one of these loads the PDPTEs of PAE paging (SDM vol. 3, 4.4.1). */
@@ -116,7 +98,7 @@ export function writeCr4(cpu: AssistCpu, value: bigint): void {
   const old = state.get32(S.CR4)
   const cr4 = Number(value & 0xffffffffn)
   const long = (state.get32(S.EFER) & EFER_LMA) !== 0
-  if (value >> 32n || cr4 & ~CR4_KNOWN) throw generalProtection()
+  if (value >> 32n || cr4 & ~cpu.model.cr4Allowed) throw generalProtection()
   if (long && !(cr4 & CR4_PAE)) throw generalProtection()
   const enablesPcids = (cr4 & ~old & CR4_PCIDE) !== 0
   if (enablesPcids && (!long || state.get64(S.CR3) & 0xfffn)) throw generalProtection()

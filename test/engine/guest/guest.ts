@@ -3,6 +3,7 @@
  * than the end of the budget come back to the test.
  */
 
+import { parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import { HostMemory, PAGE_SIZE } from '../../../src/engine/host-memory.ts'
 import { FRAMES_BASE } from '../../../src/engine/layout.ts'
 import type { Exit, Vcpu, VcpuState } from '../../../src/engine/processor.ts'
@@ -21,7 +22,7 @@ export class Host {
   readonly pool = new FramePool(this.memory, FRAMES_BASE)
 
   constructor(options?: ProcessorOptions) {
-    this.processor = new SoftwareProcessor(this.memory, options)
+    this.processor = new SoftwareProcessor(this.memory, { model: parseCpuModel('max'), ...options })
   }
 }
 
@@ -53,6 +54,8 @@ export class Guest {
   readonly bytes: number
   readonly clock = new VirtualClock()
   readonly ept: Ept
+  /** Without an I/O APIC, unless a test puts one there. */
+  readonly fabric = new InterruptFabric()
   readonly vcpus: readonly Vcpu[]
   readonly vcpu: Vcpu
   readonly #owner: number
@@ -65,7 +68,7 @@ export class Guest {
     this.#owner = pool.reserve('a test', bytes / PAGE_SIZE + 16)
     this.ept = new Ept(pool, this.#owner, root => processor.invept(root))
     for (let gpa = 0; gpa < bytes; gpa += PAGE_SIZE) this.ept.map(gpa, pool.allocate(this.#owner), EPT_RIGHTS)
-    const fabric = new InterruptFabric()
+    const { fabric } = this
     for (let index = 0; index < cpus; index++)
       fabric.vcpus.push(
         processor.createVcpu({

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { MODEL_NAMES, parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import type { CpuidResult } from '../../../src/engine/processor.ts'
 import { cpuid } from '../../../src/engine/system/cpuid.ts'
 
-const alone = { apicId: 0, cpus: 1, apicEnabled: true }
-const fourth = { apicId: 3, cpus: 4, apicEnabled: true }
+const alone = { model: parseCpuModel('baseline'), apicId: 0, cpus: 1, apicEnabled: true, cr4: 0, xcr0: 1 }
+const fourth = { ...alone, apicId: 3, cpus: 4 }
 
 const text = (...words: number[]): string =>
   words
@@ -29,12 +30,28 @@ describe('CPUID', () => {
     expect(has(cpuid(1, 0, { ...alone, apicEnabled: false }).edx, 9)).toBe(false)
   })
 
-  it('reports neither AVX, XSAVE, SSE3 nor VME, MCE or FSGSBASE', () => {
-    const { ecx, edx } = cpuid(1, 0, alone)
-    for (const bit of [0, 9, 19, 20, 26, 27, 28]) expect(has(ecx, bit)).toBe(false)
-    for (const bit of [1, 7, 14]) expect(has(edx, bit)).toBe(false)
-    expect(cpuid(7, 0, alone).ebx).toBe((1 << 7) | (1 << 20))
+  it('reports what the model has', () => {
+    for (const name of MODEL_NAMES) {
+      const model = parseCpuModel(name)
+      const { ecx, edx } = cpuid(1, 0, { ...alone, model })
+      const seven = cpuid(7, 0, { ...alone, model })
+      const extended = cpuid(0x80000001, 0, { ...alone, model })
+      expect(has(ecx, 0), name).toBe(model.has('sse3'))
+      expect(has(ecx, 28), name).toBe(model.has('avx'))
+      expect(has(edx, 1), name).toBe(model.has('vme'))
+      expect(has(seven.ebx, 5), name).toBe(model.has('avx2'))
+      expect(has(seven.ecx, 2), name).toBe(model.has('umip'))
+      expect(has(extended.ecx, 5), name).toBe(model.has('lzcnt'))
+    }
     expect(cpuid(7, 1, alone).ebx).toBe(0)
+  })
+
+  it('shows what the system software has enabled', () => {
+    const max = { ...alone, model: parseCpuModel('max') }
+    expect(has(cpuid(1, 0, max).ecx, 27)).toBe(false)
+    expect(has(cpuid(1, 0, { ...max, cr4: 1 << 18 }).ecx, 27)).toBe(true)
+    expect(has(cpuid(7, 0, max).ecx, 4)).toBe(false)
+    expect(has(cpuid(7, 0, { ...max, cr4: 1 << 22 }).ecx, 4)).toBe(true)
   })
 
   it('tells each processor its APIC id and the topology', () => {

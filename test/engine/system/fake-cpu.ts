@@ -1,6 +1,7 @@
 /** A vCPU for assists, over a flat linear memory that can refuse pages. */
 
 import type { AssistCpu, AssistInstruction, Completion } from '../../../src/engine/assist.ts'
+import { parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import { CpuState, Segment, type SegmentIndex } from '../../../src/engine/cpu-state.ts'
 import { GuestFault, pageFault } from '../../../src/engine/fault.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
@@ -84,6 +85,7 @@ export const LDT = 0x3000n
 export const TSS = 0x4000n
 
 export class FakeCpu implements AssistCpu {
+  readonly model = parseCpuModel('max')
   readonly state = new CpuState(new HostMemory(65536))
   readonly memory = new FlatMemory(() => this.state.cpl === 3)
   readonly clock = new VirtualClock()

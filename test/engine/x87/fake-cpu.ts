@@ -1,6 +1,7 @@
 /** A processor for assists to run on: state and 64 KiB of memory, where linear addresses are host addresses. */
 
 import type { AssistCpu, AssistInstruction } from '../../../src/engine/assist.ts'
+import { parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import { CpuState } from '../../../src/engine/cpu-state.ts'
 import { pageFault } from '../../../src/engine/fault.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
@@ -74,6 +75,7 @@ export function createFakeCpu(): AssistCpu {
   state.set64(S.CR0, BigInt(CR0_PE | CR0_ET | CR0_NE))
   state.rflags = 2
   return {
+    model: parseCpuModel('max'),
     state,
     memory: new FlatMemory(host),
     clock: new VirtualClock(),

@@ -1,6 +1,7 @@
 /** A processor whose vCPUs do what a test's script says: retire so many instructions, then exit. */
 
 import type { LocalApicState } from '../../../src/engine/apic/local-apic.ts'
+import { parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import { HostMemory } from '../../../src/engine/host-memory.ts'
 import { PendingEvents } from '../../../src/engine/pending-events.ts'
 import type {
@@ -147,6 +148,7 @@ export class ScriptedVcpu implements Vcpu {
 }
 
 export class ScriptedProcessor implements Processor {
+  readonly model = parseCpuModel('max')
   readonly memory: HostMemory
   readonly statistics = { tlbFills: 0, blocksDecoded: 0 }
   readonly vcpus: ScriptedVcpu[] = []
