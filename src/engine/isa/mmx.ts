@@ -1,4 +1,4 @@
-/** MMX instructions, and those that SSE and SSE2 added to MMX registers (SDM vol. 2). EMMS belongs to the x87. */
+/** MMX instructions, and those that SSE, SSE2 and SSSE3 added to MMX registers (SDM vol. 2). EMMS belongs to the x87. */
 
 import { simd, type Value } from '../wasm/value.ts'
 import type { Definition, DefinitionTable } from './definition.ts'
@@ -16,6 +16,7 @@ import {
   unpack,
 } from './sse-packed.ts'
 import { shuffledWords } from './sse-shuffle.ts'
+import { defineSsse3Mmx } from './ssse3-mmx.ts'
 import type { Bits } from './word.ts'
 
 export function defineMmx(table: DefinitionTable): void {
@@ -30,6 +31,7 @@ export function defineMmx(table: DefinitionTable): void {
   defineMask(table)
   defineMaskedStore(table)
   defineMovesBetweenFiles(table)
+  defineSsse3Mmx(table)
 }
 
 const instruction = (name: string, bits: readonly Bits[], emit: (scope: InstructionScope) => void): Definition => ({
@@ -132,8 +134,8 @@ function defineWordAccess(table: DefinitionTable): void {
   table.define(
     'Pshufw_mm_mmm64_imm8',
     instruction('Pshufw', [64, 64, 8], scope => {
-      const from = scope.shape[1] === 'r' ? scope.registerAddress(1) : scope.hostForRead(64, scope.address(64, false))
-      writeMmx(scope, shuffledWords(scope, scope.f.let(from), scope.f.let(byteImmediate(scope))))
+      const words = mmxSource(scope, 1)
+      writeMmx(scope, lowHalf(shuffledWords(words, scope.f.let(byteImmediate(scope)))))
     }),
   )
   table.define(

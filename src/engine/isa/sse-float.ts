@@ -8,18 +8,19 @@ import {
   anyLane,
   FLOAT_LANES,
   type FloatLanes,
+  floatHalves,
   not,
   or,
   roundsNatively,
   roundsToNearest,
   software,
 } from './sse-lanes.ts'
-import { checkSse, sourceAddress } from './sse-operands.ts'
 import { SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS, type VectorForm } from './vector-form.ts'
 
 /** Computes natively, and tells what of that holds. All operands are named values. */
-interface Method {
+export interface Method {
   readonly kind: SseKind
   readonly compute: (format: FloatLanes, a: Vector, b: Vector) => Vector
   /** Lanes that must be computed in software. */
@@ -34,7 +35,7 @@ interface Method {
 const denormalOperand = (format: FloatLanes, a: Vector, b: Vector) => or(format.isDenormal(a), format.isDenormal(b))
 
 /** A sum is exact when it is tiny, so that a zero or the smallest normal number is what it seems. */
-const unsafeSum: Method['unsafe'] = (format, a, b, result) =>
+export const unsafeSum: Method['unsafe'] = (format, a, b, result) =>
   or(or(not(format.isFinite(result)), format.isDenormal(result)), denormalOperand(format, a, b))
 
 /** A zero is exact when an operand is zero, and otherwise an underflow. */
@@ -56,7 +57,7 @@ export const unsafeOrder = (format: FloatLanes, a: Vector, b: Vector): Vector =>
  * Was nothing rounded in a + b or a - b? Knuth's TwoSum: what `result` took of each operand leaves two remainders,
  * which cancel exactly when the result is exact.
  */
-function exactSum(format: FloatLanes, a: Vector, b: Vector, result: Vector, subtracted: boolean): Vector {
+export function exactSum(format: FloatLanes, a: Vector, b: Vector, result: Vector, subtracted: boolean): Vector {
   const takenFromB = format.compute('sub', result, a)
   const takenFromA = format.compute('sub', result, takenFromB)
   const excessOfB = format.compute(subtracted ? 'add' : 'sub', takenFromB, b)
@@ -112,23 +113,45 @@ const METHODS: Readonly<Record<FloatMnemonic, Method>> = {
 }
 
 export function defineSseFloat(table: DefinitionTable): void {
-  for (const format of FLOAT_LANES)
-    for (const [mnemonic, method] of Object.entries(METHODS)) {
-      const name = `${mnemonic}${format.suffix}`
-      table.define(`${name}_xmm_${format.source}`, {
-        name,
-        bits: [128, format.bits],
-        emit: scope => emitArithmetic(scope, format, method),
-      })
-    }
+  for (const form of FORMS)
+    for (const format of FLOAT_LANES)
+      for (const [mnemonic, method] of Object.entries(METHODS)) {
+        if (!format.packed && form.bits === 256) continue
+        const sources = mnemonic === 'Sqrt' && format.packed ? 1 : 2
+        const instruction = {
+          mnemonics: `${mnemonic}${format.suffix}`,
+          sources,
+          sourceBits: format.bitsIn(form),
+        } as const
+        form.define(
+          table,
+          instruction,
+          format.packed
+            ? scope => emitPacked(scope, form, format, sources, method)
+            : scope => emitScalar(scope, form, format, method),
+        )
+      }
 }
 
-function emitArithmetic(scope: InstructionScope, format: FloatLanes, method: Method): void {
-  checkSse(scope)
-  const b = format.load(scope, sourceAddress(scope, 1))
-  const target = scope.f.let(scope.registerAddress(0))
-  const a = format.load(scope, target)
-  format.store(scope, target, computeLanes(scope, format, method, a, b))
+function emitPacked(
+  scope: InstructionScope,
+  form: VectorForm,
+  format: FloatLanes,
+  sources: 1 | 2,
+  method: Method,
+): void {
+  const b = form.load(scope, sources === 2 ? form.second : 1)
+  const a = sources === 2 ? form.loadRegister(scope, form.first) : b
+  form.store(
+    scope,
+    floatHalves(scope, form.halves, i => computeLanes(scope, format, method, a[i], b[i])),
+  )
+}
+
+function emitScalar(scope: InstructionScope, form: VectorForm, format: FloatLanes, method: Method): void {
+  const b = format.load(scope, form.address(scope, form.second))
+  const a = format.load(scope, scope.registerAddress(form.first))
+  form.storeScalar(scope, format.lane, computeLanes(scope, format, method, a, b))
 }
 
 /** `a` op `b` in each lane, with the flags of MXCSR and #XM. The operands are named values. */
@@ -142,7 +165,14 @@ export function floatArithmetic(
   return computeLanes(scope, format, METHODS[mnemonic], a, b)
 }
 
-function computeLanes(scope: InstructionScope, format: FloatLanes, method: Method, a: Vector, b: Vector): Vector {
+/** The same for any method. */
+export function computeLanes(
+  scope: InstructionScope,
+  format: FloatLanes,
+  method: Method,
+  a: Vector,
+  b: Vector,
+): Vector {
   const { f } = scope
   const result = f.variable(method.compute(format, a, b))
   const compute = () => f.set(result, software(scope, i32(format.operation(method.kind)), b, a))

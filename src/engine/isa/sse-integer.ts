@@ -1,9 +1,9 @@
-/** Packed integer instructions on XMM registers (SDM vol. 2), and the logic of the floating-point ones. */
+/** Packed integer instructions on vector registers (SDM vol. 2), and the logic of the floating-point ones. */
 
 import { i32, i64, select, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { byteImmediate, checkSse, destination, sourceAddress, sourceVector, zeroVector } from './sse-operands.ts'
+import { byteImmediate, IDENTITY_BYTES, zeroVector } from './sse-operands.ts'
 import {
   HOT_OPERATIONS,
   PACK_OPERATIONS,
@@ -13,6 +13,7 @@ import {
   type PackedShift,
   type Vector,
 } from './sse-packed.ts'
+import { FORMS, type Halves, LEGACY, type VectorForm } from './vector-form.ts'
 
 /** Floating-point mnemonics for the same logic. */
 const LOGIC_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
@@ -23,23 +24,25 @@ const LOGIC_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 }
 
 export function defineSseInteger(table: DefinitionTable): void {
-  for (const [name, operation] of Object.entries({ ...PACKED_OPERATIONS, ...PACK_OPERATIONS })) {
-    const names = [name, ...(LOGIC_SYNONYMS[name] ?? [])]
-    table.define(
-      names.map(each => `${each}_xmm_xmmm128`),
-      { name, bits: [128, 128], hot: HOT_OPERATIONS.has(name), emit: vectorOperation(operation) },
-    )
+  for (const form of FORMS) {
+    for (const [name, operation] of Object.entries({ ...PACKED_OPERATIONS, ...PACK_OPERATIONS })) {
+      const mnemonics = [name, ...(LOGIC_SYNONYMS[name] ?? [])]
+      form.define(table, { mnemonics, sources: 2, hot: HOT_OPERATIONS.has(name) }, packed(form, operation))
+    }
+    for (const [name, shift] of Object.entries(PACKED_SHIFTS)) defineShift(table, form, name, shift)
+    defineByteShifts(table, form)
   }
-  for (const [name, shift] of Object.entries(PACKED_SHIFTS)) defineShift(table, name, shift)
-  defineByteShifts(table)
 }
 
-/** An instruction that combines operand 0 with operand 1. */
-export function vectorOperation(operation: PackedOperation): (scope: InstructionScope) => void {
+/** An instruction that combines its two sources lane by lane. */
+export function packed(form: VectorForm, operation: PackedOperation): (scope: InstructionScope) => void {
   return scope => {
-    checkSse(scope)
-    const source = sourceVector(scope, 1)
-    scope.f.store(scope.registerAddress(0), operation(destination(scope), source))
+    const b = form.load(scope, form.second)
+    const a = form.loadRegister(scope, form.first)
+    form.store(
+      scope,
+      b.map((half, i) => operation(a[i], half)),
+    )
   }
 }
 
@@ -51,47 +54,48 @@ export function shiftLanes(shift: PackedShift, value: Vector, count: Value<'i64'
   return select(beyond, zeroVector(), simd('v128', shift.operation, [value, count.wrap()]))
 }
 
-function defineShift(table: DefinitionTable, name: string, shift: PackedShift): void {
-  table.define(`${name}_xmm_xmmm128`, {
-    name,
-    bits: [128, 128],
-    emit: scope => {
-      checkSse(scope)
-      const count = scope.f.let(scope.f.load('i64', sourceAddress(scope, 1)))
-      scope.f.store(scope.registerAddress(0), shiftLanes(shift, destination(scope), count))
-    },
+/** The count is the low half of an XMM register or of 16 bytes of memory, also for YMM registers. */
+function defineShift(table: DefinitionTable, form: VectorForm, name: string, shift: PackedShift): void {
+  form.define(table, { mnemonics: name, sources: 2, sourceBits: 128 }, scope => {
+    const count = scope.f.let(scope.f.load('i64', form.address(scope, form.second)))
+    const a = form.loadRegister(scope, form.first)
+    form.store(
+      scope,
+      a.map(half => shiftLanes(shift, half, count)),
+    )
   })
-  table.define(`${name}_xmm_imm8`, {
-    name: `${name}Immediate`,
-    bits: [128, 8],
-    emit: scope => {
-      checkSse(scope)
-      const count = scope.f.let(byteImmediate(scope).extendU())
-      scope.f.store(scope.registerAddress(0), shiftLanes(shift, destination(scope), count))
-    },
+  defineByImmediate(table, form, name, (scope, halves) => {
+    const count = scope.f.let(byteImmediate(scope).extendU())
+    return halves.map(half => shiftLanes(shift, half, count))
   })
 }
 
+/** A shift by an immediate, whose one source is a register: SSE's destination. */
+function defineByImmediate(
+  table: DefinitionTable,
+  form: VectorForm,
+  name: string,
+  shifted: (scope: InstructionScope, halves: Halves) => Halves,
+): void {
+  const { register } = form
+  table.define(
+    `${form.mnemonic(name)}_${form === LEGACY ? register : `${register}_${register}`}_imm8`,
+    form.definition(`${name}Immediate`, form === LEGACY ? [128, 8] : [form.bits, form.bits, 8], scope =>
+      form.store(scope, shifted(scope, form.loadRegister(scope, form.first))),
+    ),
+  )
+}
+
 /** PSLLDQ and PSRLDQ select bytes by index; `swizzle` gives zero for an index outside 0 to 15, below and above alike. */
-function defineByteShifts(table: DefinitionTable): void {
+function defineByteShifts(table: DefinitionTable, form: VectorForm): void {
   for (const { name, step } of [
     { name: 'Pslldq', step: 'i8x16.sub' },
     { name: 'Psrldq', step: 'i8x16.add' },
   ] as const)
-    table.define(`${name}_xmm_imm8`, {
-      name,
-      bits: [128, 8],
-      emit: scope => {
-        checkSse(scope)
-        const requested = scope.f.let(byteImmediate(scope))
-        const count = simd('v128', 'i8x16.splat', [select(requested.gtU(16), i32(16), requested)])
-        const indices = simd('v128', step, [identityBytes(), count])
-        scope.f.store(scope.registerAddress(0), simd('v128', 'i8x16.swizzle', [destination(scope), indices]))
-      },
+    defineByImmediate(table, form, name, (scope, halves) => {
+      const requested = scope.f.let(byteImmediate(scope))
+      const count = simd('v128', 'i8x16.splat', [select(requested.gtU(16), i32(16), requested)])
+      const indices = scope.f.let(simd('v128', step, [IDENTITY_BYTES, count]))
+      return halves.map(half => simd('v128', 'i8x16.swizzle', [half, indices]))
     })
-}
-
-/** The bytes 0 to 15. */
-function identityBytes(): Vector {
-  return simd('v128', 'v128.const', [], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
 }

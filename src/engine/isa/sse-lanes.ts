@@ -12,8 +12,9 @@ import * as S from '../state.ts'
 import type { SimdOperation } from '../wasm/opcodes.ts'
 import { i32, simd, type Value, v128 } from '../wasm/value.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { encodeOperation, type LaneBits, type SseKind } from './sse-operation.ts'
+import { COLLECT, encodeOperation, type LaneBits, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import type { Halves } from './vector-form.ts'
 import type { Bits } from './word.ts'
 
 const MXCSR_PRECISION_FLAG = 1 << 5
@@ -49,7 +50,8 @@ export const and = (a: Vector, b: Vector): Vector => simd('v128', 'v128.and', [a
 export const or = (a: Vector, b: Vector): Vector => simd('v128', 'v128.or', [a, b])
 export const not = (a: Vector): Vector => simd('v128', 'v128.not', [a])
 
-type Arithmetic = 'add' | 'sub' | 'mul' | 'div' | 'sqrt' | 'pmin' | 'pmax' | 'abs' | 'nearest' | 'trunc'
+type Integral = 'nearest' | 'floor' | 'ceil' | 'trunc'
+type Arithmetic = 'add' | 'sub' | 'mul' | 'div' | 'sqrt' | 'pmin' | 'pmax' | 'abs' | Integral
 type Comparison = 'eq' | 'ne' | 'lt' | 'gt' | 'le' | 'ge'
 
 /** A format of lanes, and how many of them an instruction has. */
@@ -72,6 +74,10 @@ export class FloatLanes {
   /** Size of the source operand. */
   get bits(): Bits {
     return this.packed ? 128 : this.lane
+  }
+  /** Size of the source operand in a form. */
+  bitsIn(form: { readonly bits: 128 | 256 }): Bits {
+    return this.packed ? form.bits : this.lane
   }
   /** The source operand as the `Code` names call it. */
   get source(): string {
@@ -162,10 +168,26 @@ export function software(
   operation: Value<'i32'>,
   b: Vector,
   a: Vector | undefined = undefined,
+  c: Vector | undefined = undefined,
 ): Vector {
   const { f } = scope
   if (a !== undefined) f.store(i32(0), a, S.SSE_A)
+  if (c !== undefined) f.store(i32(0), c, S.SSE_C)
   f.store(i32(0), b, S.SSE_B)
-  f.call(scope.runtime.sseSlow, operation, scope.record())
+  f.call(scope.runtime.sseSlow, scope.collectsExceptions ? operation.or(COLLECT) : operation, scope.record())
   return f.load('v128', i32(0), S.SSE_RESULT)
+}
+
+/** Computes the halves of a result; exceptions of both are raised before either is used. */
+export function floatHalves(scope: InstructionScope, count: number, compute: (half: number) => Vector): Halves {
+  const { f } = scope
+  if (count === 1) return [compute(0)]
+  scope.setState(S.SSE_PENDING, i32(0))
+  scope.collectsExceptions = true
+  const halves = [f.let(compute(0)), f.let(compute(1))]
+  scope.collectsExceptions = false
+  f.if(scope.state32(S.SSE_PENDING), () =>
+    f.call(scope.runtime.sseSlow, i32(encodeOperation(SseKind.settle, 32, 0)), scope.record()),
+  )
+  return halves
 }

@@ -42,6 +42,9 @@ export function destination(scope: InstructionScope): Value<'v128'> {
 
 export const zeroVector = (): Value<'v128'> => v128(0n, 0n)
 
+/** The bytes 0 to 15: what `i8x16.swizzle` takes to leave a vector as it is. */
+export const IDENTITY_BYTES: Value<'v128'> = v128(0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n)
+
 /** 64 bits zero-extended to a vector. */
 export function lowVector(low: Value<'i64'>): Value<'v128'> {
   return simd('v128', 'i64x2.replace_lane', [zeroVector(), low], [0])

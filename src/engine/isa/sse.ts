@@ -1,4 +1,4 @@
-/** SSE and SSE2 instructions. */
+/** SSE to SSE4.2 on XMM registers. */
 
 import type { DefinitionTable } from './definition.ts'
 import { defineSseApproximate } from './sse-approximate.ts'
@@ -9,6 +9,13 @@ import { defineSseFloat } from './sse-float.ts'
 import { defineSseInteger } from './sse-integer.ts'
 import { defineSseMove } from './sse-move.ts'
 import { defineSseShuffle } from './sse-shuffle.ts'
+import { defineSse3 } from './sse3.ts'
+import { defineSse41Blend } from './sse41-blend.ts'
+import { defineSse41Extend } from './sse41-extend.ts'
+import { defineSse41Float } from './sse41-float.ts'
+import { defineSse41Integer } from './sse41-integer.ts'
+import { defineSse41Lane } from './sse41-lane.ts'
+import { defineSsse3 } from './ssse3.ts'
 
 export function defineSse(table: DefinitionTable): void {
   defineSseMove(table)
@@ -19,4 +26,11 @@ export function defineSse(table: DefinitionTable): void {
   defineSseCompare(table)
   defineSseConvert(table)
   defineSseControl(table)
+  defineSse3(table)
+  defineSsse3(table)
+  defineSse41Integer(table)
+  defineSse41Extend(table)
+  defineSse41Blend(table)
+  defineSse41Lane(table)
+  defineSse41Float(table)
 }
