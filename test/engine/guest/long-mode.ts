@@ -41,8 +41,11 @@ const SKIP_SLOT = [0x48, 0x83, 0x0c, 0x24, 0x0f, 0x48, 0xff, 0x04, 0x24, 0x48, 0
 // add rsp, 8
 const DROP_ERROR_CODE = [0x48, 0x83, 0xc4, 0x08]
 
+/** Where a program is put: a {@link Guest}, or another machine. */
+export type ProgramMemory = Pick<Guest, 'write' | 'write64' | 'vcpu'>
+
 /** Writes tables and handlers, and puts a vCPU at {@link CODE} in ring 0. */
-export function enterLongMode(guest: Guest, vcpu: Vcpu = guest.vcpu): void {
+export function enterLongMode(guest: ProgramMemory, vcpu: Vcpu = guest.vcpu): void {
   guest.write64(PML4, BigInt(PDPT) | PRESENT_WRITABLE)
   guest.write64(PDPT, BigInt(PAGE_DIRECTORY) | PRESENT_WRITABLE)
   guest.write64(PAGE_DIRECTORY, BigInt(PAGE_TABLE) | PRESENT_WRITABLE)
@@ -72,7 +75,7 @@ export function enterLongMode(guest: Guest, vcpu: Vcpu = guest.vcpu): void {
 }
 
 /** Points an interrupt gate of the IDT to a handler in ring 0. */
-export function setGate(guest: Guest, vector: number, handler: number): void {
+export function setGate(guest: Pick<Guest, 'write64'>, vector: number, handler: number): void {
   const low = BigInt(handler & 0xffff) | (8n << 16n) | (0x8e00n << 32n) | (BigInt(handler >>> 16) << 48n)
   guest.write64(IDT + vector * 16, low)
   guest.write64(IDT + vector * 16 + 8, 0n)
