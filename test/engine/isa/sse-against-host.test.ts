@@ -15,6 +15,7 @@ import {
   MEMORY_SIZE,
   MM,
   MXCSR,
+  RDX,
   randomState,
   STATE_BYTES,
   sseCodes,
@@ -38,6 +39,7 @@ const QUADWORDS: readonly (readonly [number, number])[] = [
   [S.X87_REGISTERS + 16, MM + 8],
   [S.GPR, GENERAL],
   [S.GPR + 8, GENERAL + 8],
+  [S.GPR + 16, RDX],
 ]
 
 function loadState(memory: HostMemory, state: Uint8Array): void {
@@ -99,7 +101,7 @@ function machineCode({ form, immediate }: Case): Uint8Array {
   return code
 }
 
-describe('SSE, SSE2 and MMX', () => {
+describe('SSE and MMX', () => {
   it('define every instruction', () => {
     expect(codes.filter(code => !definitions.has(code))).toEqual([])
   })

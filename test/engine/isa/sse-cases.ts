@@ -1,4 +1,4 @@
-/** The forms of SSE, SSE2 and MMX instructions, and random machine states to run them in. */
+/** The forms of MMX instructions and of SSE's legacy encodings, and random machine states to run them in. */
 
 import { Code, CpuidFeature, Encoder, Instruction, MemoryOperand, OpCodeOperandKind, Register } from 'iced-x86'
 import type { RandomFloats } from '../float/random-floats.ts'
@@ -11,6 +11,7 @@ export const MEMORY = 64
 export const MEMORY_SIZE = 32
 export const MXCSR = 96
 export const FLAGS = 100
+export const RDX = 104
 export const STATE_BYTES = 128
 
 /** One encoding of an instruction with the operands that the tests give it. */
@@ -25,9 +26,20 @@ export interface Form {
   readonly memoryBytes: number
 }
 
-const FEATURES: ReadonlySet<number> = new Set([CpuidFeature.MMX, CpuidFeature.SSE, CpuidFeature.SSE2])
+const FEATURES: ReadonlySet<number> = new Set([
+  CpuidFeature.MMX,
+  CpuidFeature.SSE,
+  CpuidFeature.SSE2,
+  CpuidFeature.SSE3,
+  CpuidFeature.SSSE3,
+  CpuidFeature.SSE4_1,
+  CpuidFeature.SSE4_2,
+  CpuidFeature.AES,
+  CpuidFeature.PCLMULQDQ,
+  CpuidFeature.SHA,
+])
 
-/** Names of all `Code`s that belong to MMX, SSE or SSE2 alone. */
+/** Names of all `Code`s that belong to MMX or SSE alone, but for CRC32, whose operands are general registers. */
 export function sseCodes(): string[] {
   return Object.keys(Code).filter(name => {
     const code = codeOf(name)
@@ -35,7 +47,7 @@ export function sseCodes(): string[] {
     const instruction = new Instruction()
     instruction.code = code
     const features = [...instruction.cpuidFeatures()]
-    return features.length > 0 && features.every(feature => FEATURES.has(feature))
+    return features.length > 0 && features.every(feature => FEATURES.has(feature)) && !name.startsWith('Crc32')
   })
 }
 
@@ -66,6 +78,8 @@ function choices(kind: string): OperandChoice[] {
   return kind.endsWith('_or_mem') ? [register, { kind: 'm', file }] : [register]
 }
 
+const IMPLICIT_XMM0 = /^(Pblendvb|Blendvp[sd]|Sha256rnds2)_/
+
 /** The register and memory forms of a code; with two registers also the form that names one register twice. */
 export function formsOf(code: string): Form[] {
   const value = codeOf(code)
@@ -81,6 +95,16 @@ export function formsOf(code: string): Form[] {
     const forms = [form(code, value, operands, numbers)]
     const files = operands.filter(operand => operand.kind === 'r').map(operand => operand.file)
     if (files.length === 2 && files[0] === files[1]) forms.push(form(code, value, operands, [0, 0, 0]))
+    // The implicit XMM0 is otherwise the destination.
+    if (IMPLICIT_XMM0.test(code))
+      forms.push(
+        form(
+          code,
+          value,
+          operands,
+          operands.map((_, i) => 1 - i),
+        ),
+      )
     return forms
   })
 }
@@ -120,6 +144,8 @@ function instructionOf(
       return Instruction.createRegMem(code, register(0), memory)
     case 'mr':
       return Instruction.createMemReg(code, memory, register(1))
+    case 'mri':
+      return Instruction.createMemRegI32(code, memory, register(1), immediate)
     case 'ri':
       return Instruction.createRegI32(code, register(0), immediate)
     case 'rri':
@@ -145,10 +171,13 @@ function encode(instruction: Instruction): Uint8Array {
   return encoder.takeBuffer()
 }
 
+const STRINGS = /^Pcmp[ei]str/
+
 /** What the lanes of random operands are. */
-export type Content = 'integers' | 'binary32' | 'binary64'
+export type Content = 'integers' | 'strings' | 'binary32' | 'binary64'
 
 export function contentOf(code: string): Content {
+  if (STRINGS.test(code)) return 'strings'
   if (/^(Cvt|Cvtt)(ps|ss|dq2ps|pi2ps)/.test(code)) return code.includes('si2') ? 'integers' : 'binary32'
   if (/^Cvtt?(pd|sd)/.test(code)) return 'binary64'
   if (/(ps|ss)_/.test(code)) return 'binary32'
@@ -163,7 +192,8 @@ export function randomState(random: RandomFloats, content: Content, code: string
   const view = new DataView(state.buffer)
   for (const at of [XMM, XMM + 8, XMM + 16, XMM + 24, MM, MM + 8, MEMORY, MEMORY + 8, MEMORY + 16, MEMORY + 24])
     view.setBigUint64(at, quadword(random, content), true)
-  for (const at of [GENERAL, GENERAL + 8]) view.setBigUint64(at, integer(random), true)
+  for (const at of [GENERAL, GENERAL + 8, RDX])
+    view.setBigUint64(at, content === 'strings' ? length(random) : integer(random), true)
   if (/^P(s[rl][la])/.test(code) && random.below(4) > 0)
     for (const at of [XMM + 16, MM + 8, MEMORY]) view.setBigUint64(at, BigInt(random.below(70)), true)
   const control = random.pick([
@@ -187,9 +217,37 @@ function quadword(random: RandomFloats, content: Content): bigint {
       return random.binary64()
     case 'binary32':
       return (random.binary32() << 32n) | random.binary32()
+    case 'strings':
+      return characters(random)
     case 'integers':
       return integer(random)
   }
+}
+
+/** Bytes or words of a small alphabet with an end now and then; some are ranges or differ in sign. */
+function characters(random: RandomFloats): bigint {
+  const { bits, alphabet } = random.pick([
+    { bits: 8, alphabet: [0x61, 0x61, 0x61, 0x62, 0x63, 0x41] },
+    { bits: 8, alphabet: [0x61, 0x62, 0x7a, 0x80, 0xff, 0x61, 0x62, 0x00] },
+    { bits: 16, alphabet: [0x61, 0x62, 0x162, 0x8000, 0x61, 0x0000, 0x61, 0x62] },
+  ])
+  let value = 0n
+  for (let at = 0; at < 64; at += bits) value |= BigInt(random.pick(alphabet)) << BigInt(at)
+  return value
+}
+
+/** Of a string of 16 bytes or 8 words: also negative, beyond it, and with garbage above 32 bits. */
+function length(random: RandomFloats): bigint {
+  const short = BigInt(random.below(40) - 20)
+  return (
+    random.pick([
+      BigInt.asUintN(64, short),
+      BigInt.asUintN(64, short),
+      BigInt.asUintN(32, short) | (random.bits() << 32n),
+      random.bits(),
+      0x8000_0000_8000_0000n,
+    ]) & 0xffff_ffff_ffff_ffffn
+  )
 }
 
 /** Random bits, short numbers of both signs, and lanes at the ends of their range. */

@@ -11,6 +11,7 @@ struct state {
   uint64_t mm0, mm1, rax, rcx;
   uint8_t memory[32];
   uint32_t mxcsr, flags;
+  uint64_t rdx;
 } __attribute__((packed, aligned(64)));
 
 static struct state state;
@@ -19,16 +20,16 @@ static const uint32_t default_mxcsr = 0x1f80;
 static void run(void *code) {
   __asm__ volatile(
       "movdqu %[xmm0], %%xmm0\n movdqu %[xmm1], %%xmm1\n movq %[mm0], %%mm0\n movq %[mm1], %%mm1\n"
-      "mov %[rax], %%rax\n mov %[rcx], %%rcx\n lea %[memory], %%rdi\n ldmxcsr %[mxcsr]\n"
+      "mov %[rax], %%rax\n mov %[rcx], %%rcx\n mov %[rdx], %%rdx\n lea %[memory], %%rdi\n ldmxcsr %[mxcsr]\n"
       "sub $128, %%rsp\n push $0x202\n popfq\n call *%[code]\n pushfq\n pop %%r9\n add $128, %%rsp\n"
       "stmxcsr %[mxcsr]\n ldmxcsr %[initial]\n mov %%r9d, %[flags]\n"
-      "mov %%rax, %[rax]\n mov %%rcx, %[rcx]\n"
+      "mov %%rax, %[rax]\n mov %%rcx, %[rcx]\n mov %%rdx, %[rdx]\n"
       "movdqu %%xmm0, %[xmm0]\n movdqu %%xmm1, %[xmm1]\n movq %%mm0, %[mm0]\n movq %%mm1, %[mm1]\n emms\n"
       : [xmm0] "+m"(state.xmm0), [xmm1] "+m"(state.xmm1), [mm0] "+m"(state.mm0), [mm1] "+m"(state.mm1),
-        [rax] "+m"(state.rax), [rcx] "+m"(state.rcx), [memory] "+m"(state.memory), [mxcsr] "+m"(state.mxcsr),
-        [flags] "+m"(state.flags)
+        [rax] "+m"(state.rax), [rcx] "+m"(state.rcx), [rdx] "+m"(state.rdx),
+        [memory] "+m"(state.memory), [mxcsr] "+m"(state.mxcsr), [flags] "+m"(state.flags)
       : [code] "r"(code), [initial] "m"(default_mxcsr)
-      : "rax", "rcx", "rdi", "r9", "xmm0", "xmm1", "mm0", "mm1", "cc", "memory");
+      : "rax", "rcx", "rdx", "rdi", "r9", "xmm0", "xmm1", "mm0", "mm1", "cc", "memory");
 }
 
 static int read_hex(uint8_t *to, size_t count) {
