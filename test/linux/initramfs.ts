@@ -18,9 +18,10 @@ export const SCENARIO_END = 'scenario: done'
 /**
  * A gzipped cpio archive; throws when there is no busybox.
  * @param more entries after the usual ones
+ * @param busybox a static busybox of the kernel's architecture, or of another that it runs
  */
-export function buildInitramfs(more: readonly CpioEntry[] = []): Buffer {
-  if (!existsSync(BUSYBOX)) throw new Error(`${BUSYBOX} is missing: install the package busybox-static`)
+export function buildInitramfs(more: readonly CpioEntry[] = [], busybox = BUSYBOX): Buffer {
+  if (!existsSync(busybox)) throw new Error(`${busybox} is missing: install the package busybox-static`)
   const directories: CpioEntry[] = ['bin', 'dev', 'proc', 'sys', 'tmp', 'root'].map(path => ({
     kind: 'directory',
     path,
@@ -31,7 +32,7 @@ export function buildInitramfs(more: readonly CpioEntry[] = []): Buffer {
       // Linux opens /dev/console for init before init can mount anything.
       { kind: 'character-device', path: 'dev/console', major: 5, minor: 1 },
       { kind: 'character-device', path: 'dev/null', major: 1, minor: 3 },
-      { kind: 'file', path: 'bin/busybox', data: readFileSync(BUSYBOX), executable: true },
+      { kind: 'file', path: 'bin/busybox', data: readFileSync(busybox), executable: true },
       { kind: 'symlink', path: 'bin/sh', target: 'busybox' },
       guestProgram('init', 'shell.sh'),
       guestProgram('scenario', 'scenario.sh'),
