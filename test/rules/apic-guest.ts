@@ -21,6 +21,8 @@ org 0x10000
 %define LOG 0x20000
 ; How a handler ends an interrupt: 0 by the register page, 1 by MSR, 2 not at all.
 %define EOI_MODE 0xf0
+; When not 0, BL is logged behind each vector: how far the program has come.
+%define LOG_BL 0xf1
 %macro apic_write 2
   mov dword [r15 + %1], %2
 %endmacro
@@ -89,7 +91,7 @@ org 0x10000
 ; Ends what the processors do for a moment: the others run until they halt.
 %define pause_here vmcall
 
-  dw stubs, protection, nmi
+  dw stubs, protection, nmi, invalid, debug
 start:
   mov r15d, 0xfee00000
   mov r13d, LOG
@@ -103,10 +105,43 @@ log_byte:                       ; AL
   pop rbx
   ret
 
+log_event:                      ; AL
+  call log_byte
+  cmp byte [r13 + LOG_BL], 0
+  je .done
+  mov al, bl
+  call log_byte
+.done:
+  ret
+
+; The places of an interrupted program's RIP and flags, after a push of RAX.
+%define SAVED_RIP 8
+%define SAVED_FLAGS 24
+%macro set_handler 2
+  mov word [0x5000 + %1 * 16], %2 - $$
+%endmacro
+%macro trap_gate 1
+  mov byte [0x5000 + %1 * 16 + 5], 0x8f
+%endmacro
+
+invalid:
+  push rax
+  mov al, 6
+  call log_event
+  pop rax
+  mov [rsp], r14
+  iretq
+debug:                          ; one step
+  push rax
+  mov al, 1
+  call log_event
+  and dword [rsp + SAVED_FLAGS], ~0x100
+  pop rax
+  iretq
 protection:
   push rax
   mov al, 13
-  call log_byte
+  call log_event
   pop rax
   add rsp, 8
   mov [rsp], r14
@@ -114,7 +149,7 @@ protection:
 nmi:
   push rax
   mov al, 2
-  call log_byte
+  call log_event
   pop rax
   iretq
 
@@ -130,7 +165,7 @@ interrupt:
   push rcx
   push rdx
   mov al, [rsp + 24]
-  call log_byte
+  call log_event
   cmp byte [r13 + EOI_MODE], 1
   ja .done
   je .msr
@@ -257,14 +292,18 @@ export function loadApicProgram(guest: ProgramMemory, main: string, others: stri
   mapApicPage(guest)
   const image = assemble(`${PREAMBLE}\nother:\n${others}\nmain:\n${main}\n  vmcall\n  ud2\n${TRAMPOLINE}`)
   const words = new DataView(image.buffer, image.byteOffset)
-  const [stubs, protection, nmi] = [0, 2, 4].map(offset => 0x10000 + words.getUint16(offset, true))
+  const [stubs, protection, nmi, invalid, debug] = [0, 2, 4, 6, 8].map(
+    offset => 0x10000 + words.getUint16(offset, true),
+  )
   // Each stub has ten bytes.
   for (let vector = 32; vector < 256; vector++) setGate(guest, vector, stubs + (vector - 32) * 10)
   setGate(guest, 13, protection)
   setGate(guest, 2, nmi)
+  setGate(guest, 6, invalid)
+  setGate(guest, 1, debug)
   guest.write(LOG, new Uint8Array(MOST_CPUS * LOG_STRIDE))
   guest.write(CODE, image)
-  guest.vcpu.registers.set('rip', BigInt(CODE + 6))
+  guest.vcpu.registers.set('rip', BigInt(CODE + 10))
 }
 
 /** The log of processor 0 after a program that is alone. */
