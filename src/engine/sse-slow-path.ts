@@ -50,9 +50,14 @@ export function createSseSlowPath(state: CpuState): (operation: number, record: 
     const mxcsr = state.get32(S.MXCSR)
     const environment = sseEnvironment(mxcsr)
     const decoded = decodeOperation(operation)
+    if (decoded.kind === SseKind.settle) environment.flags = state.get32(S.SSE_PENDING)
     state.set64(S.SSE_RESULT, 0n)
     state.set64(S.SSE_RESULT + 8, 0n)
     for (let lane = 0; lane < decoded.lanes; lane++) executeLane(state.memory, decoded, lane, environment)
+    if (decoded.collects) {
+      state.set32(S.SSE_PENDING, state.get32(S.SSE_PENDING) | environment.flags)
+      return
+    }
     const outcome = sseOutcome(mxcsr, environment)
     state.set32(S.MXCSR, outcome.mxcsr)
     if (outcome.fault)

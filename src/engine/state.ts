@@ -147,9 +147,20 @@ export const VEX_CHECK = field(4)
 /** What an instruction on YMM registers or with a VEX prefix on XMM registers raises: 0 nothing, 6 #UD, 7 #NM. Derived from CR0, CR4, XCR0 and the mode. */
 export const AVX_CHECK = field(4)
 /** Operands of a vector instruction that software floating point executes: first and second source, and the addend of FMA; and its result. */
-export const SSE_A = field(32, 16)
-export const SSE_B = field(32, 16)
-export const SSE_C = field(32, 16)
-export const SSE_RESULT = field(32, 16)
+export const SSE_A = field(16, 16)
+export const SSE_B = field(16, 16)
+export const SSE_C = field(16, 16)
+export const SSE_RESULT = field(16, 16)
+/** Exceptions that the halves of a 256-bit operation have found so far, as bits of MXCSR. */
+export const SSE_PENDING = field(4)
+
+/** PDPTE registers 0 to 3 of PAE paging (SDM vol. 3, 4.4.1). */
+export const PDPTES = field(4 * 8, 8)
+/** Rights of the protection keys, two bits each. */
+export const PKRU = field(4)
+/** Bit 20 while the A20M# pin keeps that address line low, else 0. */
+export const A20_MASK = field(4)
+/** Number of the highest bit of a linear address below its sign extension: 47, or 56 with CR4.LA57 (i64). Derived. */
+export const CANONICAL_SHIFT = field(8)
 
 if (cursor > STATE_BASE + STATE_SIZE) throw new RangeError('processor state outgrew STATE_SIZE')

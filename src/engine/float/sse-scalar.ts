@@ -93,13 +93,18 @@ export function sseArithmetic64(operation: SseArithmetic, a: bigint, b: bigint, 
   return pack64(arithmetic(operation, BINARY64, env, unpack64(a), unpack64(b)))
 }
 
-/** Does CMPPS and its like hold for immediate `predicate` (bits 2:0)? SDM vol. 2, CMPPD, table 3-1. */
+/**
+ * Does CMPPS and its like hold for immediate `predicate` (bits 4:0)? Bit 2 negates; bit 3 inverts the answer for
+ * unordered operands, bit 4 whether they are invalid when quiet. SDM vol. 2, CMPPD, table 3-1.
+ */
 function predicateHolds(env: FloatEnvironment, predicate: number, a: Unpacked, b: Unpacked): boolean {
   const kind = predicate & 3
   const negated = (predicate & 4) !== 0
   // LT and LE, negated or not, are invalid for quiet NaNs as well.
-  const ordering = compare(env, a, b, kind === 1 || kind === 2)
-  return conditionHolds(kind, ordering) !== negated
+  const signalling = (kind === 1 || kind === 2) !== ((predicate & 16) !== 0)
+  const ordering = compare(env, a, b, signalling)
+  const holds = conditionHolds(kind, ordering) !== negated
+  return ordering === 'unordered' && (predicate & 8) !== 0 ? !holds : holds
 }
 
 function conditionHolds(kind: number, ordering: ReturnType<typeof compare>): boolean {

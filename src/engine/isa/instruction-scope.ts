@@ -57,6 +57,8 @@ export abstract class InstructionScope {
   /** 64-bit mode with flat operands: implicit operands (stack, strings) are linear addresses as they are. */
   readonly long: boolean
   recent: RecentFlags | undefined
+  /** Floating-point exceptions are collected, and raised for all lanes of the instruction together. */
+  collectsExceptions = false
 
   constructor(f: FunctionBuilder, runtime: Runtime, bits: readonly Bits[], shape: string, long: boolean) {
     this.f = f

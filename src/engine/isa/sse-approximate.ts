@@ -8,8 +8,8 @@ import { simd } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { and, FLOAT_LANES, type FloatLanes, or } from './sse-lanes.ts'
-import { checkSse, sourceAddress } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS } from './vector-form.ts'
 
 const binary32 = (format: FloatLanes, bits: number): Vector => format.constant(bits, 0n)
 const ONE = 0x3f800000
@@ -18,17 +18,23 @@ const QUIET = 0x00400000
 const DEFAULT_NAN = 0xffc00000
 
 export function defineSseApproximate(table: DefinitionTable): void {
-  for (const format of FLOAT_LANES.filter(each => each.lane === 32))
-    for (const name of ['Rcp', 'Rsqrt'] as const)
-      table.define(`${name}${format.suffix}_xmm_${format.source}`, {
-        name: `${name}${format.suffix}`,
-        bits: [128, format.bits],
-        emit: scope => {
-          checkSse(scope)
-          const x = format.load(scope, sourceAddress(scope, 1))
-          format.store(scope, scope.registerAddress(0), approximate(scope, format, x, name === 'Rsqrt'))
-        },
-      })
+  for (const form of FORMS)
+    for (const format of FLOAT_LANES.filter(each => each.lane === 32 && (each.packed || form.bits === 128)))
+      for (const name of ['Rcp', 'Rsqrt'] as const) {
+        const instruction = { mnemonics: `${name}${format.suffix}`, sourceBits: format.bitsIn(form) }
+        const compute = (scope: InstructionScope, x: Vector) => approximate(scope, format, x, name === 'Rsqrt')
+        if (format.packed)
+          form.define(table, { ...instruction, sources: 1 }, scope =>
+            form.store(
+              scope,
+              form.load(scope, 1).map(x => compute(scope, x)),
+            ),
+          )
+        else
+          form.define(table, { ...instruction, sources: 2 }, scope =>
+            form.storeScalar(scope, 32, compute(scope, format.load(scope, form.address(scope, form.second)))),
+          )
+      }
 }
 
 function approximate(scope: InstructionScope, format: FloatLanes, x: Vector, root: boolean): Vector {

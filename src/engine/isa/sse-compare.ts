@@ -5,49 +5,70 @@ import { i32, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { unsafeOrder } from './sse-float.ts'
-import { and, anyLane, FLOAT_LANES, type FloatLanes, fillMask, or, software } from './sse-lanes.ts'
-import { byteImmediate, checkSse, sourceAddress } from './sse-operands.ts'
+import { and, anyLane, FLOAT_LANES, type FloatLanes, fillMask, floatHalves, or, software } from './sse-lanes.ts'
+import { byteImmediate } from './sse-operands.ts'
 import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS, type VectorForm } from './vector-form.ts'
+
+/** Predicates that the immediate can name: with a VEX prefix bits 3 and 4 choose what is made of NaNs. */
+const [PREDICATES, VEX_PREDICATES] = [7, 31]
 
 export function defineSseCompare(table: DefinitionTable): void {
-  for (const format of FLOAT_LANES) {
-    table.define(`Cmp${format.suffix}_xmm_${format.source}_imm8`, {
-      name: `Cmp${format.suffix}`,
-      bits: [128, format.bits, 8],
-      emit: scope => emitMask(scope, format),
-    })
-    if (format.packed) continue
-    for (const { name, kind } of [
-      { name: 'Ucomi', kind: SseKind.unorderedCompare },
-      { name: 'Comi', kind: SseKind.orderedCompare },
-    ])
-      table.define(`${name}${format.suffix}_xmm_${format.source}`, {
-        name: `${name}${format.suffix}`,
-        bits: [128, format.bits],
-        emit: scope => emitFlags(scope, format, kind),
-      })
+  for (const form of FORMS)
+    for (const format of FLOAT_LANES) {
+      if (!format.packed && form.bits === 256) continue
+      const instruction = { sourceBits: format.bitsIn(form), immediate: true }
+      form.define(table, { ...instruction, mnemonics: `Cmp${format.suffix}`, sources: 2 }, scope =>
+        emitMask(scope, form, format),
+      )
+      if (format.packed) continue
+      for (const { name, kind } of [
+        { name: 'Ucomi', kind: SseKind.unorderedCompare },
+        { name: 'Comi', kind: SseKind.orderedCompare },
+      ])
+        form.define(table, { mnemonics: `${name}${format.suffix}`, sources: 1, sourceBits: format.lane }, scope =>
+          emitFlags(scope, form, format, kind),
+        )
+    }
+}
+
+function emitMask(scope: InstructionScope, form: VectorForm, format: FloatLanes): void {
+  const { f } = scope
+  const predicate = f.let(byteImmediate(scope).and(form.vex ? VEX_PREDICATES : PREDICATES))
+  if (format.packed) {
+    const b = form.load(scope, form.second)
+    const a = form.loadRegister(scope, form.first)
+    form.store(
+      scope,
+      floatHalves(scope, form.halves, i => compareLanes(scope, format, a[i], b[i], predicate)),
+    )
+  } else {
+    const b = format.load(scope, form.address(scope, form.second))
+    const a = format.load(scope, scope.registerAddress(form.first))
+    form.storeScalar(scope, format.lane, compareLanes(scope, format, a, b, predicate))
   }
 }
 
-function emitMask(scope: InstructionScope, format: FloatLanes): void {
-  checkSse(scope)
+function compareLanes(
+  scope: InstructionScope,
+  format: FloatLanes,
+  a: Vector,
+  b: Vector,
+  predicate: Value<'i32'>,
+): Vector {
   const { f } = scope
-  const b = format.load(scope, sourceAddress(scope, 1))
-  const target = f.let(scope.registerAddress(0))
-  const a = format.load(scope, target)
-  const predicate = f.let(byteImmediate(scope).and(7))
-  const mask = f.variable(orderedMask(format, a, b, predicate))
+  const mask = f.variable(orderedMask(format, a, b, f.let(predicate.and(7))))
   f.if(anyLane(unsafeOrder(format, a, b)), () => {
     const operation = predicate.shl(IMMEDIATE_SHIFT).or(format.operation(SseKind.compare))
     f.set(mask, software(scope, operation, b, a))
   })
-  format.store(scope, target, mask)
+  return mask
 }
 
 /**
  * The mask for operands that are not NaN: predicates 0 to 3 are equal, less, less or equal, unordered (never);
- * 4 to 7 are their negations.
+ * 4 to 7 are their negations. Those from 8 on differ for NaNs alone.
  */
 function orderedMask(format: FloatLanes, a: Vector, b: Vector, predicate: Value<'i32'>): Vector {
   const whenEqual = fillMask(predicate.and(1).xor(1))
@@ -59,10 +80,9 @@ function orderedMask(format: FloatLanes, a: Vector, b: Vector, predicate: Value<
 /** Bits of RFLAGS that tell the order: CF less, ZF equal, both and PF unordered. */
 const [CF, PF_SHIFT, ZF_SHIFT] = [1, 2, 6]
 
-function emitFlags(scope: InstructionScope, format: FloatLanes, kind: SseKind): void {
-  checkSse(scope)
+function emitFlags(scope: InstructionScope, form: VectorForm, format: FloatLanes, kind: SseKind): void {
   const { f } = scope
-  const b = format.load(scope, sourceAddress(scope, 1))
+  const b = format.load(scope, form.address(scope, 1))
   const a = format.load(scope, scope.registerAddress(0))
   const less = simd('i32', 'i32x4.extract_lane', [format.compare('lt', a, b)], [0])
   const equal = simd('i32', 'i32x4.extract_lane', [format.compare('eq', a, b)], [0])

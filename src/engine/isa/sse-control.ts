@@ -2,31 +2,27 @@
 
 import * as S from '../state.ts'
 import type { DefinitionTable } from './definition.ts'
-import { checkSse } from './sse-operands.ts'
+import { XMM_FORMS } from './vector-form.ts'
 
 const GENERAL_PROTECTION = 13
 /** Bits of MXCSR that must be zero: all beyond MXCSR_MASK (SDM vol. 1, 11.6.6). */
 const MXCSR_RESERVED = ~0xffff
 
 export function defineSseControl(table: DefinitionTable): void {
-  table.define('Ldmxcsr_m32', {
-    name: 'Ldmxcsr',
-    bits: [32],
-    emit: scope => {
-      checkSse(scope)
-      const value = scope.read32(0)
-      scope.raiseIf(value.and(MXCSR_RESERVED), GENERAL_PROTECTION)
-      scope.setState(S.MXCSR, value)
-    },
-  })
-  table.define('Stmxcsr_m32', {
-    name: 'Stmxcsr',
-    bits: [32],
-    emit: scope => {
-      checkSse(scope)
-      scope.write(0, scope.state32(S.MXCSR))
-    },
-  })
+  for (const form of XMM_FORMS) {
+    table.define(
+      `${form.mnemonic('Ldmxcsr')}_m32`,
+      form.definition('Ldmxcsr', [32], scope => {
+        const value = scope.read32(0)
+        scope.raiseIf(value.and(MXCSR_RESERVED), GENERAL_PROTECTION)
+        scope.setState(S.MXCSR, value)
+      }),
+    )
+    table.define(
+      `${form.mnemonic('Stmxcsr')}_m32`,
+      form.definition('Stmxcsr', [32], scope => scope.write(0, scope.state32(S.MXCSR))),
+    )
+  }
 
   // One vCPU runs at a time and its accesses happen in program order, so fences order nothing. The encodings with
   // other values of ModRM.rm are the same instruction (SDM vol. 2, LFENCE).

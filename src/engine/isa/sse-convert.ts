@@ -10,6 +10,7 @@ import {
   anyLane,
   FloatLanes,
   fillMask,
+  floatHalves,
   loadRepeated,
   not,
   or,
@@ -18,9 +19,10 @@ import {
   storeFirst,
   truncatesNatively,
 } from './sse-lanes.ts'
-import { checkSse, lowHalf, lowVector, sourceAddress } from './sse-operands.ts'
+import { lowHalf, sourceAddress } from './sse-operands.ts'
 import { encodeOperation, type LaneBits, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS, type Halves, LEGACY, type VectorForm, XMM_FORMS } from './vector-form.ts'
 
 /** Formats as they lie in vectors, whatever number of lanes an instruction takes from them. */
 const SINGLE = new FloatLanes('ps')
@@ -28,12 +30,19 @@ const DOUBLE = new FloatLanes('pd')
 const format = (lane: LaneBits) => (lane === 32 ? SINGLE : DOUBLE)
 
 export function defineSseConvert(table: DefinitionTable): void {
-  defineWidening(table)
-  defineNarrowing(table)
-  defineToPackedIntegers(table)
-  defineToGeneralRegister(table)
-  defineFromPackedIntegers(table)
-  defineFromGeneralRegister(table)
+  for (const form of FORMS) {
+    definePackedWidening(table, form)
+    definePackedNarrowing(table, form)
+    defineToPackedIntegers(table, form)
+    defineFromPackedIntegers(table, form)
+  }
+  for (const form of XMM_FORMS) {
+    defineScalarConversions(table, form)
+    defineToGeneralRegister(table, form)
+    defineFromGeneralRegister(table, form)
+  }
+  defineToMmx(table)
+  defineFromMmx(table)
 }
 
 /** `native` unless `unsafe`, where software floating point computes. */
@@ -43,45 +52,81 @@ function guarded(scope: InstructionScope, native: Vector, unsafe: Value<'i32'>, 
   return result
 }
 
-/** CVTPS2PD and CVTSS2SD are exact: only NaNs and denormals matter. */
-function defineWidening(table: DefinitionTable): void {
-  for (const { name, bits, lanes } of [
-    { name: 'Cvtps2pd', bits: 64, lanes: 2 },
-    { name: 'Cvtss2sd', bits: 32, lanes: 1 },
-  ] as const)
-    table.define(`${name}_xmm_xmmm${bits}`, {
-      name,
-      bits: [128, bits],
-      emit: scope => {
-        checkSse(scope)
-        const b = scope.f.let(loadRepeated(bits, sourceAddress(scope, 1)))
-        const unsafe = anyLane(or(SINGLE.isNan(b), SINGLE.isDenormal(b)))
-        const wide = simd('v128', 'f64x2.promote_low_f32x4', [b])
-        const result = guarded(scope, wide, unsafe, encodeOperation(SseKind.convert, 32, lanes), b)
-        if (lanes === 2) scope.f.store(scope.registerAddress(0), result)
-        else storeFirst(scope, 64, scope.registerAddress(0), result)
-      },
-    })
+/** Widening is exact: only NaNs and denormals matter. All lanes of `b` are looked at, `lanes` of them converted. */
+function widen(scope: InstructionScope, b: Vector, lanes: 1 | 2): Vector {
+  const unsafe = anyLane(or(SINGLE.isNan(b), SINGLE.isDenormal(b)))
+  const wide = simd<'v128'>('v128', 'f64x2.promote_low_f32x4', [b])
+  return guarded(scope, wide, unsafe, encodeOperation(SseKind.convert, 32, lanes), b)
 }
 
-/** CVTPD2PS clears the upper half of its destination; CVTSD2SS keeps all but the first lane. */
-function defineNarrowing(table: DefinitionTable): void {
-  for (const source of [DOUBLE, new FloatLanes('sd')]) {
-    const name = source.packed ? 'Cvtpd2ps' : 'Cvtsd2ss'
-    table.define(`${name}_xmm_${source.source}`, {
-      name,
-      bits: [128, source.bits],
-      emit: scope => {
-        checkSse(scope)
-        const b = source.load(scope, sourceAddress(scope, 1))
-        const narrow = scope.f.let(simd('v128', 'f32x4.demote_f64x2_zero', [b]))
-        const unsafe = anyLane(not(narrowsSafely(scope, b, narrow)))
-        const result = guarded(scope, narrow, unsafe, source.operation(SseKind.convert), b)
-        if (source.packed) scope.f.store(scope.registerAddress(0), result)
-        else storeFirst(scope, 32, scope.registerAddress(0), result)
-      },
-    })
-  }
+/** A source of half the form's bits, as one vector a half of the result, which repeats 64 bits. */
+function loadQuadwords(scope: InstructionScope, form: VectorForm): Halves {
+  const address = form.address(scope, 1)
+  const at = (half: number) => scope.f.let(loadRepeated(64, half === 0 ? address : address.add(8)))
+  return form.halves === 2 ? [at(0), at(1)] : [at(0)]
+}
+
+function definePackedWidening(table: DefinitionTable, form: VectorForm): void {
+  const sourceBits = form.bits === 256 ? 128 : 64
+  form.define(table, { mnemonics: 'Cvtps2pd', sources: 1, sourceBits }, scope => {
+    const b = loadQuadwords(scope, form)
+    form.store(
+      scope,
+      floatHalves(scope, form.halves, i => widen(scope, b[i], 2)),
+    )
+  })
+  // Every 32-bit integer has an exact binary64 value.
+  form.define(table, { mnemonics: 'Cvtdq2pd', sources: 1, sourceBits }, scope =>
+    form.store(
+      scope,
+      loadQuadwords(scope, form).map(half => simd('v128', 'f64x2.convert_low_i32x4_s', [half])),
+    ),
+  )
+}
+
+function narrow(scope: InstructionScope, b: Vector, lanes: 1 | 2): Vector {
+  const result = scope.f.let(simd<'v128'>('v128', 'f32x4.demote_f64x2_zero', [b]))
+  const unsafe = anyLane(not(narrowsSafely(scope, b, result)))
+  return guarded(scope, result, unsafe, encodeOperation(SseKind.convert, 64, lanes), b)
+}
+
+/** From lanes of 64 bits to lanes of 32 in an XMM register, of which a source of 128 bits fills the lower half. */
+function defineHalving(
+  table: DefinitionTable,
+  form: VectorForm,
+  name: string,
+  convert: (scope: InstructionScope, half: Vector) => Vector,
+): void {
+  table.define(
+    `${form.mnemonic(name)}_xmm_${form.registerOrMemory}`,
+    form.definition(name, [128, form.bits], scope => {
+      const b = form.load(scope, 1)
+      const [low, high] = floatHalves(scope, form.halves, i => convert(scope, b[i]))
+      form.store(scope, [high === undefined ? low : lowHalves(low, high)])
+    }),
+  )
+}
+
+/** The low half of `a`, and that of `b` above it. */
+function lowHalves(a: Vector, b: Vector): Vector {
+  const bytes = Array.from({ length: 16 }, (_, i) => (i < 8 ? i : i + 8))
+  return simd('v128', 'i8x16.shuffle', [a, b], bytes)
+}
+
+function definePackedNarrowing(table: DefinitionTable, form: VectorForm): void {
+  defineHalving(table, form, 'Cvtpd2ps', (scope, half) => narrow(scope, half, 2))
+}
+
+/** CVTSS2SD and CVTSD2SS; the rest of the destination is the first source's. */
+function defineScalarConversions(table: DefinitionTable, form: VectorForm): void {
+  form.define(table, { mnemonics: 'Cvtss2sd', sources: 2, sourceBits: 32 }, scope => {
+    const b = scope.f.let(loadRepeated(32, form.address(scope, form.second)))
+    form.storeScalar(scope, 64, widen(scope, b, 1))
+  })
+  form.define(table, { mnemonics: 'Cvtsd2ss', sources: 2, sourceBits: 64 }, scope => {
+    const b = scope.f.let(loadRepeated(64, form.address(scope, form.second)))
+    form.storeScalar(scope, 32, narrow(scope, b, 1))
+  })
 }
 
 /** Lanes whose narrowed value is exact, or rounded to a safely normal number while precision is not seen. */
@@ -96,30 +141,37 @@ function narrowsSafely(scope: InstructionScope, wide: Vector, narrow: Vector): V
   return or(exact, and(normal, fillMask(roundsNatively(scope))))
 }
 
-/** To 32-bit integers in an XMM or MMX register. */
-function defineToPackedIntegers(table: DefinitionTable): void {
+/** To 32-bit integers in a vector register. */
+function defineToPackedIntegers(table: DefinitionTable, form: VectorForm): void {
   for (const truncated of [false, true]) {
     const prefix = truncated ? 'Cvtt' : 'Cvt'
-    for (const { suffix, lane, lanes, bits, mmx } of [
-      { suffix: 'ps2dq_xmm', lane: 32, lanes: 4, bits: 128, mmx: false },
-      { suffix: 'pd2dq_xmm', lane: 64, lanes: 2, bits: 128, mmx: false },
-      { suffix: 'ps2pi_mm', lane: 32, lanes: 2, bits: 64, mmx: true },
-      { suffix: 'pd2pi_mm', lane: 64, lanes: 2, bits: 128, mmx: true },
-    ] as const)
-      table.define(`${prefix}${suffix}_xmmm${bits}`, {
-        name: `${prefix}${suffix}`,
-        bits: [mmx ? 64 : 128, bits],
-        emit: scope => {
-          checkSse(scope)
-          if (mmx) checkPendingX87(scope)
+    form.define(table, { mnemonics: `${prefix}ps2dq`, sources: 1 }, scope => {
+      const b = form.load(scope, 1)
+      form.store(
+        scope,
+        floatHalves(scope, form.halves, i => toInt32(scope, 32, 4, truncated, b[i])),
+      )
+    })
+    defineHalving(table, form, `${prefix}pd2dq`, (scope, half) => toInt32(scope, 64, 2, truncated, half))
+  }
+}
+
+/** To 32-bit integers in an MMX register. */
+function defineToMmx(table: DefinitionTable): void {
+  for (const truncated of [false, true])
+    for (const lane of [32, 64] as const) {
+      const name = `${truncated ? 'Cvtt' : 'Cvt'}${lane === 32 ? 'ps' : 'pd'}2pi`
+      const bits = lane === 32 ? 64 : 128
+      table.define(
+        `${name}_mm_xmmm${bits}`,
+        LEGACY.definition(name, [64, bits], scope => {
+          checkPendingX87(scope)
           const address = sourceAddress(scope, 1)
           const b = scope.f.let(bits === 64 ? loadRepeated(64, address) : scope.f.load('v128', address))
-          const result = toInt32(scope, lane, lanes, truncated, b)
-          if (mmx) writeMmx(scope, lowHalf(result))
-          else scope.f.store(scope.registerAddress(0), result)
-        },
-      })
-  }
+          writeMmx(scope, lowHalf(toInt32(scope, lane, 2, truncated, b)))
+        }),
+      )
+    }
 }
 
 /**
@@ -141,32 +193,26 @@ function toInt32(scope: InstructionScope, lane: LaneBits, lanes: number, truncat
 }
 
 /** CVTSS2SI and its like. */
-function defineToGeneralRegister(table: DefinitionTable): void {
+function defineToGeneralRegister(table: DefinitionTable, form: VectorForm): void {
   for (const { suffix, lane } of [
     { suffix: 'ss', lane: 32 },
     { suffix: 'sd', lane: 64 },
   ] as const)
     for (const truncated of [false, true]) {
       const name = `${truncated ? 'Cvtt' : 'Cvt'}${suffix}2si`
-      table.define(`${name}_r32_xmmm${lane}`, {
-        name: `${name}32`,
-        bits: [32, lane],
-        emit: scope => {
-          checkSse(scope)
-          const b = scope.f.let(loadRepeated(lane, sourceAddress(scope, 1)))
-          const result = toInt32(scope, lane, 1, truncated, b)
+      const load = (scope: InstructionScope) => scope.f.let(loadRepeated(lane, form.address(scope, 1)))
+      table.define(
+        `${form.mnemonic(name)}_r32_xmmm${lane}`,
+        form.definition(`${name}32`, [32, lane], scope => {
+          const result = toInt32(scope, lane, 1, truncated, load(scope))
           scope.write(0, simd('i32', 'i32x4.extract_lane', [result], [0]))
-        },
-      })
-      table.define(`${name}_r64_xmmm${lane}`, {
-        name: `${name}64`,
-        bits: [64, lane],
-        emit: scope => {
-          checkSse(scope)
-          const b = scope.f.let(loadRepeated(lane, sourceAddress(scope, 1)))
-          scope.write(0, lane === 32 ? singleToInt64(scope, truncated, b) : doubleToInt64(scope, truncated, b))
-        },
-      })
+        }),
+      )
+      const toInteger = lane === 32 ? singleToInt64 : doubleToInt64
+      table.define(
+        `${form.mnemonic(name)}_r64_xmmm${lane}`,
+        form.definition(`${name}64`, [64, lane], scope => scope.write(0, toInteger(scope, truncated, load(scope)))),
+      )
     }
 }
 
@@ -209,60 +255,47 @@ function toInt64(
   )
 }
 
-/**
- * Is operand 1 an MMX register? From memory CVTPI2PS and CVTPI2PD leave the x87 state alone: so says AMD's manual (APM
- * vol. 4), and CPUID says AMD; SDM vol. 2 agrees for CVTPI2PD only.
- */
-function referencesMmx(scope: InstructionScope, source: string): boolean {
-  return source === 'mmm64' && scope.shape[1] === 'r'
+/** From 32-bit integers to binary32. */
+function singlesFromInt32(scope: InstructionScope, b: Vector, lanes: 2 | 4): Vector {
+  const native = simd<'v128'>('v128', 'f32x4.convert_i32x4_s', [b])
+  return guarded(scope, native, roundsInexactly(scope, b), encodeOperation(SseKind.fromInt32, 32, lanes), b)
 }
 
-/** From 32-bit integers in an XMM or MMX register, or memory. */
-function defineFromPackedIntegers(table: DefinitionTable): void {
-  for (const { name, source, lanes } of [
-    { name: 'Cvtdq2ps_xmm', source: 'xmmm128', lanes: 4 },
-    { name: 'Cvtpi2ps_xmm', source: 'mmm64', lanes: 2 },
-  ] as const)
-    table.define(`${name}_${source}`, {
-      name,
-      bits: [128, lanes === 4 ? 128 : 64],
-      emit: scope => {
-        checkSse(scope)
-        const mmx = referencesMmx(scope, source)
-        if (mmx) checkPendingX87(scope)
-        const address = sourceAddress(scope, 1)
-        const b = scope.f.let(lanes === 4 ? scope.f.load('v128', address) : loadRepeated(64, address))
-        const native = simd('v128', 'f32x4.convert_i32x4_s', [b])
-        const result = guarded(
-          scope,
-          native,
-          roundsInexactly(scope, b),
-          encodeOperation(SseKind.fromInt32, 32, lanes),
-          b,
-        )
-        if (lanes === 4) scope.f.store(scope.registerAddress(0), result)
-        else storeFirst(scope, 64, scope.registerAddress(0), result)
-        if (mmx) enterMmx(scope)
-      },
-    })
+function defineFromPackedIntegers(table: DefinitionTable, form: VectorForm): void {
+  form.define(table, { mnemonics: 'Cvtdq2ps', sources: 1 }, scope => {
+    const b = form.load(scope, 1)
+    form.store(
+      scope,
+      floatHalves(scope, form.halves, i => singlesFromInt32(scope, b[i], 4)),
+    )
+  })
+}
 
-  // Every 32-bit integer has an exact binary64 value.
-  for (const { name, source } of [
-    { name: 'Cvtdq2pd', source: 'xmmm64' },
-    { name: 'Cvtpi2pd', source: 'mmm64' },
-  ])
-    table.define(`${name}_xmm_${source}`, {
-      name,
-      bits: [128, 64],
-      emit: scope => {
-        checkSse(scope)
-        const mmx = referencesMmx(scope, source)
+/**
+ * From integers in an MMX register or memory. From memory CVTPI2PS and CVTPI2PD leave the x87 state alone: so says
+ * AMD's manual (APM vol. 4), and CPUID says AMD; SDM vol. 2 agrees for CVTPI2PD only.
+ */
+function defineFromMmx(table: DefinitionTable): void {
+  const define = (name: string, convert: (scope: InstructionScope, address: Value<'i32'>) => void) =>
+    table.define(
+      `${name}_xmm_mmm64`,
+      LEGACY.definition(name, [128, 64], scope => {
+        const mmx = scope.shape[1] === 'r'
         if (mmx) checkPendingX87(scope)
-        const value = scope.f.let(lowVector(scope.read64(1)))
-        scope.f.store(scope.registerAddress(0), simd('v128', 'f64x2.convert_low_i32x4_s', [value]))
+        convert(scope, sourceAddress(scope, 1))
         if (mmx) enterMmx(scope)
-      },
-    })
+      }),
+    )
+  define('Cvtpi2ps', (scope, address) => {
+    const b = scope.f.let(loadRepeated(64, address))
+    storeFirst(scope, 64, scope.registerAddress(0), singlesFromInt32(scope, b, 2))
+  })
+  define('Cvtpi2pd', (scope, address) =>
+    scope.f.store(
+      scope.registerAddress(0),
+      simd('v128', 'f64x2.convert_low_i32x4_s', [scope.f.let(loadRepeated(64, address))]),
+    ),
+  )
 }
 
 /** Might a lane not fit the 24 bits of a binary32 significand, where that would be seen? */
@@ -279,34 +312,38 @@ const FROM_INTEGER = {
   64: { 32: 0xb7, 64: 0xb9 },
 } as const
 
-/** CVTSI2SS and CVTSI2SD; the rest of the destination stays. */
-function defineFromGeneralRegister(table: DefinitionTable): void {
+/** CVTSI2SS and CVTSI2SD; the rest of the destination is the first source's. */
+function defineFromGeneralRegister(table: DefinitionTable, form: VectorForm): void {
   for (const { name, lane } of [
     { name: 'Cvtsi2ss', lane: 32 },
     { name: 'Cvtsi2sd', lane: 64 },
   ] as const)
     for (const bits of [32, 64] as const)
-      table.define(`${name}_xmm_rm${bits}`, {
-        name: `${name}.${bits}`,
-        bits: [128, bits],
-        emit: scope => {
-          checkSse(scope)
-          const source = scope.read(1)
+      table.define(
+        `${form.mnemonic(name)}_xmm${form.vex ? '_xmm' : ''}_rm${bits}`,
+        form.definition(`${name}_${bits}`, form.vex ? [128, 128, bits] : [128, bits], scope => {
+          const { f } = scope
+          const source = scope.read(form.second)
           const opcode = FROM_INTEGER[lane][bits]
-          const native = lane === 32 ? unary('f32', opcode, source) : unary('f64', opcode, source)
-          const store = () => scope.f.store(scope.registerAddress(0), native)
-          if (lane === 64 && bits === 32) return store()
-          const value = source.type === 'i64' ? source : scope.f.let(source.extendS())
-          scope.f.if(fits(value, lane).or(roundsNatively(scope)), store, () => {
-            const result = software(
-              scope,
-              i32(encodeOperation(SseKind.fromInt64, lane, 1)),
-              simd('v128', 'i64x2.splat', [value]),
-            )
-            storeFirst(scope, lane, scope.registerAddress(0), result)
-          })
-        },
-      })
+          const native =
+            lane === 32
+              ? simd<'v128'>('v128', 'f32x4.splat', [unary('f32', opcode, source)])
+              : simd<'v128'>('v128', 'f64x2.splat', [unary('f64', opcode, source)])
+          if (lane === 64 && bits === 32) {
+            form.storeScalar(scope, lane, native)
+            return
+          }
+          const value = source.type === 'i64' ? source : f.let(source.extendS())
+          const result = f.choose(
+            fits(value, lane).or(roundsNatively(scope)),
+            () => native,
+            () =>
+              software(scope, i32(encodeOperation(SseKind.fromInt64, lane, 1)), simd('v128', 'i64x2.splat', [value])),
+            'v128',
+          )
+          form.storeScalar(scope, lane, result)
+        }),
+      )
 }
 
 /** Is the integer no larger than 2^24 (2^53), so that its conversion is exact? */

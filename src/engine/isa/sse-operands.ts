@@ -12,10 +12,11 @@ export function checkSse(scope: InstructionScope): void {
   scope.f.if(vector, () => scope.f.call(scope.runtime.raise, vector, scope.record()))
 }
 
-/** Linear address of the memory operand; #GP when 16 bytes must be aligned and are not (SDM vol. 1, 4.1.1). */
+/** Linear address of the memory operand; #GP when a whole vector is not aligned to its size (SDM vol. 1, 4.1.1). */
 export function alignedAddress(scope: InstructionScope, operand: number, write: boolean): Value<'i64'> {
-  const linear = scope.address(scope.bits[operand], write)
-  if (scope.bits[operand] === 128) scope.raiseIf(linear.wrap().and(15), GENERAL_PROTECTION)
+  const bits = scope.bits[operand]
+  const linear = scope.address(bits, write)
+  if (bits >= 128) scope.raiseIf(linear.wrap().and(bits / 8 - 1), GENERAL_PROTECTION)
   return linear
 }
 

@@ -1,149 +1,143 @@
 /** Rearranging lanes: unpack, shuffle, insert and extract (SDM vol. 2). */
 
-import { simd, type Value } from '../wasm/value.ts'
+import { i64, simd, type Value, v128 } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { vectorOperation } from './sse-integer.ts'
-import { byteImmediate, checkSse, lowVector, sourceAddress } from './sse-operands.ts'
-import { UNPACK_LANES, unpack } from './sse-packed.ts'
+import { packed } from './sse-integer.ts'
+import { byteImmediate, lowVector } from './sse-operands.ts'
+import { UNPACK_LANES, unpack, type Vector } from './sse-packed.ts'
+import { FORMS, type VectorForm, XMM_FORMS } from './vector-form.ts'
 
 export function defineSseShuffle(table: DefinitionTable): void {
-  defineUnpack(table)
-  defineDoublewordShuffles(table)
-  defineWordShuffles(table)
-  defineQuadwordShuffle(table)
-  defineWordAccess(table)
+  for (const form of FORMS) {
+    defineUnpack(table, form)
+    defineShuffles(table, form)
+  }
+  for (const form of XMM_FORMS) defineWordAccess(table, form)
 }
 
 /** Floating-point mnemonics for the same interleaving. */
 const UNPACK_SYNONYMS = { dq: 'ps', qdq: 'pd', bw: undefined, wd: undefined } as const
 
-function defineUnpack(table: DefinitionTable): void {
+function defineUnpack(table: DefinitionTable, form: VectorForm): void {
   for (const suffix of ['bw', 'wd', 'dq', 'qdq'] as const)
     for (const half of ['l', 'h'] as const) {
-      const names = [`Punpck${half}${suffix}`]
+      const mnemonics = [`Punpck${half}${suffix}`]
       const synonym = UNPACK_SYNONYMS[suffix]
-      if (synonym !== undefined) names.push(`Unpck${half}${synonym}`)
-      table.define(
-        names.map(name => `${name}_xmm_xmmm128`),
-        {
-          name: names[0],
-          bits: [128, 128],
-          emit: vectorOperation(unpack(UNPACK_LANES[suffix], half === 'h')),
-        },
-      )
+      if (synonym !== undefined) mnemonics.push(`Unpck${half}${synonym}`)
+      form.define(table, { mnemonics, sources: 2 }, packed(form, unpack(UNPACK_LANES[suffix], half === 'h')))
     }
 }
 
-/** Offset in bytes of the lane that field `index` of a shuffle's immediate selects. */
-function selectedOffset(immediate: Value<'i32'>, index: number, fieldBits: 1 | 2, laneBytes: number): Value<'i32'> {
-  return immediate
-    .shrU(index * fieldBits)
-    .and(fieldBits === 1 ? 1 : 3)
-    .mul(laneBytes)
+/** Two quadwords as a vector. */
+function pair(low: Value<'i64'>, high: Value<'i64'>): Vector {
+  if (low.constant !== undefined && high.constant !== undefined) return v128(low.constant, high.constant)
+  return simd('v128', 'i64x2.replace_lane', [lowVector(low), high], [1])
 }
 
-/** Two doublewords as a quadword; all of them are loaded before any lane of the destination is written. */
-function doublewordPair(
-  scope: InstructionScope,
-  from: Value<'i32'>,
-  immediate: Value<'i32'>,
-  first: number,
-): Value<'i64'> {
-  const lane = (index: number) => scope.f.load('i64', from.add(selectedOffset(immediate, index, 2, 4)), 0, 4)
-  return scope.f.let(lane(first).or(lane(first + 1).shl(32)))
+const selectBytes = (value: Vector, indices: Vector): Vector => simd('v128', 'i8x16.swizzle', [value, indices])
+
+/** The low half of `a` and the high half of `b`. */
+const lowAndHigh = (a: Vector, b: Vector): Vector =>
+  simd('v128', 'i8x16.shuffle', [a, b], [0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31])
+
+/** The bytes 0 to 7 and 8 to 15. */
+const LOW_BYTES = i64(0x0706_0504_0302_0100n)
+const HIGH_BYTES = i64(0x0f0e_0d0c_0b0a_0908n)
+
+/** Indices of the bytes of the four doublewords that the 2-bit fields of an immediate select. */
+export function doublewordIndices(immediate: Value<'i32'>): Vector {
+  const two = (fields: Value<'i64'>) =>
+    fields.and(3).or(fields.and(0xc).shl(30)).mul(i64(0x0404_0404)).add(i64(0x0302_0100_0302_0100n))
+  return pair(two(immediate.extendU()), two(immediate.extendU().shrU(4)))
 }
 
-/** PSHUFD takes all lanes from the source; SHUFPS the low two from the destination. */
-function defineDoublewordShuffles(table: DefinitionTable): void {
-  for (const { name, fromDestination } of [
-    { name: 'Pshufd', fromDestination: false },
-    { name: 'Shufps', fromDestination: true },
-  ])
-    table.define(`${name}_xmm_xmmm128_imm8`, {
-      name,
-      bits: [128, 128, 8],
-      emit: scope => {
-        checkSse(scope)
-        const source = sourceAddress(scope, 1)
-        const target = scope.f.let(scope.registerAddress(0))
-        const immediate = scope.f.let(byteImmediate(scope))
-        const low = doublewordPair(scope, fromDestination ? target : source, immediate, 0)
-        const high = doublewordPair(scope, source, immediate, 2)
-        storePair(scope, target, low, high)
-      },
+/** The same for four words among those from byte `start` on. */
+function wordIndices(immediate: Value<'i32'>, start: 0 | 8): Value<'i64'> {
+  const field = (index: number) =>
+    immediate
+      .extendU()
+      .and(3 << (2 * index))
+      .shl(14 * index)
+  return field(0)
+    .or(field(1))
+    .or(field(2))
+    .or(field(3))
+    .mul(i64(0x0202))
+    .add(i64(start === 0 ? 0x0100_0100_0100_0100n : 0x0908_0908_0908_0908n))
+}
+
+/** The same for the two quadwords that two bits of an immediate select, from bit `position` on. */
+export function quadwordIndices(immediate: Value<'i32'>, position: number): Vector {
+  const one = (index: number) =>
+    immediate
+      .shrU(position + index)
+      .and(1)
+      .extendU()
+      .mul(i64(0x0808_0808_0808_0808n))
+      .add(LOW_BYTES)
+  return pair(one(0), one(1))
+}
+
+/** The four words at the low end of a vector, as the immediate of PSHUFW selects them. */
+export function shuffledWords(words: Vector, immediate: Value<'i32'>): Vector {
+  return selectBytes(words, pair(wordIndices(immediate, 0), i64(-1)))
+}
+
+/** Bytes that an immediate selects in half `half` of the operands. */
+type Selection = (immediate: Value<'i32'>, half: number) => Vector
+
+const SHUFFLES: Readonly<Record<string, { readonly sources: 1 | 2; readonly selection: Selection }>> = {
+  Pshufd: { sources: 1, selection: doublewordIndices },
+  Pshuflw: { sources: 1, selection: immediate => pair(wordIndices(immediate, 0), HIGH_BYTES) },
+  Pshufhw: { sources: 1, selection: immediate => pair(LOW_BYTES, wordIndices(immediate, 8)) },
+  // These take the low half of a result from the first source, the high half from the second.
+  Shufps: { sources: 2, selection: doublewordIndices },
+  Shufpd: { sources: 2, selection: (immediate, half) => quadwordIndices(immediate, 2 * half) },
+}
+
+function defineShuffles(table: DefinitionTable, form: VectorForm): void {
+  for (const [mnemonics, { sources, selection }] of Object.entries(SHUFFLES))
+    form.define(table, { mnemonics, sources, immediate: true }, scope => {
+      const { f } = scope
+      const b = form.load(scope, sources === 2 ? form.second : 1)
+      const a = sources === 2 ? form.loadRegister(scope, form.first) : b
+      const immediate = f.let(byteImmediate(scope))
+      form.store(
+        scope,
+        b.map((half, i) => {
+          const indices = f.let(selection(immediate, i))
+          const selected = selectBytes(half, indices)
+          return sources === 1 ? selected : lowAndHigh(selectBytes(a[i], indices), selected)
+        }),
+      )
     })
 }
 
-function storePair(scope: InstructionScope, target: Value<'i32'>, low: Value<'i64'>, high: Value<'i64'>): void {
-  scope.f.store(target, simd('v128', 'i64x2.replace_lane', [lowVector(low), high], [1]))
+/** PINSRW and PEXTRW address the word in a slot of the state. */
+function defineWordAccess(table: DefinitionTable, form: VectorForm): void {
+  for (const bits of [32, 64] as const) {
+    const first = form.vex ? '_xmm' : ''
+    table.define(
+      `${form.mnemonic('Pinsrw')}_xmm${first}_r${bits}m16_imm8`,
+      form.definition('Pinsrw', form.vex ? [128, 128, 16, 8] : [128, 16, 8], scope => {
+        const word = scope.read(form.second)
+        const offset = scope.f.let(wordOffset(scope))
+        if (form.vex) form.store(scope, form.loadRegister(scope, form.first))
+        scope.f.store(scope.registerAddress(0).add(offset), word, 0, 2)
+      }),
+    )
+    table.define(
+      `${form.mnemonic('Pextrw')}_r${bits}_xmm_imm8`,
+      form.definition('Pextrw', [32, 128, 8], scope => {
+        const word = scope.f.load('i32', scope.registerAddress(1).add(wordOffset(scope)), 0, 2)
+        scope.write(0, scope.f.let(word))
+      }),
+    )
+  }
 }
 
-/** Four words, selected among the four at `from`, as a quadword. */
-export function shuffledWords(scope: InstructionScope, from: Value<'i32'>, immediate: Value<'i32'>): Value<'i64'> {
-  const lane = (index: number) =>
-    scope.f.load('i64', from.add(selectedOffset(immediate, index, 2, 2)), 0, 2).shl(index * 16)
-  return scope.f.let(lane(0).or(lane(1)).or(lane(2)).or(lane(3)))
-}
-
-function defineWordShuffles(table: DefinitionTable): void {
-  for (const { name, shuffled } of [
-    { name: 'Pshuflw', shuffled: 0 },
-    { name: 'Pshufhw', shuffled: 8 },
-  ])
-    table.define(`${name}_xmm_xmmm128_imm8`, {
-      name,
-      bits: [128, 128, 8],
-      emit: scope => {
-        checkSse(scope)
-        const source = sourceAddress(scope, 1)
-        const immediate = scope.f.let(byteImmediate(scope))
-        const words = shuffledWords(scope, source.add(shuffled), immediate)
-        const kept = scope.f.let(scope.f.load('i64', source, 8 - shuffled))
-        const [low, high] = shuffled === 0 ? [words, kept] : [kept, words]
-        storePair(scope, scope.registerAddress(0), low, high)
-      },
-    })
-}
-
-function defineQuadwordShuffle(table: DefinitionTable): void {
-  table.define('Shufpd_xmm_xmmm128_imm8', {
-    name: 'Shufpd',
-    bits: [128, 128, 8],
-    emit: scope => {
-      checkSse(scope)
-      const source = sourceAddress(scope, 1)
-      const target = scope.f.let(scope.registerAddress(0))
-      const immediate = scope.f.let(byteImmediate(scope))
-      const lane = (from: Value<'i32'>, index: number) =>
-        scope.f.let(scope.f.load('i64', from.add(selectedOffset(immediate, index, 1, 8))))
-      storePair(scope, target, lane(target, 0), lane(source, 1))
-    },
-  })
-}
-
-/** PINSRW and PEXTRW address the word in the register's slot. */
-function defineWordAccess(table: DefinitionTable): void {
-  table.define(['Pinsrw_xmm_r32m16_imm8', 'Pinsrw_xmm_r64m16_imm8'], {
-    name: 'Pinsrw',
-    bits: [128, 16, 8],
-    emit: scope => {
-      checkSse(scope)
-      const word = scope.read(1)
-      scope.f.store(wordAddress(scope, 0), word, 0, 2)
-    },
-  })
-  table.define(['Pextrw_r32_xmm_imm8', 'Pextrw_r64_xmm_imm8'], {
-    name: 'Pextrw',
-    bits: [32, 128, 8],
-    emit: scope => {
-      checkSse(scope)
-      scope.write(0, scope.f.let(scope.f.load('i32', wordAddress(scope, 1), 0, 2)))
-    },
-  })
-}
-
-/** Address of the word that the immediate selects in a 128-bit register operand. */
-function wordAddress(scope: InstructionScope, operand: number): Value<'i32'> {
-  return scope.registerAddress(operand).add(byteImmediate(scope).and(7).shl(1))
+/** Offset of the word that the immediate selects in a vector. */
+function wordOffset(scope: InstructionScope): Value<'i32'> {
+  return byteImmediate(scope).and(7).shl(1)
 }
