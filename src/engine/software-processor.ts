@@ -21,6 +21,7 @@ import { AddressSpaces } from './mmu/address-spaces.ts'
 import { GuestPhysical } from './mmu/guest-physical.ts'
 import { Mmu } from './mmu/mmu.ts'
 import { pagingControl } from './mmu/page-walk.ts'
+import { createStringComparison } from './packed-strings.ts'
 import type { ApicBus, CodeBreakpoints, ControlBlock, Processor, ProcessorStatistics, Vcpu } from './processor.ts'
 import { SoftwareVcpu } from './software-vcpu.ts'
 import { createSseSlowPath } from './sse-slow-path.ts'
@@ -191,6 +192,7 @@ export class SoftwareProcessor implements Processor {
         sseSlow(operation, record)
         return undefined
       },
+      compareStrings: createStringComparison(this.memory),
       segmentSlow: (record, segment, offset, bytes, write) => {
         this.#running().checkSegment(record, segment, offset >>> 0, bytes, write !== 0)
         return undefined

@@ -3,6 +3,7 @@
 import * as R from '../decoder/record.ts'
 import { RecordScope } from '../isa/record-scope.ts'
 import { type Runtime, TLB_ADDRESSES } from '../isa/runtime.ts'
+import { addVectorFunctions, importVectorFunctions } from '../isa/vector-functions.ts'
 import type { Bits } from '../isa/word.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
@@ -30,6 +31,7 @@ function importFromTypeScript(module: ModuleBuilder) {
     assist: module.import('assist', ['i32'], 'void'),
     divideWide: module.import('divideWide', ['i32', 'i32'], 'void'),
     sseSlow: module.import('sseSlow', ['i32', 'i32'], 'void'),
+    compareStrings: module.import('compareStrings', ['i32', 'i32', 'i32'], 'i32'),
     undefinedInstruction: module.import('undefinedInstruction', ['i32'], 'void'),
   }
 }
@@ -45,6 +47,7 @@ export function importRuntimeFunctions(module: ModuleBuilder): Runtime {
     push: module.import('push', ['i64', 'i32', 'i32'], 'void'),
     stackAdjust: module.import('stackAdjust', ['i64'], 'void'),
     stackFromFrame: module.import('stackFromFrame', [], 'void'),
+    vector: importVectorFunctions(module),
   }
 }
 
@@ -70,6 +73,7 @@ export function addRuntimeFunctions(module: ModuleBuilder): Runtime {
     push: push.reference,
     stackAdjust: stackAdjust.reference,
     stackFromFrame: stackFromFrame.reference,
+    vector: addVectorFunctions(module),
   }
 
   {

@@ -2,6 +2,7 @@
 
 import { TLB_ENTRIES, TLB_READ, TLB_WRITE } from '../layout.ts'
 import type { FunctionReference } from '../wasm/function-builder.ts'
+import type { VectorFunctions } from './vector-functions.ts'
 
 export interface Runtime {
   readonly tlbEntries: number
@@ -38,6 +39,9 @@ export interface Runtime {
    * SSE_RESULT and MXCSR, all lanes; throws when an exception is unmasked.
    */
   readonly sseSlow: FunctionReference<'void'>
+  /** (immediate, length of SSE_A, of SSE_B): compares strings as `packed-strings.ts` says, into SSE_RESULT. */
+  readonly compareStrings: FunctionReference<'i32'>
+  readonly vector: VectorFunctions
 }
 
 /** Added to the bytes of a store whose instruction reads its operand before: of a device, too. */

@@ -1,6 +1,9 @@
-/** SSE to SSE4.2 on XMM registers. */
+/** SSE to SSE4.2, AES, PCLMULQDQ and SHA on XMM registers. */
 
+import { defineAes } from './aes.ts'
+import { defineCarrylessMultiply } from './carryless-multiply.ts'
 import type { DefinitionTable } from './definition.ts'
+import { defineSha } from './sha.ts'
 import { defineSseApproximate } from './sse-approximate.ts'
 import { defineSseCompare } from './sse-compare.ts'
 import { defineSseControl } from './sse-control.ts'
@@ -9,6 +12,7 @@ import { defineSseFloat } from './sse-float.ts'
 import { defineSseInteger } from './sse-integer.ts'
 import { defineSseMove } from './sse-move.ts'
 import { defineSseShuffle } from './sse-shuffle.ts'
+import { defineSseString } from './sse-string.ts'
 import { defineSse3 } from './sse3.ts'
 import { defineSse41Blend } from './sse41-blend.ts'
 import { defineSse41Extend } from './sse41-extend.ts'
@@ -33,4 +37,8 @@ export function defineSse(table: DefinitionTable): void {
   defineSse41Blend(table)
   defineSse41Lane(table)
   defineSse41Float(table)
+  defineSseString(table)
+  defineAes(table)
+  defineCarrylessMultiply(table)
+  defineSha(table)
 }

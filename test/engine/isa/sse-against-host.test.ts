@@ -24,6 +24,10 @@ import {
 import { compileForms, definitions, formOf, MEMORY_AT } from './sse-harness.ts'
 
 const CASES_A_FORM = 60
+/** Strings and dot products have many immediates that matter. */
+const CASES_BY_IMMEDIATE = 300
+
+const casesOf = (code: string): number => (/^(Pcmp[ei]str|Dpp)/.test(code) ? CASES_BY_IMMEDIATE : CASES_A_FORM)
 const ARITHMETIC_FLAGS = 0x8d5
 
 // EMMS is an instruction of the x87.
@@ -86,7 +90,7 @@ interface Case {
 function randomCases(forms: readonly Form[], seed: number): Case[] {
   const random = new RandomFloats(seed)
   return forms.flatMap((form, index) =>
-    Array.from({ length: CASES_A_FORM }, () => ({
+    Array.from({ length: casesOf(form.code) }, () => ({
       index,
       form,
       immediate: form.code.startsWith('Cmp') ? random.below(8) : random.pick([random.below(256), random.below(20)]),

@@ -7,6 +7,7 @@ import { type Definition, type Definitions, DefinitionTable } from '../../../src
 import { defineMmx } from '../../../src/engine/isa/mmx.ts'
 import { RecordScope } from '../../../src/engine/isa/record-scope.ts'
 import { defineSse } from '../../../src/engine/isa/sse.ts'
+import { createStringComparison } from '../../../src/engine/packed-strings.ts'
 import * as S from '../../../src/engine/state.ts'
 import { ModuleBuilder } from '../../../src/engine/wasm/module-builder.ts'
 
@@ -89,6 +90,7 @@ export async function compileForms(
       throw new Raised(vector)
     },
     sseSlow: sseSlow(memory),
+    compareStrings: createStringComparison(memory),
   }
   const compiled = new WebAssembly.Module(module.encode(PAGES))
   for (const { name } of WebAssembly.Module.imports(compiled)) env[name] ??= unreachable
