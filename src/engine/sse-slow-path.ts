@@ -50,7 +50,10 @@ export function createSseSlowPath(state: CpuState): (operation: number, record: 
     const mxcsr = state.get32(S.MXCSR)
     const environment = sseEnvironment(mxcsr)
     const decoded = decodeOperation(operation)
-    if (decoded.kind === SseKind.settle) environment.flags = state.get32(S.SSE_PENDING)
+    if (decoded.kind === SseKind.settle) {
+      environment.flags = state.get32(S.SSE_PENDING)
+      state.set32(S.SSE_PENDING, 0)
+    }
     state.set64(S.SSE_RESULT, 0n)
     state.set64(S.SSE_RESULT + 8, 0n)
     for (let lane = 0; lane < decoded.lanes; lane++) executeLane(state.memory, decoded, lane, environment)

@@ -151,7 +151,7 @@ export const SSE_A = field(16, 16)
 export const SSE_B = field(16, 16)
 export const SSE_C = field(16, 16)
 export const SSE_RESULT = field(16, 16)
-/** Exceptions that the halves of a 256-bit operation have found so far, as bits of MXCSR. */
+/** Exceptions that the halves of a 256-bit operation have found so far, as bits of MXCSR; 0 between instructions. */
 export const SSE_PENDING = field(4)
 
 /** PDPTE registers 0 to 3 of PAE paging (SDM vol. 3, 4.4.1). */

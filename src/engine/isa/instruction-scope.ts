@@ -57,8 +57,9 @@ export abstract class InstructionScope {
   /** 64-bit mode with flat operands: implicit operands (stack, strings) are linear addresses as they are. */
   readonly long: boolean
   recent: RecentFlags | undefined
-  /** Floating-point exceptions are collected, and raised for all lanes of the instruction together. */
+  /** Floating-point exceptions are to be collected, to be raised for all lanes together; and there is code that does. */
   collectsExceptions = false
+  hasCollected = false
 
   constructor(f: FunctionBuilder, runtime: Runtime, bits: readonly Bits[], shape: string, long: boolean) {
     this.f = f
@@ -86,8 +87,12 @@ export abstract class InstructionScope {
   abstract branchTarget(): Value<'i64'>
   abstract jumpDirect(): void
   abstract jumpIf(condition: Value<'i32'>): void
-  /** Goes on at a RIP known at run time. */
+  /** Goes on at a RIP known at run time, which {@link requireTarget} has let pass. */
   abstract jumpTo(rip: Value<'i64'>): void
+  /** Raises #GP(0) where a near branch may not go: beyond the limit of CS, or not canonical. Precedes its side effects. */
+  abstract requireTarget(rip: Value<'i64'>): void
+  /** The same for the target of a direct branch that has side effects, when `condition` holds. */
+  abstract requireBranchTarget(condition?: Value<'i32'>): void
   /** Returns to TypeScript with RIP at the next instruction, when `condition` holds. */
   abstract leaveIf(condition: Value<'i32'>): void
   /** Returns to TypeScript, which has set RIP itself. */

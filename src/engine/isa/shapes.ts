@@ -38,6 +38,11 @@ export function codeNumber(name: string): Code {
   return code
 }
 
+/** Does iced-x86 know the instruction? */
+export function isCode(name: string): boolean {
+  return typeof CODES[name] === 'number'
+}
+
 /** The letter of a decoded operand. @param flat the memory operand is in 64-bit mode without segment */
 export function shapeLetter(kind: OpKind, flat: boolean): string {
   switch (kind) {

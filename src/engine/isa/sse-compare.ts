@@ -5,7 +5,7 @@ import { i32, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { unsafeOrder } from './sse-float.ts'
-import { and, anyLane, FLOAT_LANES, type FloatLanes, fillMask, floatHalves, or, software } from './sse-lanes.ts'
+import { and, anyLane, computeHalves, FLOAT_LANES, type FloatLanes, fillMask, or, software } from './sse-lanes.ts'
 import { byteImmediate } from './sse-operands.ts'
 import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
@@ -41,7 +41,7 @@ function emitMask(scope: InstructionScope, form: VectorForm, format: FloatLanes)
     const a = form.loadRegister(scope, form.first)
     form.store(
       scope,
-      floatHalves(scope, form.halves, i => compareLanes(scope, format, a[i], b[i], predicate)),
+      computeHalves(scope, form.halves, i => compareLanes(scope, format, a[i], b[i], predicate)),
     )
   } else {
     const b = format.load(scope, form.address(scope, form.second))

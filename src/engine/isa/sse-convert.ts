@@ -8,9 +8,9 @@ import { checkPendingX87, enterMmx, writeMmx } from './mmx-operands.ts'
 import {
   and,
   anyLane,
+  computeHalves,
   FloatLanes,
   fillMask,
-  floatHalves,
   loadRepeated,
   not,
   or,
@@ -72,7 +72,7 @@ function definePackedWidening(table: DefinitionTable, form: VectorForm): void {
     const b = loadQuadwords(scope, form)
     form.store(
       scope,
-      floatHalves(scope, form.halves, i => widen(scope, b[i], 2)),
+      computeHalves(scope, form.halves, i => widen(scope, b[i], 2)),
     )
   })
   // Every 32-bit integer has an exact binary64 value.
@@ -101,7 +101,7 @@ function defineHalving(
     `${form.mnemonic(name)}_xmm_${form.registerOrMemory}`,
     form.definition(name, [128, form.bits], scope => {
       const b = form.load(scope, 1)
-      const [low, high] = floatHalves(scope, form.halves, i => convert(scope, b[i]))
+      const [low, high] = computeHalves(scope, form.halves, i => convert(scope, b[i]))
       form.store(scope, [high === undefined ? low : lowHalves(low, high)])
     }),
   )
@@ -149,7 +149,7 @@ function defineToPackedIntegers(table: DefinitionTable, form: VectorForm): void 
       const b = form.load(scope, 1)
       form.store(
         scope,
-        floatHalves(scope, form.halves, i => toInt32(scope, 32, 4, truncated, b[i])),
+        computeHalves(scope, form.halves, i => toInt32(scope, 32, 4, truncated, b[i])),
       )
     })
     defineHalving(table, form, `${prefix}pd2dq`, (scope, half) => toInt32(scope, 64, 2, truncated, half))
@@ -266,7 +266,7 @@ function defineFromPackedIntegers(table: DefinitionTable, form: VectorForm): voi
     const b = form.load(scope, 1)
     form.store(
       scope,
-      floatHalves(scope, form.halves, i => singlesFromInt32(scope, b[i], 4)),
+      computeHalves(scope, form.halves, i => singlesFromInt32(scope, b[i], 4)),
     )
   })
 }

@@ -6,9 +6,9 @@ import type { InstructionScope } from './instruction-scope.ts'
 import {
   and,
   anyLane,
+  computeHalves,
   FLOAT_LANES,
   type FloatLanes,
-  floatHalves,
   not,
   or,
   roundsNatively,
@@ -144,7 +144,7 @@ function emitPacked(
   const a = sources === 2 ? form.loadRegister(scope, form.first) : b
   form.store(
     scope,
-    floatHalves(scope, form.halves, i => computeLanes(scope, format, method, a[i], b[i])),
+    computeHalves(scope, form.halves, i => computeLanes(scope, format, method, a[i], b[i])),
   )
 }
 

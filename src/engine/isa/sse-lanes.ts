@@ -174,20 +174,21 @@ export function software(
   if (a !== undefined) f.store(i32(0), a, S.SSE_A)
   if (c !== undefined) f.store(i32(0), c, S.SSE_C)
   f.store(i32(0), b, S.SSE_B)
+  if (scope.collectsExceptions) scope.hasCollected = true
   f.call(scope.runtime.sseSlow, scope.collectsExceptions ? operation.or(COLLECT) : operation, scope.record())
   return f.load('v128', i32(0), S.SSE_RESULT)
 }
 
-/** Computes the halves of a result; exceptions of both are raised before either is used. */
-export function floatHalves(scope: InstructionScope, count: number, compute: (half: number) => Vector): Halves {
+/** Computes the halves of a result; floating-point exceptions of both are raised before either is used. */
+export function computeHalves(scope: InstructionScope, count: number, compute: (half: number) => Vector): Halves {
   const { f } = scope
   if (count === 1) return [compute(0)]
-  scope.setState(S.SSE_PENDING, i32(0))
   scope.collectsExceptions = true
   const halves = [f.let(compute(0)), f.let(compute(1))]
   scope.collectsExceptions = false
-  f.if(scope.state32(S.SSE_PENDING), () =>
-    f.call(scope.runtime.sseSlow, i32(encodeOperation(SseKind.settle, 32, 0)), scope.record()),
-  )
+  if (scope.hasCollected)
+    f.if(scope.state32(S.SSE_PENDING), () =>
+      f.call(scope.runtime.sseSlow, i32(encodeOperation(SseKind.settle, 32, 0)), scope.record()),
+    )
   return halves
 }

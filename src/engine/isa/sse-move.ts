@@ -8,14 +8,14 @@ import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { alignedAddress, lowVector, signMask, storeTranslated } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
-import { FORMS, VEX_FORMS, type VectorForm, XMM_FORMS } from './vector-form.ts'
+import { FORMS, type VectorForm, XMM_FORMS } from './vector-form.ts'
 
 export function defineSseMove(table: DefinitionTable): void {
   for (const form of FORMS) {
     defineFullMoves(table, form)
+    defineLoads(table, form)
     defineMasks(table, form)
   }
-  for (const form of VEX_FORMS) defineLoads(table, form)
   for (const form of XMM_FORMS) {
     defineScalarMoves(table, form)
     defineQuadwordMoves(table, form)
@@ -61,7 +61,7 @@ function defineFullMoves(table: DefinitionTable, form: VectorForm): void {
   )
 }
 
-/** Loads that SSE3 and SSE4.1 brought, with a VEX prefix. */
+/** Loads that SSE3 and SSE4.1 brought. */
 function defineLoads(table: DefinitionTable, form: VectorForm): void {
   const { register, bits } = form
   for (const { name, unaligned } of [

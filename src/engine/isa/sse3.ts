@@ -1,12 +1,12 @@
-/** SSE3 on XMM registers (SDM vol. 2): duplicated lanes, sums within a register, alternating sums, LDDQU. */
+/** SSE3 on XMM registers (SDM vol. 2): duplicated lanes, sums within a register, alternating sums. */
 
 import { simd, v128 } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import { computeLanes, exactSum, type FloatMnemonic, floatArithmetic, type Method, unsafeSum } from './sse-float.ts'
 import { FloatLanes } from './sse-lanes.ts'
-import { checkSse, sourceAddress } from './sse-operands.ts'
 import { SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
+import { VEX_256 } from './vector-form.ts'
 import {
   type BinaryOperation,
   defineBinary,
@@ -79,12 +79,11 @@ export function defineSse3(table: DefinitionTable): void {
   defineUnary(table, DUPLICATE_QUADWORD, 64)
   defineBinary(table, HORIZONTAL_OPERATIONS)
   defineBinary(table, ALTERNATING_OPERATIONS)
-  table.define('Lddqu_xmm_m128', {
-    name: 'Lddqu',
-    bits: [128, 128],
-    emit: scope => {
-      checkSse(scope)
-      scope.f.store(scope.registerAddress(0), scope.f.load('v128', sourceAddress(scope, 1, true)))
-    },
-  })
+  // Each half of a YMM register has a source of its own size.
+  VEX_256.define(table, { mnemonics: 'Movddup', sources: 1 }, scope =>
+    VEX_256.store(
+      scope,
+      VEX_256.load(scope, 1).map(half => DUPLICATE_QUADWORD.Movddup(scope, half)),
+    ),
+  )
 }

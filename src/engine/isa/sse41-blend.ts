@@ -5,8 +5,9 @@ import { i32, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { loadRepeated } from './sse-lanes.ts'
-import { byteImmediate, checkSse, destination, signMask, sourceAddress, sourceVector } from './sse-operands.ts'
+import { byteImmediate, signMask } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { LEGACY, VEX_FORMS, XMM_FORMS } from './vector-form.ts'
 import { defineImmediate, type ImmediateOperation, type OperationTable } from './vector-operation.ts'
 
 const SPLATS = { i16x8: 'i16x8.splat', i32x4: 'i32x4.splat', i64x2: 'i64x2.splat' } as const
@@ -73,26 +74,30 @@ export const insertSingle: ImmediateOperation = (_scope, a, b, immediate) => {
 
 export function defineSse41Blend(table: DefinitionTable): void {
   defineImmediate(table, BLEND_OPERATIONS)
-  for (const [name, operation] of Object.entries(MASKED_BLEND_OPERATIONS))
-    table.define(`${name}_xmm_xmmm128`, {
-      name,
-      bits: [128, 128],
-      emit: scope => {
-        checkSse(scope)
-        const b = sourceVector(scope, 1)
-        const mask = scope.f.let(scope.f.load('v128', i32(0), S.VECTORS))
-        scope.f.store(scope.registerAddress(0), operation(scope, destination(scope), b, mask))
-      },
+  for (const [name, operation] of Object.entries(MASKED_BLEND_OPERATIONS)) {
+    LEGACY.define(table, { mnemonics: name, sources: 2 }, scope => {
+      const [b] = LEGACY.load(scope, 1)
+      const mask = scope.f.let(scope.f.load('v128', i32(0), S.VECTORS))
+      LEGACY.store(scope, [operation(scope, LEGACY.loadRegister(scope, 0)[0], b, mask)])
     })
-  table.define('Insertps_xmm_xmmm32_imm8', {
-    name: 'Insertps',
-    bits: [128, 32, 8],
-    emit: scope => {
-      checkSse(scope)
-      const at = sourceAddress(scope, 1)
-      const b = scope.f.let(scope.shape[1] === 'r' ? scope.f.load('v128', at) : loadRepeated(32, at))
-      const immediate = scope.f.let(byteImmediate(scope))
-      scope.f.store(scope.registerAddress(0), insertSingle(scope, destination(scope), b, immediate))
-    },
-  })
+    for (const form of VEX_FORMS)
+      table.define(
+        `${form.codes({ mnemonics: name, sources: 2 })[0]}_${form.register}`,
+        form.definition(name, [form.bits, form.bits, form.bits, form.bits], scope => {
+          const b = form.load(scope, 2)
+          const [a, mask] = [form.loadRegister(scope, 1), form.loadRegister(scope, 3)]
+          form.store(
+            scope,
+            b.map((half, i) => operation(scope, a[i], half, mask[i])),
+          )
+        }),
+      )
+  }
+  for (const form of XMM_FORMS)
+    form.define(table, { mnemonics: 'Insertps', sources: 2, sourceBits: 32, immediate: true }, scope => {
+      const at = form.address(scope, form.second)
+      const b = scope.f.let(scope.shape[form.second] === 'r' ? scope.f.load('v128', at) : loadRepeated(32, at))
+      const [a] = form.loadRegister(scope, form.first)
+      form.store(scope, [insertSingle(scope, a, b, scope.f.let(byteImmediate(scope)))])
+    })
 }

@@ -3,7 +3,9 @@
 import type { SimdOperation } from '../wasm/opcodes.ts'
 import { simd } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
+import { lowVector } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { VEX_128, VEX_256 } from './vector-form.ts'
 import { defineUnary, type UnaryOperation } from './vector-operation.ts'
 
 const STEPS = {
@@ -40,7 +42,25 @@ function createExtensions(): Record<string, Extension> {
 
 export const EXTENSIONS: Readonly<Record<string, Extension>> = createExtensions()
 
+/** Bits of the source that make 256 bits of result. */
+function wholeSource(halfBits: Extension['sourceBits']): 32 | 64 | 128 {
+  return halfBits === 16 ? 32 : halfBits === 32 ? 64 : 128
+}
+
+/** The vector's bytes from `start` on, in front. */
+function fromByte(v: Vector, start: number): Vector {
+  const bytes = Array.from({ length: 16 }, (_, i) => (i + start) % 16)
+  return simd('v128', 'i8x16.shuffle', [v, v], bytes)
+}
+
 export function defineSse41Extend(table: DefinitionTable): void {
   for (const [name, { operation, sourceBits }] of Object.entries(EXTENSIONS))
     defineUnary(table, { [name]: operation }, sourceBits)
+  for (const [mnemonics, { operation, sourceBits }] of Object.entries(EXTENSIONS)) {
+    const bits = wholeSource(sourceBits)
+    VEX_256.define(table, { mnemonics, sources: 1, sourceBits: bits }, scope => {
+      const source = bits === 128 ? VEX_128.load(scope, 1)[0] : scope.f.let(lowVector(scope.read64(1)))
+      VEX_256.store(scope, [operation(scope, source), operation(scope, fromByte(source, sourceBits / 8))])
+    })
+  }
 }

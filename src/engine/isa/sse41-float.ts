@@ -5,11 +5,23 @@ import { select, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { floatArithmetic } from './sse-float.ts'
-import { and, anyLane, FLOAT_LANES, FloatLanes, fillMask, not, or, software, truncatesNatively } from './sse-lanes.ts'
-import { byteImmediate, checkSse, sourceAddress } from './sse-operands.ts'
+import {
+  and,
+  anyLane,
+  computeHalves,
+  FLOAT_LANES,
+  FloatLanes,
+  fillMask,
+  not,
+  or,
+  software,
+  truncatesNatively,
+} from './sse-lanes.ts'
+import { byteImmediate } from './sse-operands.ts'
 import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
 import { immediateMask } from './sse41-blend.ts'
+import { FORMS } from './vector-form.ts'
 import { defineImmediate, type ImmediateOperation, type OperationTable } from './vector-operation.ts'
 
 /** ROUNDPS and its like: immediate bits 1:0 are the rounding mode, bit 2 takes that of MXCSR instead. */
@@ -67,24 +79,27 @@ const DOUBLE = new FloatLanes('pd')
  * selects, zeros elsewhere. Each product and sum is rounded and has exceptions of its own; neighbours are added first.
  */
 const dotProduct =
-  (format: FloatLanes, lanes: 'i32x4' | 'i64x2', rotations: readonly number[]): ImmediateOperation =>
+  (format: FloatLanes, lanes: 'i32x4' | 'i64x2', distances: readonly number[]): ImmediateOperation =>
   (scope, a, b, immediate) => {
     const { f } = scope
     const selected = f.let(immediateMask(lanes, immediate.shrU(4)))
     let sum = floatArithmetic(scope, format, 'Mul', f.let(and(a, selected)), f.let(and(b, selected)))
-    for (const bytes of rotations) sum = floatArithmetic(scope, format, 'Add', sum, f.let(exchanged(sum, bytes)))
+    for (const bytes of distances)
+      sum = floatArithmetic(scope, format, 'Add', f.let(lower(sum, bytes)), f.let(upper(sum, bytes)))
     return and(sum, immediateMask(lanes, immediate))
   }
 
-/** Neighbouring groups of `bytes` bytes exchanged. */
-function exchanged(v: Vector, bytes: number): Vector {
-  return simd(
+/** Of two neighbouring groups of `bytes` bytes the lower, or the upper, in the place of both. */
+const lower = (v: Vector, bytes: number): Vector => bytesOf(v, i => i & ~bytes)
+const upper = (v: Vector, bytes: number): Vector => bytesOf(v, i => i | bytes)
+
+const bytesOf = (v: Vector, index: (i: number) => number): Vector =>
+  simd(
     'v128',
     'i8x16.shuffle',
     [v, v],
-    Array.from({ length: 16 }, (_, i) => i ^ bytes),
+    Array.from({ length: 16 }, (_, i) => index(i)),
   )
-}
 
 export const DOT_PRODUCT_OPERATIONS: OperationTable<ImmediateOperation> = {
   Dpps: dotProduct(SINGLE, 'i32x4', [4, 8]),
@@ -93,17 +108,22 @@ export const DOT_PRODUCT_OPERATIONS: OperationTable<ImmediateOperation> = {
 
 export function defineSse41Float(table: DefinitionTable): void {
   defineImmediate(table, DOT_PRODUCT_OPERATIONS)
-  for (const format of FLOAT_LANES) {
-    const name = `Round${format.suffix}`
-    table.define(`${name}_xmm_${format.source}_imm8`, {
-      name,
-      bits: [128, format.bits, 8],
-      emit: scope => {
-        checkSse(scope)
-        const source = format.load(scope, sourceAddress(scope, 1))
-        const result = roundLanes(scope, format, source, scope.f.let(byteImmediate(scope)))
-        format.store(scope, scope.registerAddress(0), result)
-      },
-    })
-  }
+  for (const form of FORMS)
+    for (const format of FLOAT_LANES) {
+      const instruction = { mnemonics: `Round${format.suffix}`, sourceBits: format.bitsIn(form), immediate: true }
+      const round = (scope: InstructionScope, source: Vector) =>
+        roundLanes(scope, format, source, scope.f.let(byteImmediate(scope)))
+      if (format.packed)
+        form.define(table, { ...instruction, sources: 1 }, scope => {
+          const source = form.load(scope, 1)
+          form.store(
+            scope,
+            computeHalves(scope, form.halves, i => round(scope, source[i])),
+          )
+        })
+      else if (form.bits === 128)
+        form.define(table, { ...instruction, sources: 2 }, scope =>
+          form.storeScalar(scope, format.lane, round(scope, format.load(scope, form.address(scope, form.second)))),
+        )
+    }
 }

@@ -4,8 +4,9 @@ import type { SimdOperation } from '../wasm/opcodes.ts'
 import { i32, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { checkSse, destination, lowVector, sourceVector } from './sse-operands.ts'
+import { lowVector } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS } from './vector-form.ts'
 import {
   type BinaryOperation,
   defineBinary,
@@ -123,13 +124,13 @@ export function defineSse41Integer(table: DefinitionTable): void {
   defineBinary(table, SSE41_INTEGER_OPERATIONS)
   defineUnary(table, PHMINPOSUW)
   defineImmediate(table, SUM_OPERATIONS)
-  table.define('Ptest_xmm_xmmm128', {
-    name: 'Ptest',
-    bits: [128, 128],
-    emit: scope => {
-      checkSse(scope)
-      const b = sourceVector(scope, 1)
-      testBits(scope, [{ a: destination(scope), b }])
-    },
-  })
+  for (const form of FORMS)
+    form.define(table, { mnemonics: 'Ptest', sources: 1 }, scope => {
+      const b = form.load(scope, 1)
+      const a = form.loadRegister(scope, 0)
+      testBits(
+        scope,
+        b.map((half, i) => ({ a: a[i], b: half })),
+      )
+    })
 }

@@ -1,10 +1,11 @@
-/** SSE4.1: PINSRx and PEXTRx of every width, EXTRACTPS, and the load MOVNTDQA (SDM vol. 2). */
+/** SSE4.1: PINSRx and PEXTRx of every width, and EXTRACTPS (SDM vol. 2). */
 
 import { simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { byteImmediate, checkSse, destination, sourceVector } from './sse-operands.ts'
+import { byteImmediate } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { XMM_FORMS } from './vector-form.ts'
 import type { OperationTable } from './vector-operation.ts'
 import type { Word } from './word.ts'
 
@@ -43,46 +44,34 @@ export function extractLane(scope: InstructionScope, laneBits: 8 | 16 | 32 | 64)
 }
 
 const EXTRACTIONS = [
-  { codes: ['Pextrb_r32m8_xmm_imm8', 'Pextrb_r64m8_xmm_imm8'], bits: 8 },
-  { codes: ['Pextrw_r32m16_xmm_imm8', 'Pextrw_r64m16_xmm_imm8'], bits: 16 },
-  { codes: ['Pextrd_rm32_xmm_imm8', 'Extractps_rm32_xmm_imm8', 'Extractps_r64m32_xmm_imm8'], bits: 32 },
-  { codes: ['Pextrq_rm64_xmm_imm8'], bits: 64 },
+  { codes: ['Pextrb_r32m8', 'Pextrb_r64m8'], bits: 8 },
+  { codes: ['Pextrw_r32m16', 'Pextrw_r64m16'], bits: 16 },
+  { codes: ['Pextrd_rm32', 'Extractps_rm32', 'Extractps_r64m32'], bits: 32 },
+  { codes: ['Pextrq_rm64'], bits: 64 },
 ] as const
 
 const INSERTIONS = [
-  { codes: ['Pinsrb_xmm_r32m8_imm8', 'Pinsrb_xmm_r64m8_imm8'], name: 'Pinsrb', bits: 8 },
-  { codes: ['Pinsrd_xmm_rm32_imm8'], name: 'Pinsrd', bits: 32 },
-  { codes: ['Pinsrq_xmm_rm64_imm8'], name: 'Pinsrq', bits: 64 },
+  { mnemonic: 'Pinsrb', sources: ['r32m8', 'r64m8'], bits: 8 },
+  { mnemonic: 'Pinsrd', sources: ['rm32'], bits: 32 },
+  { mnemonic: 'Pinsrq', sources: ['rm64'], bits: 64 },
 ] as const
 
 export function defineSse41Lane(table: DefinitionTable): void {
-  for (const { codes, bits } of EXTRACTIONS)
-    table.define(codes, {
-      name: `Extract${bits}`,
-      bits: [bits, 128, 8],
-      emit: scope => {
-        checkSse(scope)
-        extractLane(scope, bits)
-      },
-    })
-  for (const { codes, name, bits } of INSERTIONS)
-    table.define(codes, {
-      name,
-      bits: [128, bits, 8],
-      emit: scope => {
-        checkSse(scope)
-        const value = scope.read(1)
-        const immediate = scope.f.let(byteImmediate(scope))
-        const result = INSERT_OPERATIONS[name](scope, destination(scope), value, immediate)
-        scope.f.store(scope.registerAddress(0), result)
-      },
-    })
-  table.define('Movntdqa_xmm_m128', {
-    name: 'Movntdqa',
-    bits: [128, 128],
-    emit: scope => {
-      checkSse(scope)
-      scope.f.store(scope.registerAddress(0), sourceVector(scope, 1))
-    },
-  })
+  for (const form of XMM_FORMS) {
+    for (const { codes, bits } of EXTRACTIONS)
+      table.define(
+        codes.map(code => `${form.mnemonic(code)}_xmm_imm8`),
+        form.definition(`Extract${bits}`, [bits, 128, 8], scope => extractLane(scope, bits)),
+      )
+    for (const { mnemonic, sources, bits } of INSERTIONS)
+      for (const source of sources) {
+        const instruction = { mnemonics: mnemonic, sources: 2, source, sourceBits: bits, immediate: true } as const
+        form.define(table, instruction, scope => {
+          const value = scope.read(form.second)
+          const [a] = form.loadRegister(scope, form.first)
+          const immediate = scope.f.let(byteImmediate(scope))
+          form.store(scope, [INSERT_OPERATIONS[mnemonic](scope, a, value, immediate)])
+        })
+      }
+  }
 }

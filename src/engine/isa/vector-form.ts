@@ -91,18 +91,22 @@ export class VectorForm {
     }
   }
 
+  /** Names of the `Code`s of an instruction. */
+  codes({ mnemonics, sources, sourceBits = this.bits, source, immediate }: VectorInstruction): string[] {
+    const first = this.vex && sources === 2 ? `_${this.register}` : ''
+    const last = source ?? (sourceBits === 256 ? 'ymmm256' : `xmmm${sourceBits}`)
+    const names = typeof mnemonics === 'string' ? [mnemonics] : mnemonics
+    return names.map(
+      name => `${this.mnemonic(name)}_${this.register}${first}_${last}${immediate === true ? '_imm8' : ''}`,
+    )
+  }
+
   /** Defines an instruction whose operands are destination, sources and perhaps an immediate. */
   define(table: DefinitionTable, instruction: VectorInstruction, emit: (scope: InstructionScope) => void): void {
     const { mnemonics, sources, sourceBits = this.bits, immediate = false, hot = false } = instruction
-    const { source = sourceBits === 256 ? 'ymmm256' : `xmmm${sourceBits}` } = instruction
-    const names = typeof mnemonics === 'string' ? [mnemonics] : mnemonics
-    const threeOperands = this.vex && sources === 2
-    const first = threeOperands ? `_${this.register}` : ''
-    const bits: Bits[] = [this.bits, ...(threeOperands ? [this.bits] : []), sourceBits]
-    table.define(
-      names.map(name => `${this.mnemonic(name)}_${this.register}${first}_${source}${immediate ? '_imm8' : ''}`),
-      this.definition(names[0], immediate ? [...bits, 8] : bits, emit, hot),
-    )
+    const bits: Bits[] = [...new Array<Bits>(this.vex ? sources : 1).fill(this.bits), sourceBits]
+    const name = typeof mnemonics === 'string' ? mnemonics : mnemonics[0]
+    table.define(this.codes(instruction), this.definition(name, immediate ? [...bits, 8] : bits, emit, hot))
   }
 
   /** Where the bytes of a source can be loaded from. */

@@ -6,8 +6,11 @@
 import type { Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { byteImmediate, checkSse, destination, lowVector, sourceVector } from './sse-operands.ts'
+import { isCode } from './shapes.ts'
+import { computeHalves } from './sse-lanes.ts'
+import { byteImmediate, lowVector } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { FORMS, type VectorForm, type VectorInstruction, XMM_FORMS } from './vector-form.ts'
 import type { Bits } from './word.ts'
 
 /*
@@ -21,71 +24,107 @@ export type UnaryImmediateOperation = (scope: InstructionScope, source: Vector, 
 
 export type OperationTable<Operation> = Readonly<Record<string, Operation>>
 
-/** Source operand 1, zero-extended from its size; 16 bytes of memory must be aligned. */
-function source(scope: InstructionScope): Vector {
-  return scope.bits[1] === 128 ? sourceVector(scope, 1) : scope.f.let(lowVector(scope.read64(1)))
+/** Defines in each of the forms that there is a `Code` for. */
+function define(
+  table: DefinitionTable,
+  forms: readonly VectorForm[],
+  instructionIn: (form: VectorForm) => VectorInstruction,
+  emit: (scope: InstructionScope, form: VectorForm) => void,
+): void {
+  for (const form of forms) {
+    const instruction = instructionIn(form)
+    if (form.codes(instruction).every(isCode)) form.define(table, instruction, scope => emit(scope, form))
+  }
 }
 
-/** Operation names are mnemonics. */
+/** Operation names are mnemonics. A source of fewer than 128 bits is zero-extended, and has no form on YMM registers. */
 export function defineUnary(
   table: DefinitionTable,
   operations: OperationTable<UnaryOperation>,
   sourceBits: Bits = 128,
 ): void {
-  for (const [name, operation] of Object.entries(operations))
-    table.define(`${name}_xmm_xmmm${sourceBits}`, {
-      name,
-      bits: [128, sourceBits],
-      emit: scope => {
-        checkSse(scope)
-        scope.f.store(scope.registerAddress(0), operation(scope, source(scope)))
+  for (const [mnemonics, operation] of Object.entries(operations))
+    define(
+      table,
+      sourceBits === 128 ? FORMS : XMM_FORMS,
+      form => ({ mnemonics, sources: 1, sourceBits: sourceBits === 128 ? form.bits : sourceBits }),
+      (scope, form) => {
+        const source = sourceBits === 128 ? form.load(scope, 1) : [scope.f.let(lowVector(scope.read64(1)))]
+        form.store(
+          scope,
+          computeHalves(scope, form.halves, i => operation(scope, source[i])),
+        )
       },
-    })
+    )
 }
 
-export function defineBinary(table: DefinitionTable, operations: OperationTable<BinaryOperation>): void {
-  for (const [name, operation] of Object.entries(operations))
-    table.define(`${name}_xmm_xmmm128`, {
-      name,
-      bits: [128, 128],
-      emit: scope => {
-        checkSse(scope)
-        const b = source(scope)
-        storeDestination(scope, operation(scope, destination(scope), b))
+export function defineBinary(
+  table: DefinitionTable,
+  operations: OperationTable<BinaryOperation>,
+  forms: readonly VectorForm[] = FORMS,
+): void {
+  for (const [mnemonics, operation] of Object.entries(operations))
+    define(
+      table,
+      forms,
+      () => ({ mnemonics, sources: 2 }),
+      (scope, form) => {
+        const b = form.load(scope, form.second)
+        const a = form.loadRegister(scope, form.first)
+        form.store(
+          scope,
+          computeHalves(scope, form.halves, i => operation(scope, a[i], b[i])),
+        )
       },
-    })
+    )
 }
 
-export function defineImmediate(table: DefinitionTable, operations: OperationTable<ImmediateOperation>): void {
-  for (const [name, operation] of Object.entries(operations))
-    table.define(`${name}_xmm_xmmm128_imm8`, {
-      name,
-      bits: [128, 128, 8],
-      emit: scope => {
-        checkSse(scope)
-        const b = source(scope)
-        storeDestination(scope, operation(scope, destination(scope), b, scope.f.let(byteImmediate(scope))))
+/** Position of the fields for the upper half of 256 bits, where it has its own. */
+const UPPER_FIELDS: Readonly<Record<string, number>> = { Blendps: 4, Blendpd: 2, Mpsadbw: 3 }
+
+export function defineImmediate(
+  table: DefinitionTable,
+  operations: OperationTable<ImmediateOperation>,
+  forms: readonly VectorForm[] = FORMS,
+): void {
+  for (const [mnemonics, operation] of Object.entries(operations))
+    define(
+      table,
+      forms,
+      () => ({ mnemonics, sources: 2, immediate: true }),
+      (scope, form) => {
+        const { f } = scope
+        const b = form.load(scope, form.second)
+        const a = form.loadRegister(scope, form.first)
+        const immediate = f.let(byteImmediate(scope))
+        const fields = [immediate, f.let(immediate.shrU(UPPER_FIELDS[mnemonics] ?? 0))]
+        form.store(
+          scope,
+          computeHalves(scope, form.halves, i => operation(scope, a[i], b[i], fields[i])),
+        )
       },
-    })
+    )
 }
 
 export function defineUnaryImmediate(
   table: DefinitionTable,
   operations: OperationTable<UnaryImmediateOperation>,
+  forms: readonly VectorForm[] = FORMS,
 ): void {
-  for (const [name, operation] of Object.entries(operations))
-    table.define(`${name}_xmm_xmmm128_imm8`, {
-      name,
-      bits: [128, 128, 8],
-      emit: scope => {
-        checkSse(scope)
-        storeDestination(scope, operation(scope, source(scope), scope.f.let(byteImmediate(scope))))
+  for (const [mnemonics, operation] of Object.entries(operations))
+    define(
+      table,
+      forms,
+      () => ({ mnemonics, sources: 1, immediate: true }),
+      (scope, form) => {
+        const source = form.load(scope, 1)
+        const immediate = scope.f.let(byteImmediate(scope))
+        form.store(
+          scope,
+          computeHalves(scope, form.halves, i => operation(scope, source[i], immediate)),
+        )
       },
-    })
-}
-
-function storeDestination(scope: InstructionScope, result: Vector): void {
-  scope.f.store(scope.registerAddress(0), result)
+    )
 }
 
 /** The status flags as PTEST and string comparisons leave them: AF and PF clear. Each is 0 or 1. */
