@@ -30,7 +30,7 @@ const CONTINUES =
   /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
 /** Instructions whose memory operand is a destination, for the segment check. */
 const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
-const X87_STORES = /^(Fi?stp?_|Fbstp|Fn?st|Fn?save|Fxsave)/
+const X87_STORES = /^(Fi?st{1,2}p?_|Fbstp|Fn?st|Fn?save|Fxsave)/
 
 /** @param model leaves out what it does not execute; absent: everything is there */
 export function createDefinitions(model?: CpuModel): Definitions {

@@ -1,9 +1,9 @@
-/** FLD, FST, FILD, FIST, FBLD, FBSTP, the constants, FXCH, FFREE. */
+/** FLD, FST, FILD, FIST, FISTTP, FBLD, FBSTP, the constants, FXCH, FFREE. */
 
 import type { Assist } from '../assist.ts'
 import { CONSTANT_BITS, LG2, LN2, LOG2_10, LOG2_E, PI } from '../float/constants.ts'
 import { convert, toInteger } from '../float/convert.ts'
-import type { FloatEnvironment } from '../float/environment.ts'
+import { type FloatEnvironment, Rounding } from '../float/environment.ts'
 import {
   BINARY32,
   BINARY64,
@@ -108,9 +108,10 @@ function convertStored(format: typeof BINARY32, env: FloatEnvironment, value: Un
   return convert(format, env, source)
 }
 
-function storeInteger(bits: 16 | 32 | 64, pops: boolean): Assist {
+/** FIST and FISTP, or FISTTP with `truncates`. */
+function storeInteger(bits: 16 | 32 | 64, pops: boolean, truncates = false): Assist {
   return store(bits / 8, pops, (env, value) => {
-    const integer = toInteger(env, value, bits, env.rounding)
+    const integer = toInteger(env, value, bits, truncates ? Rounding.ZERO : env.rounding)
     return (memory, address) => {
       if (bits === 16) memory.write16(address, Number(integer & 0xffffn))
       else if (bits === 32) memory.write32(address, Number(integer & 0xffff_ffffn))
@@ -217,6 +218,9 @@ export const loadStoreAssists: Readonly<Record<string, Assist>> = {
   Fistp_m16int: storeInteger(16, true),
   Fistp_m32int: storeInteger(32, true),
   Fistp_m64int: storeInteger(64, true),
+  Fisttp_m16int: storeInteger(16, true, true),
+  Fisttp_m32int: storeInteger(32, true, true),
+  Fisttp_m64int: storeInteger(64, true, true),
   Fbstp_m80bcd: storeBcd,
   Fld1: registerForm(fpu => loadExact(fpu, pack80(integerOperand(1n)))),
   Fldz: registerForm(fpu => loadExact(fpu, pack80(zero(false)))),

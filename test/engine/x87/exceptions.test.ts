@@ -117,6 +117,7 @@ describe('the x87', () => {
       'Fstp_m80fp',
       'Fbstp_m80bcd',
       'Fistp_m64int',
+      'Fisttp_m16int',
       'Fnsave_m108byte',
       'Frstor_m108byte',
       'Fnstenv_m28byte',
