@@ -5,7 +5,8 @@
 
 import * as R from './decoder/record.ts'
 import type { HostMemory } from './host-memory.ts'
-import { CALLED_JUMPED, CALLED_LEFT, hashOf, nestBodies } from './interpreter/generate.ts'
+import { CALLED_JUMPED, CALLED_LEFT } from './interpreter/called-handlers.ts'
+import { hashOf, nestBodies } from './interpreter/generate.ts'
 import { ConstantScope, RegisterLocals } from './isa/constant-scope.ts'
 import { flagsAreDead } from './isa/flag-use.ts'
 import type { Handler } from './isa/handlers.ts'

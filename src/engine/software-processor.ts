@@ -14,6 +14,7 @@ import { BlockDecoder, HOT_ENTRIES, MAX_LENGTH } from './decoder/block-decoder.t
 import * as R from './decoder/record.ts'
 import { ExecutionContext } from './execution-context.ts'
 import type { HostMemory } from './host-memory.ts'
+import { CalledHandlers } from './interpreter/called-handlers.ts'
 import { generateInterpreter } from './interpreter/generate.ts'
 import type { Definitions } from './isa/definition.ts'
 import { createDefinitions } from './isa/definitions.ts'
@@ -69,7 +70,8 @@ export class SoftwareProcessor implements Processor {
     const generated = generateInterpreter(this.definitions, memory.size / 65536, compiledRegions)
     const { handlers } = generated
     this.handlers = handlers
-    this.decoder = new BlockDecoder(memory, model, this.definitions, handlers, hotEntries)
+    const called = new CalledHandlers(generated.called, generated.firstCalled)
+    this.decoder = new BlockDecoder(memory, model, this.definitions, handlers, called, hotEntries)
     this.code = new CodeCache(memory, this.decoder)
     this.physical = new GuestPhysical(memory)
     const context = {
@@ -79,6 +81,9 @@ export class SoftwareProcessor implements Processor {
       systemAsid: 0,
       systemAccess: 0,
       longMode: false,
+      canonicalShift: 15,
+      a20Mask: 0,
+      checksAlignment: false,
     }
     this.mmu = new Mmu(memory, this.physical, this.code, context, { base: undefined, read: () => 0, write: () => {} })
     this.finder = new BlockFinder(memory, this.mmu, this.code, this.decoder)
@@ -87,7 +92,7 @@ export class SoftwareProcessor implements Processor {
       this.code.emptyJumpCache()
       this.context.forget()
     })
-    this.context = new ExecutionContext(this.state, this.addressSpaces, context)
+    this.context = new ExecutionContext(this.state, this.addressSpaces, context, model)
     this.imports = this.#createImports()
     heedBranchHints()
     const imports = { memory: memory.memory, ...this.imports }
@@ -96,16 +101,14 @@ export class SoftwareProcessor implements Processor {
     if (typeof run !== 'function' || !(table instanceof WebAssembly.Table))
       throw new Error('the generated interpreter lacks an export')
     this.execute = block => run(block)
+    const everyImport = { ...imports, ...exports }
+    called.connect({ table, imports: everyImport, memoryPages: memory.size / 65536 })
     this.compiler = new BlockCompiler(
       memory,
       this.definitions,
       handlers,
-      { ...imports, ...exports },
-      {
-        table,
-        firstNumber: generated.firstCalled,
-        used: generated.called,
-      },
+      everyImport,
+      { table, firstNumber: generated.firstCalled, used: generated.called.length },
       hotEntries,
     )
     this.code.onDropAll = () => this.compiler.dropAll()

@@ -7,6 +7,7 @@ import { Code, CodeExt, Decoder, DecoderError, DecoderOptions, Instruction, OpKi
 import type { Assist } from '../assist.ts'
 import type { CpuModel } from '../cpu-model.ts'
 import type { HostMemory } from '../host-memory.ts'
+import type { CalledHandlers } from '../interpreter/called-handlers.ts'
 import { fusionKey } from '../interpreter/fusion.ts'
 import type { Definition, Definitions } from '../isa/definition.ts'
 import { handlerKey, INTERNAL } from '../isa/handlers.ts'
@@ -67,6 +68,7 @@ export class BlockDecoder {
   readonly #memory: HostMemory
   readonly #definitions: Definitions
   readonly #handlers: ReadonlyMap<string, number>
+  readonly #called: CalledHandlers
   readonly #names: ReadonlyMap<number, string>
   readonly #entries: (CodeEntry | undefined)[] = []
   readonly #repeated: (CodeEntry | undefined)[] = []
@@ -83,12 +85,14 @@ export class BlockDecoder {
     model: CpuModel,
     definitions: Definitions,
     handlers: ReadonlyMap<string, number>,
+    called: CalledHandlers,
     hotEntries: number,
   ) {
     this.#memory = memory
     this.#options = decoderOptions(model)
     this.#definitions = definitions
     this.#handlers = handlers
+    this.#called = called
     this.#hotEntries = hotEntries
     this.#names = new Map(
       Object.entries(Code).flatMap(([name, value]) => (typeof value === 'number' ? [[value, name] as const] : [])),
@@ -152,6 +156,7 @@ export class BlockDecoder {
       const handler = this.#handlers.get(key)
       if (handler === undefined) throw new Error(`no handler for ${key}`)
       u16[(at + R.HANDLER) >> 1] = handler
+      this.#called.require(handler)
       if (key.endsWith(':b') || key.endsWith(':b:legacy')) this.#setLinks(at, linkable, offsetInPage, offset + length)
       if (previous !== undefined) {
         const fused = this.#handlers.get(fusionKey(previous, key))
@@ -169,6 +174,8 @@ export class BlockDecoder {
     u32.fill(0, at >> 2, (at + R.RECORD_SIZE) >> 2)
     const jump = this.#handlers.get(handlerKey('JmpDirect', 'b', bits === 64, true))
     u16[(at + R.HANDLER) >> 1] = jump ?? 0
+    if (jump !== undefined) this.#called.require(jump)
+    this.#called.install()
     u8[at + R.ATTRIBUTES] = 1
     u8[at + R.SLOT] = count
     u16[(at + R.RIP_OFFSET) >> 1] = offset

@@ -1,17 +1,18 @@
 /**
  * Generates the interpreter: one WebAssembly function that runs decoded blocks, with the hot handlers in its loop
- * behind one `br_table`, and a function each for the others.
+ * behind one `br_table`; the others are called through a table (`called-handlers.ts`).
  */
 
 import * as R from '../decoder/record.ts'
 import type { Definitions } from '../isa/definition.ts'
-import { listHandlers } from '../isa/handlers.ts'
+import { type Handler, listHandlers } from '../isa/handlers.ts'
 import { type Continuation, RecordScope } from '../isa/record-scope.ts'
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES } from '../layout.ts'
 import * as S from '../state.ts'
-import type { FunctionBuilder, FunctionReference, Label } from '../wasm/function-builder.ts'
+import type { FunctionBuilder, Label } from '../wasm/function-builder.ts'
 import { ModuleBuilder } from '../wasm/module-builder.ts'
 import { i32, type Value } from '../wasm/value.ts'
+import { CALLED_JUMPED, CALLED_LEFT } from './called-handlers.ts'
 import { listFusions } from './fusion.ts'
 import { addRuntimeFunctions } from './runtime-functions.ts'
 
@@ -22,12 +23,6 @@ export const RETURN_LEFT = 2
 /** The block that LINK_SLOT names has become hot; nothing of it has run, BLOCK_RIP and RIP are its. */
 export const RETURN_HOT = 3
 
-/** What a called handler says; larger numbers are the address of the block to enter, BLOCK_RIP being set. */
-export const CALLED_NEXT = 0
-export const CALLED_LEFT = 1
-/** RIP is set, and LINK_SLOT says where to remember its block. */
-export const CALLED_JUMPED = 2
-
 /** Room in the table of called handlers for compiled regions, unless a processor is told otherwise. */
 const COMPILED_REGIONS = 32768
 
@@ -35,9 +30,9 @@ export interface GeneratedInterpreter {
   readonly bytes: Uint8Array<ArrayBuffer>
   /** Handler numbers by key. */
   readonly handlers: ReadonlyMap<string, number>
-  /** Handler number of entry 0 of the exported `table`, and the entries in use. */
+  /** Handlers by entry of the exported `table`, which is empty at first, and the handler number of entry 0. */
+  readonly called: readonly Handler[]
   readonly firstCalled: number
-  readonly called: number
 }
 
 /** Hash of a RIP into the jump cache, as an offset from its start. */
@@ -62,26 +57,7 @@ export function generateInterpreter(
   const firstCalled = inline.length + fusions.length
 
   const run = module.declare(['i32'], 'i32', 'run')
-  const functions: FunctionReference<'i32'>[] = called.map(({ definition, shape, long }) => {
-    const { builder: f, reference } = module.declare(['i32'], 'i32')
-    const leave = (code: number) => (rip: Value<'i64'> | undefined) => {
-      if (rip !== undefined) f.store(i32(0), rip, S.RIP)
-      f.return(i32(code))
-    }
-    const continuation: Continuation = {
-      lookUp: (rip, link) => {
-        f.store(i32(0), link, S.LINK_SLOT)
-        leave(CALLED_JUMPED)(rip)
-      },
-      leave: leave(CALLED_LEFT),
-    }
-    const options = { f, runtime, bits: definition.bits, shape, long, continuation }
-    definition.emit(new RecordScope(options, f.parameter(0, 'i32')))
-    f.return(i32(CALLED_NEXT))
-    f.unreachable()
-    return reference
-  })
-  module.setTable(functions, functions.length + compiledRegions, 'table')
+  module.setTable(called.length + compiledRegions, 'table')
 
   const f = run.builder
   const record = f.parameter(0, 'i32')
@@ -183,7 +159,7 @@ export function generateInterpreter(
     })
   })
   f.unreachable()
-  return { bytes: module.encode(memoryPages), handlers: numbers, firstCalled, called: called.length }
+  return { bytes: module.encode(memoryPages), handlers: numbers, called, firstCalled }
 }
 
 /** The same hash at run time. */

@@ -15,7 +15,6 @@ export class ModuleBuilder {
   readonly #imports: { name: string; typeIndex: number }[] = []
   readonly #functions: Defined[] = []
   readonly #exports: { name: string; index: number }[] = []
-  #table: readonly FunctionReference<ValueType | 'void'>[] = []
   #tableSize = 0
   #tableExport = ''
 
@@ -53,9 +52,8 @@ export class ModuleBuilder {
     return this.#types.length - 1
   }
 
-  /** Table 0, for `callIndirect`. @param size entries in all, the ones after `entries` empty */
-  setTable(entries: readonly FunctionReference<ValueType | 'void'>[], size: number, exportName: string): void {
-    this.#table = entries
+  /** An empty table of functions, table 0, for `callIndirect`. */
+  setTable(size: number, exportName: string): void {
     this.#tableSize = size
     this.#tableExport = exportName
   }
@@ -78,15 +76,10 @@ export class ModuleBuilder {
       3,
       this.#functions.map(({ typeIndex }) => leb(typeIndex)),
     )
-    if (this.#table.length > 0) section(out, 4, [[0x70, 0, ...leb(this.#tableSize)]])
+    if (this.#tableSize > 0) section(out, 4, [[0x70, 0, ...leb(this.#tableSize)]])
     const exported = this.#exports.map(({ name, index }) => [...text(name), 0, ...leb(index)])
-    if (this.#table.length > 0) exported.push([...text(this.#tableExport), 1, 0])
+    if (this.#tableSize > 0) exported.push([...text(this.#tableExport), 1, 0])
     section(out, 7, exported)
-    if (this.#table.length > 0) {
-      const elements = [0, 0x41, 0, 0x0b, ...leb(this.#table.length)]
-      for (const entry of this.#table) elements.push(...leb(entry.index))
-      section(out, 9, [elements])
-    }
     this.#encodeHints(out)
     const functions = [leb(this.#functions.length), ...this.#functions.flatMap(({ builder }) => builder.encode())]
     out.push(10)
