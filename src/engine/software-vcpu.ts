@@ -94,6 +94,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#count = new InstructionCount(processor.memory, options.clock, () => this.#port.tsc)
     this.apic = new LocalApic({
       id: options.index,
+      model: processor.model,
       bus: options.bus,
       clock: options.clock,
       now: () => this.#port.now,

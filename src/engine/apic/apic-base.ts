@@ -9,10 +9,10 @@ export const isEnabled = (base: number): boolean => (base & APIC_BASE_ENABLED) !
 export const isX2apic = (base: number): boolean => (base & APIC_BASE_X2APIC) !== 0
 
 /** May software write `value` while the register holds `base`? To x2APIC only from xAPIC, out of it only by disabling. */
-export function isLegalBase(base: number, value: bigint): boolean {
+export function isLegalBase(base: number, value: bigint, hasX2apic: boolean): boolean {
   const bits = Number(value & 0xfffn)
   if (bits & ~KNOWN || value >> BigInt(PHYSICAL_ADDRESS_BITS)) return false
   const [enable, extend] = [isEnabled(bits), isX2apic(bits)]
-  if (extend && !(enable && isEnabled(base))) return false
+  if (extend && !(hasX2apic && enable && isEnabled(base))) return false
   return !(isX2apic(base) && enable && !extend)
 }

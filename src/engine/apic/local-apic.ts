@@ -1,6 +1,7 @@
 /** The local APIC of one vCPU, as xAPIC and as x2APIC (SDM vol. 3, chapter 11). */
 
 import type { VirtualClock } from '../../util/virtual-clock.ts'
+import type { CpuModel } from '../cpu-model.ts'
 import type { ApicBus, DeliveryMode, InterruptMessage } from '../processor.ts'
 import { isEnabled, isLegalBase, isX2apic } from './apic-base.ts'
 import { isAddressed, widenDestination, x2apicLogicalId } from './apic-destination.ts'
@@ -26,6 +27,8 @@ export interface ApicListener {
 export interface LocalApicOptions {
   /** Initial APIC id, also the index of the vCPU; 0 is the bootstrap processor. */
   readonly id: number
+  /** Has it x2APIC mode, and a timer with a deadline? */
+  readonly model: CpuModel
   readonly bus: ApicBus
   readonly clock: VirtualClock
   readonly listener: ApicListener
@@ -305,12 +308,17 @@ export class LocalApic {
     }
   }
 
+  #timerMode(entry: number): TimerMode {
+    const mode = TIMER_MODES[(entry >> 17) & 3]
+    return mode === 'tsc-deadline' && !this.#options.model.has('tsc-deadline') ? 'one-shot' : mode
+  }
+
   /** False where there is no register; read-only ones ignore writes. */
   #write(offset: number, value: number): boolean {
     const entry = lvtEntryAt(offset)
     if (entry !== undefined) {
       this.#lvt.set(entry, value, this.#softwareEnabled)
-      if (entry === LVT_TIMER) this.#timer.setMode(TIMER_MODES[(value >> 17) & 3])
+      if (entry === LVT_TIMER) this.#timer.setMode(this.#timerMode(value))
       return true
     }
     switch (offset) {
@@ -359,7 +367,7 @@ export class LocalApic {
   /** IA32_APIC_BASE, IA32_TSC_DEADLINE and x2APIC registers; undefined is #GP. */
   readMsr(msr: number): bigint | undefined {
     if (msr === MSR_APIC_BASE) return BigInt(this.#base)
-    if (msr === MSR_TSC_DEADLINE) return this.#timer.deadline
+    if (msr === MSR_TSC_DEADLINE) return this.#options.model.has('tsc-deadline') ? this.#timer.deadline : undefined
     if (!this.enabled || !this.x2apic) return undefined
     const offset = offsetOfMsr(msr)
     if (offset === R.APIC_ICR) return (BigInt(this.#icrHigh >>> 0) << 32n) | BigInt(this.#icr >>> 0)
@@ -371,6 +379,7 @@ export class LocalApic {
   writeMsr(msr: number, value: bigint): boolean {
     if (msr === MSR_APIC_BASE) return this.#writeBase(value)
     if (msr === MSR_TSC_DEADLINE) {
+      if (!this.#options.model.has('tsc-deadline')) return false
       this.#timer.deadline = value
       return true
     }
@@ -385,7 +394,7 @@ export class LocalApic {
   }
 
   #writeBase(value: bigint): boolean {
-    if (!isLegalBase(this.#base, value)) return false
+    if (!isLegalBase(this.#base, value, this.#options.model.has('x2apic'))) return false
     const wasEnabled = this.enabled
     this.#base = Number(value)
     // What was set up is lost (SDM vol. 3, 11.4.3).

@@ -7,6 +7,7 @@
 import { CR4_OSXSAVE, CR4_PKE } from '../../x86/control-registers.ts'
 import type { CpuModel } from '../cpu-model.ts'
 import type { CpuidResult } from '../processor.ts'
+import { xsaveLeaf } from './cpuid-xsave.ts'
 
 export const PHYSICAL_ADDRESS_BITS = 40
 /** Frequency of the time-stamp counter and of the APIC timer: one tick is a nanosecond of virtual time. */
@@ -64,7 +65,12 @@ export function cpuid(leaf: number, subleaf: number, processor: CpuidProcessor):
   const apic = apicEnabled ? bits(EDX_APIC) : 0
   switch (leaf >>> 0) {
     case 0:
-      return { eax: 0xb, ebx: characters('Auth', 0), edx: characters('enti', 0), ecx: characters('cAMD', 0) }
+      return {
+        eax: model.has('xsave') ? 0xd : 0xb,
+        ebx: characters('Auth', 0),
+        edx: characters('enti', 0),
+        ecx: characters('cAMD', 0),
+      }
     case 1:
       return {
         eax: SIGNATURE,
@@ -76,6 +82,8 @@ export function cpuid(leaf: number, subleaf: number, processor: CpuidProcessor):
       return subleaf === 0 ? structuredFeatures(processor) : NOTHING
     case 0xb:
       return topologyLevel(subleaf, processor)
+    case 0xd:
+      return xsaveLeaf(subleaf, model, processor.xcr0)
     case 0x40000000:
       return {
         eax: 0x40000010,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import * as R from '../../../src/engine/apic/apic-registers.ts'
 import { LocalApic } from '../../../src/engine/apic/local-apic.ts'
+import { parseCpuModel } from '../../../src/engine/cpu-model.ts'
 import type { InterruptMessage } from '../../../src/engine/processor.ts'
 import { VirtualClock } from '../../../src/util/virtual-clock.ts'
 
@@ -21,6 +22,7 @@ function rig(id = 0): Rig {
   const made = { clock, sent, ended, signals, tscAdjust: 0n }
   const apic = new LocalApic({
     id,
+    model: parseCpuModel('max'),
     clock,
     bus: { send: (_source, message) => sent.push(message), endOfInterrupt: vector => ended.push(vector) },
     listener: {
