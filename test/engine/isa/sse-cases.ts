@@ -12,6 +12,7 @@ export const MEMORY_SIZE = 32
 export const MXCSR = 96
 export const FLAGS = 100
 export const RDX = 104
+export const RAISED = 112
 export const STATE_BYTES = 128
 
 /** One encoding of an instruction with the operands that the tests give it. */
@@ -186,8 +187,13 @@ export function contentOf(code: string): Content {
   return 'integers'
 }
 
-/** A random state. MXCSR masks all exceptions; the rest of it is random, with the usual values favoured. */
-export function randomState(random: RandomFloats, content: Content, code: string): Uint8Array {
+/** A random state. MXCSR is random but for its masks, with the usual values favoured. */
+export function randomState(
+  random: RandomFloats,
+  content: Content,
+  code: string,
+  exceptions: 'masked' | 'unmasked',
+): Uint8Array {
   const state = new Uint8Array(STATE_BYTES)
   const view = new DataView(state.buffer)
   for (const at of [XMM, XMM + 8, XMM + 16, XMM + 24, MM, MM + 8, MEMORY, MEMORY + 8, MEMORY + 16, MEMORY + 24])
@@ -205,7 +211,8 @@ export function randomState(random: RandomFloats, content: Content, code: string
     0x9fe0,
     0x1f80 | (random.below(0x10000) & 0xe07f),
   ])
-  view.setUint32(MXCSR, code.startsWith('Ldmxcsr') ? 0x1f80 : control, true)
+  const unmasked = exceptions === 'unmasked' ? random.below(64) << 7 : 0
+  view.setUint32(MXCSR, code.startsWith('Ldmxcsr') ? 0x1f80 : control & ~unmasked, true)
   if (code.startsWith('Ldmxcsr')) view.setUint32(MEMORY, 0x1f80 | (random.below(0x10000) & 0xe07f), true)
   view.setUint32(FLAGS, 0, true)
   return state
