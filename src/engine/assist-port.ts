@@ -14,6 +14,7 @@ import type { ControlBlock, Exit } from './processor.ts'
 import type { RegisterEffects } from './register-file.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
+import { readPdptes, setPdptes, usesPdptes } from './system/pdptes.ts'
 import { VmExit } from './vm-exit.ts'
 
 const MSR_APIC_BASE = 0x1b
@@ -137,10 +138,34 @@ export class AssistPort implements AssistCpu, RegisterEffects {
     this.contextChanged()
   }
 
+  flushAllPcids(): void {
+    const { addressSpaces, mmu } = this.#processor
+    mmu.dropNonGlobal(addressSpaces.knownOf(this.controls.vpid))
+    this.contextChanged()
+  }
+
   invalidatePage(linear: bigint): void {
-    const low = Number(linear & 0xffff_ffffn)
-    const high = Number(BigInt.asIntN(32, linear >> 32n))
-    this.#processor.mmu.dropPage(low | 0, high)
+    this.#processor.mmu.dropPage(lowWord(linear), highWord(linear))
+  }
+
+  invalidatePcidPage(linear: bigint, pcid: number): void {
+    const { addressSpaces, mmu } = this.#processor
+    mmu.dropPageOf(lowWord(linear), highWord(linear), addressSpaces.known(this.controls.vpid, pcid))
+  }
+
+  dropProtectionKeys(keys: number): void {
+    this.#processor.mmu.dropKeys(keys)
+    this.contextChanged()
+  }
+
+  reloadPdptes(): void {
+    const { state } = this
+    if (!usesPdptes(state.get32(S.CR0), state.get32(S.CR4), state.get32(S.EFER))) return
+    const { mmu } = this.#processor
+    setPdptes(
+      state,
+      readPdptes(state.get64(S.CR3), address => mmu.peekPhysical64(address)),
+    )
   }
 
   readApicMsr(msr: number): bigint | undefined {
@@ -166,3 +191,7 @@ export class AssistPort implements AssistCpu, RegisterEffects {
     this.eventsChanged()
   }
 }
+
+/** Bits 31:0 and 63:32 of a linear address, both signed. */
+const lowWord = (linear: bigint): number => Number(BigInt.asIntN(32, linear))
+const highWord = (linear: bigint): number => Number(BigInt.asIntN(32, linear >> 32n))

@@ -25,6 +25,11 @@ export interface AssistInstruction {
   /** Is one of the operands memory? Then `address` is its linear address, segment-checked (for the size that the definition named). */
   readonly hasMemory: boolean
   readonly address: bigint
+  /**
+   * Checks the limit and rights of the memory operand's segment for `bytes` from its first, where only the assist knows
+   * how many it accesses.
+   */
+  checkSegment(state: CpuState, bytes: number, write: boolean): void
   /** Segment register of the memory operand; DS where absent. Only the x87 data pointer (FDS, FDP) asks. */
   readonly segment?: SegmentIndex
   /** Number of the register in operand 0 or 1, in encoding order of its class (general, segment, control, debug, ST(i), MMX, XMM). */
@@ -74,6 +79,12 @@ export interface AssistCpu {
   flushTlb(keepGlobal: boolean): void
   /** Drops entries of one PCID of this vCPU (SDM vol. 3, 4.10.4). */
   flushPcid(pcid: number): void
+  /** Drops entries of every PCID of this vCPU but for global ones: INVPCID, type 3. */
+  flushAllPcids(): void
+  /** Drops what one PCID has of the page of `linear` but for a global one: INVPCID, type 0. */
+  invalidatePcidPage(linear: bigint, pcid: number): void
+  /** The rights of protection keys in PKRU have changed. @param keys bit i for key i */
+  dropProtectionKeys(keys: number): void
   /** INVLPG: drops the page of `linear` in the current PCID and as a global page. */
   invalidatePage(linear: bigint): void
   /** Local APIC registers reached by MSR (x2APIC 0x800-0x8ff, TSC deadline 0x6e0, APIC base 0x1b); undefined: #GP. */

@@ -6,7 +6,7 @@ import * as R from './decoder/record.ts'
 import { generalProtection } from './fault.ts'
 import type { HostMemory } from './host-memory.ts'
 import { pageNumber } from './linear-page.ts'
-import { isCanonical, type Mmu } from './mmu/mmu.ts'
+import type { Mmu } from './mmu/mmu.ts'
 import { MODE_CODE_64, MODE_CODE_SIZE, MODE_LIMITED_CODE } from './mode.ts'
 import type { CodeBreakpoints } from './processor.ts'
 import * as S from './state.ts'
@@ -50,7 +50,7 @@ export class BlockFinder {
     const low = i32[S.RIP >>> 2]
     if ((mode & MODE_CODE_SIZE) === MODE_CODE_64) {
       const high = i32[(S.RIP >>> 2) + 1]
-      if (!isCanonical(high)) throw generalProtection(0)
+      if (!this.#mmu.isCanonical(high)) throw generalProtection(0)
       this.#low = low
       this.#high = high
       return
@@ -132,7 +132,7 @@ export class BlockFinder {
     const next = ((this.#low | 0xfff) + 1) | 0
     const long = (this.#memory.u32[S.MODE >>> 2] & MODE_CODE_SIZE) === MODE_CODE_64
     const high = next === 0 && long ? (this.#high + 1) | 0 : this.#high
-    if (long && !isCanonical(high)) throw generalProtection(0)
+    if (long && !this.#mmu.isCanonical(high)) throw generalProtection(0)
     return [next, high]
   }
 

@@ -3,7 +3,16 @@
  * mode its code is decoded in, the identity of its fetches, and whether SSE, AVX and MMX are usable.
  */
 
-import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
+import {
+  CR0_AM,
+  CR0_EM,
+  CR0_TS,
+  CR4_LA57,
+  CR4_OSFXSR,
+  CR4_OSXSAVE,
+  CR4_PCIDE,
+  EFER_LMA,
+} from '../x86/control-registers.ts'
 import { RFLAGS_AC } from '../x86/rflags.ts'
 import {
   RIGHTS_CODE,
@@ -15,6 +24,7 @@ import {
   RIGHTS_UNUSABLE,
   RIGHTS_WRITABLE,
 } from '../x86/segment-rights.ts'
+import type { CpuModel } from './cpu-model.ts'
 import { type CpuState, Segment } from './cpu-state.ts'
 import type { AddressSpaces } from './mmu/address-spaces.ts'
 import type { TranslationContext } from './mmu/mmu.ts'
@@ -24,6 +34,8 @@ import * as S from './state.ts'
 import { paragraphMode } from './system/cpu-mode.ts'
 
 const CS = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE
+/** Upper half of a TLB tag that no canonical address has, with ASID 0, which is never given. */
+const NO_TAG = 0x4000_0000
 const MOST_FETCH_CONTEXTS = 2048
 const INVALID_OPCODE = 6
 const DEVICE_NOT_AVAILABLE = 7
@@ -48,11 +60,16 @@ export class ExecutionContext {
   readonly #translation: TranslationContext
   /** Numbers of fetch contexts: ASID, block mode, and CS where it is not flat; 0 stands for none. */
   readonly #fetchContexts = new Map<string | number, number>()
-  /** CR0, CR3, CR4 and EFER that {@link TranslationContext.control} was made from. */
-  #controlOf: readonly [number, number, number, number] = [-1, 0, 0, 0]
+  /** CR0, CR3, CR4, EFER and PKRU that {@link TranslationContext.control} was made from. */
+  #controlOf: readonly [number, number, number, number, number] = [-1, 0, 0, 0, 0]
+  /** The PDPTE registers, in place. */
+  readonly #pdptes: Int32Array
+  readonly #gigabytePages: boolean
 
-  constructor(state: CpuState, spaces: AddressSpaces, translation: TranslationContext) {
+  constructor(state: CpuState, spaces: AddressSpaces, translation: TranslationContext, model: CpuModel) {
     this.#state = state
+    this.#pdptes = state.memory.i32.subarray(S.PDPTES >> 2, (S.PDPTES >> 2) + 8)
+    this.#gigabytePages = model.has('pdpe1gb')
     this.#spaces = spaces
     this.#translation = translation
   }
@@ -84,6 +101,10 @@ export class ExecutionContext {
     const translation = this.#translation
     this.#deriveControl()
     translation.longMode = (state.get32(S.EFER) & EFER_LMA) !== 0
+    const wide = (state.get32(S.CR4) & CR4_LA57) !== 0
+    translation.canonicalShift = wide ? 24 : 15
+    state.set32(S.CANONICAL_SHIFT, wide ? 56 : 47)
+    translation.a20Mask = state.get32(S.A20_MASK)
     const pcid = currentPcid(state)
     const smapOff = (state.get32(S.FLAG_SYSTEM) & RFLAGS_AC) !== 0
     const [user, supervisor, uncontrolled] = this.#spaces.asids(vpid, pcid)
@@ -99,8 +120,12 @@ export class ExecutionContext {
       translation.access = 0
       translation.asid = supervisor
     }
-    state.set32(S.ASID, translation.asid)
-    state.set32(S.ASID + 4, 0)
+    // SDM vol. 3, 2.5, CR0.AM: alignment is checked at CPL 3 only.
+    translation.checksAlignment =
+      state.cpl === 3 && (state.get32(S.CR0) & CR0_AM) !== 0 && (state.get32(S.FLAG_SYSTEM) & RFLAGS_AC) !== 0
+    // Generated code looks for a tag that no entry has: MMU and slow path see, and check, every access.
+    state.set32(S.ASID, translation.checksAlignment ? 0 : translation.asid)
+    state.set32(S.ASID + 4, translation.checksAlignment ? NO_TAG : 0)
   }
 
   #deriveControl(): void {
@@ -109,10 +134,12 @@ export class ExecutionContext {
     const cr3 = state.get32(S.CR3) + (state.get32(S.CR3 + 4) & 0xf_ffff) * 2 ** 32
     const cr4 = state.get32(S.CR4)
     const efer = state.get32(S.EFER)
+    const pkru = state.get32(S.PKRU)
     const known = this.#controlOf
-    if (known[0] === cr0 && known[1] === cr3 && known[2] === cr4 && known[3] === efer) return
-    this.#controlOf = [cr0, cr3, cr4, efer]
-    this.#translation.control = pagingControl(cr0, cr3, cr4, efer)
+    if (known[0] === cr0 && known[1] === cr3 && known[2] === cr4 && known[3] === efer && known[4] === pkru) return
+    this.#controlOf = [cr0, cr3, cr4, efer, pkru]
+    const walks = { pkru, pdptes: this.#pdptes, gigabytePages: this.#gigabytePages }
+    this.#translation.control = pagingControl(cr0, cr3, cr4, efer, walks)
   }
 
   /** Mode that code is decoded in, and what tells its fetches from others. */

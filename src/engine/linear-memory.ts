@@ -14,12 +14,15 @@ export interface LinearMemory {
   write16(address: bigint, value: number, system?: boolean): void
   write32(address: bigint, value: number, system?: boolean): void
   write64(address: bigint, value: bigint, system?: boolean): void
-  /** Any length up to a page; used for FXSAVE areas and the like. Checked entirely before the first byte moves. */
-  readBytes(address: bigint, length: number, system?: boolean): Uint8Array
-  writeBytes(address: bigint, bytes: Uint8Array, system?: boolean): void
+  /**
+   * Any length up to a page; used for FXSAVE areas and the like. Checked entirely before the first byte moves.
+   * @param alignment that #AC asks for, in bytes; accesses of 2, 4 and 8 bytes have their natural one
+   */
+  readBytes(address: bigint, length: number, system?: boolean, alignment?: number): Uint8Array
+  writeBytes(address: bigint, bytes: Uint8Array, system?: boolean, alignment?: number): void
   /**
    * Does all checks of a later write (present, writable, user, device or hole), so that an instruction can
-   * translate everything it will touch before its first side effect.
+   * translate everything it will touch before its first side effect. 2, 4 and 8 bytes are one element, with its alignment.
    */
   probeWrite(address: bigint, length: number, system?: boolean): void
 }

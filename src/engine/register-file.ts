@@ -42,6 +42,7 @@ const WORDS: Readonly<Record<string, number>> = {
   cr2: S.CR2,
   cr3: S.CR3,
   cr4: S.CR4,
+  ...Object.fromEntries([0, 1, 2, 3].map(index => [`pdpte${index}`, S.PDPTES + index * 8])),
   xcr0: S.XCR0,
   efer: S.EFER,
   ...Object.fromEntries([0, 1, 2, 3, 6, 7].map(index => [`dr${index}`, S.DR + index * 8])),
@@ -66,6 +67,8 @@ export interface RegisterEffects {
   /** Mode, privilege or address space may have changed. */
   contextChanged(): void
   flushTlb(keepGlobal: boolean): void
+  /** Loads the PDPTE registers of PAE paging, where they are used, from memory. */
+  reloadPdptes(): void
   taskPriority: number
   /** IA32_APIC_BASE, which the local APIC keeps. */
   readonly apicBase: bigint
@@ -88,6 +91,7 @@ export class StateRegisterFile implements RegisterFile {
     if (name === 'msr_apic_base') return this.#effects.apicBase
     if (name === 'cr8') return BigInt(this.#effects.taskPriority)
     if (name === 'mxcsr') return BigInt(this.#state.get32(S.MXCSR))
+    if (name === 'pkru') return BigInt(this.#state.get32(S.PKRU))
     if (isSegment(name)) return BigInt(this.segment(name).selector)
     const vector = vectorRegister(name)
     if (vector !== undefined) {
@@ -103,7 +107,9 @@ export class StateRegisterFile implements RegisterFile {
     const word = WORDS[name]
     if (word !== undefined) {
       this.#state.set64(word, BigInt.asUintN(64, value))
-      if (name.startsWith('cr') || name === 'efer') this.#effects.flushTlb(false)
+      const control = name.startsWith('cr') || name === 'efer'
+      if (control) this.#effects.reloadPdptes()
+      if (control || name.startsWith('pdpte')) this.#effects.flushTlb(false)
       this.#effects.contextChanged()
       return
     }
@@ -111,7 +117,10 @@ export class StateRegisterFile implements RegisterFile {
       this.#state.rflags = Number(BigInt.asUintN(32, value))
       this.#effects.contextChanged()
     } else if (name === 'cr8') this.#effects.taskPriority = Number(value & 0xfn)
-    else if (name === 'mxcsr') this.#state.set32(S.MXCSR, Number(BigInt.asUintN(32, value)))
+    else if (name === 'pkru') {
+      this.#state.set32(S.PKRU, Number(BigInt.asUintN(32, value)))
+      this.#effects.flushTlb(false)
+    } else if (name === 'mxcsr') this.#state.set32(S.MXCSR, Number(BigInt.asUintN(32, value)))
     else {
       const vector = vectorRegister(name)
       if (vector === undefined) throw new RangeError(`no register "${name}" that can be set`)

@@ -94,6 +94,14 @@ export const INTERRUPTIBILITY = field(4)
 export const ACTIVITY = field(4)
 /** Debug exceptions that wait for the end of the instruction (SDM vol. 3, 25.4.2), in the format of DR6. */
 export const PENDING_DEBUG = field(4)
+/**
+ * What the last instruction tells whatever comes before the next: {@link ENDED_REPEATING}, {@link ENDED_UNSTEPPED} or 0.
+ */
+export const ENDED = field(4)
+/** In {@link ENDED}: a repeated string instruction has iterations left, and RIP is still at it. */
+export const ENDED_REPEATING = 1
+/** In {@link ENDED}: the instruction has cleared TF as an event does, and no single-step trap follows it. */
+export const ENDED_UNSTEPPED = 2
 /** Count of instructions at the last delivery of an event (f64), and how many deliveries there have been at it. */
 export const DELIVERED_AT = field(8)
 export const DELIVERIES = field(4)

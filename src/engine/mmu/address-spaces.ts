@@ -35,6 +35,13 @@ export class AddressSpaces {
     return this.#asids.get(vpid * 0x1000 + pcid) ?? []
   }
 
+  /** All ASIDs that translations of a VPID can have been made with. */
+  knownOf(vpid: number): readonly number[] {
+    const found: number[] = []
+    for (const [key, asids] of this.#asids) if (Math.floor(key / 0x1000) === vpid) found.push(...asids)
+    return found
+  }
+
   /** Drops all translations of a VPID. */
   dropVpid(vpid: number): void {
     for (const key of this.#asids.keys()) if (Math.floor(key / 0x1000) === vpid) this.#asids.delete(key)

@@ -3,10 +3,24 @@
  * piece of code for the MMU and for inspection. Tables are in host frames, so an entry's address is host-physical.
  */
 
+import { PHYSICAL_ADDRESS_BITS } from './page-walk.ts'
+
+/** Bits 51:40 of an entry, in its high word: beyond the physical-address width. */
+const RESERVED_HIGH = 0x000f_ffff & ~(2 ** (PHYSICAL_ADDRESS_BITS - 32) - 1)
+
 export const EPT_READ = 1
 export const EPT_WRITE = 2
 export const EPT_EXECUTE = 4
 const EPT_LARGE = 0x80
+/** Set by the processor where bit 6 of the EPT pointer enables it (SDM vol. 3, 29.3.5). */
+export const EPT_ACCESSED = 1 << 8
+/** Of the entry that maps the page. */
+export const EPT_DIRTY = 1 << 9
+
+/** Bit 6 of the EPT pointer: accessed and dirty flags (SDM vol. 3, table 25-9). */
+export const EPTP_ACCESSED_DIRTY = 1 << 6
+/** Host-physical address of the top table in an EPT pointer. */
+export const eptRoot = (eptPointer: number): number => eptPointer - (eptPointer % 4096)
 
 export type EptLevel = 'PML4' | 'PDPT' | 'PD' | 'PT'
 
@@ -21,6 +35,10 @@ export class EptResult {
   rights = 0
   pageShift = 12
   misconfigured = false
+  /** Host-physical addresses of the entries used, from the root. */
+  readonly entries = new Uint32Array(4)
+  /** How many of them. */
+  depth = 0
 }
 
 const LEVELS: readonly { readonly level: EptLevel; readonly shift: number }[] = [
@@ -31,6 +49,19 @@ const LEVELS: readonly { readonly level: EptLevel; readonly shift: number }[] = 
 ]
 
 /**
+ * Does a present entry have a combination of bits that is a misconfiguration (SDM vol. 3, 29.3.3.1)? Writable and not
+ * readable; a reserved bit; a memory type that does not exist.
+ */
+function isMisconfigured(low: number, high: number, shift: number, leaf: boolean): boolean {
+  if ((low & (EPT_READ | EPT_WRITE)) === EPT_WRITE) return true
+  if ((high & RESERVED_HIGH) !== 0) return true
+  if (!leaf) return (low & (shift === 39 ? 0xf8 : 0x78)) !== 0
+  if (shift > 12 && (low & (2 ** shift - 1) & ~0xfff) !== 0) return true
+  const memoryType = (low >>> 3) & 7
+  return memoryType === 2 || memoryType === 3 || memoryType === 7
+}
+
+/**
  * @param root host-physical address of the EPT PML4 table.
  * @param words host memory as 32-bit words.
  */
@@ -39,6 +70,7 @@ export function walkEpt(root: number, gpa: number, words: Uint32Array, result: E
   let rights = EPT_READ | EPT_WRITE | EPT_EXECUTE
   result.misconfigured = false
   result.pageShift = 12
+  result.depth = 0
   for (const { level, shift } of LEVELS) {
     const index = Math.floor(gpa / 2 ** shift) & 0x1ff
     const entry = table + index * 8
@@ -50,15 +82,15 @@ export function walkEpt(root: number, gpa: number, words: Uint32Array, result: E
       result.rights = 0
       return
     }
-    // Writable but not readable is a misconfiguration (SDM vol. 3, 29.3.3.1), as is a large page where none can be.
-    const large = (low & EPT_LARGE) !== 0
-    if ((granted & (EPT_READ | EPT_WRITE)) === EPT_WRITE || (large && level === 'PML4')) {
+    const leaf = shift === 12 || (level !== 'PML4' && (low & EPT_LARGE) !== 0)
+    if (isMisconfigured(low, high, shift, leaf)) {
       result.rights = 0
       result.misconfigured = true
       return
     }
+    result.entries[result.depth++] = entry
     rights &= granted
-    if (shift === 12 || large) {
+    if (leaf) {
       const size = 2 ** shift
       const base = (high & 0xf_ffff) * 2 ** 32 + Math.floor(low / 4096) * 4096
       result.hpa = Math.floor(base / size) * size + (gpa % size)

@@ -13,7 +13,17 @@ import {
   type GuestAccess,
 } from '../processor.ts'
 import { VmExit } from '../vm-exit.ts'
-import { EPT_EXECUTE, EPT_READ, EPT_WRITE, EptResult, walkEpt } from './ept-walk.ts'
+import {
+  EPT_ACCESSED,
+  EPT_DIRTY,
+  EPT_EXECUTE,
+  EPT_READ,
+  EPT_WRITE,
+  EPTP_ACCESSED_DIRTY,
+  EptResult,
+  eptRoot,
+  walkEpt,
+} from './ept-walk.ts'
 
 const CACHE_ENTRIES = 8192
 
@@ -21,6 +31,9 @@ const CACHE_ENTRIES = 8192
 export const NEEDS_READ = EPT_READ
 export const NEEDS_WRITE = EPT_WRITE
 export const NEEDS_EXECUTE = EPT_EXECUTE
+
+/** Beside the rights of a cached walk: the dirty flag of the page is set, or nobody wants it. */
+const DIRTY_KNOWN = 8
 
 export class GuestPhysical {
   readonly #memory: HostMemory
@@ -30,6 +43,10 @@ export class GuestPhysical {
   readonly #frames = new Uint32Array(CACHE_ENTRIES)
   readonly #rights = new Uint8Array(CACHE_ENTRIES)
   #eptPointer: number | undefined
+  #root = 0
+  #marks = false
+  /** What the page walker's reads of the guest's entries need: with accessed and dirty flags they count as writes. */
+  structureNeeds = NEEDS_READ
   /** Rights of the last translation. */
   rights = 0
 
@@ -41,6 +58,10 @@ export class GuestPhysical {
   select(eptPointer: number | undefined): void {
     if (eptPointer === this.#eptPointer) return
     this.#eptPointer = eptPointer
+    this.#root = eptRoot(eptPointer ?? 0)
+    this.#marks = eptPointer !== undefined && (eptPointer & EPTP_ACCESSED_DIRTY) !== 0
+    // SDM vol. 3, 29.3.3.2.
+    this.structureNeeds = this.#marks ? NEEDS_READ | NEEDS_WRITE : NEEDS_READ
     this.flush()
   }
 
@@ -58,25 +79,48 @@ export class GuestPhysical {
     const slot = page & (CACHE_ENTRIES - 1)
     // A cached walk that would make a violation is not used: the entry may have been given rights since, and a
     // violation drops what is cached of its address anyway (SDM vol. 3, 29.4.3.1).
-    if (this.#pages[slot] !== page + 1 || (this.#rights[slot] & needed) !== needed) {
-      walkEpt(this.#eptPointer, page * 4096, this.#memory.u32, this.#walk)
+    const wanted = (needed & NEEDS_WRITE) === 0 ? needed : needed | DIRTY_KNOWN
+    if (this.#pages[slot] !== page + 1 || (this.#rights[slot] & wanted) !== wanted) {
+      walkEpt(this.#root, page * 4096, this.#memory.u32, this.#walk)
       if (this.#walk.misconfigured) throw new VmExit({ reason: 'ept-misconfiguration', gpa }, false)
       this.#pages[slot] = page + 1
       this.#frames[slot] = this.#walk.hpa
-      this.#rights[slot] = this.#walk.rights
+      this.#rights[slot] = this.#walk.rights | this.#mark(needed)
     }
-    this.rights = this.#rights[slot]
+    this.rights = this.#rights[slot] & ~DIRTY_KNOWN
     return (this.rights & needed) === needed ? this.#frames[slot] + (gpa % 4096) : -1
   }
 
-  /** The exit that an access without the rights it needs causes. */
-  violation(gpa: number, needed: number, linear: bigint, translated: boolean, access?: GuestAccess): VmExit {
-    let qualification = EPT_QUALIFICATION_LINEAR_VALID | (this.rights << 3)
+  /** Sets accessed and dirty flags of the entries that an allowed access uses (SDM vol. 3, 29.3.5). */
+  #mark(needed: number): number {
+    if (!this.#marks) return DIRTY_KNOWN
+    const { depth, entries, rights } = this.#walk
+    if ((rights & needed) !== needed) return 0
+    const { u32 } = this.#memory
+    for (let i = 0; i < depth; i++) u32[entries[i] >>> 2] |= EPT_ACCESSED
+    if ((needed & NEEDS_WRITE) === 0) return 0
+    u32[entries[depth - 1] >>> 2] |= EPT_DIRTY
+    return DIRTY_KNOWN
+  }
+
+  /**
+   * The exit that an access without the rights it needs causes.
+   * @param linear undefined for a load of the PDPTE registers, which belongs to no linear address
+   */
+  violation(
+    gpa: number,
+    needed: number,
+    linear: bigint | undefined,
+    translated: boolean,
+    access?: GuestAccess,
+  ): VmExit {
+    let qualification = this.rights << 3
+    if (linear !== undefined) qualification |= EPT_QUALIFICATION_LINEAR_VALID
     if (needed & NEEDS_READ) qualification |= EPT_QUALIFICATION_READ
     if (needed & NEEDS_WRITE) qualification |= EPT_QUALIFICATION_WRITE
     if (needed & NEEDS_EXECUTE) qualification |= EPT_QUALIFICATION_FETCH
     if (translated) qualification |= EPT_QUALIFICATION_TRANSLATED
-    const exit = { reason: 'ept-violation', gpa, linear, qualification } as const
+    const exit = { reason: 'ept-violation', gpa, linear: linear ?? 0n, qualification } as const
     return new VmExit(access === undefined ? exit : { ...exit, access }, false)
   }
 }

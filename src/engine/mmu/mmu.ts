@@ -6,7 +6,7 @@
 import type { CodeCache } from '../code-cache.ts'
 import { breakpointsMet, type DataBreakpoint } from '../data-breakpoints.ts'
 import * as R from '../decoder/record.ts'
-import { generalProtection, pageFault, stackFault } from '../fault.ts'
+import { alignmentCheck, generalProtection, pageFault, stackFault } from '../fault.ts'
 import type { HostMemory } from '../host-memory.ts'
 import { READ_FIRST } from '../isa/runtime.ts'
 import { TLB_ENTRIES, TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
@@ -45,7 +45,19 @@ export interface TranslationContext {
   systemAccess: number
   /** 64-bit linear addresses must be canonical. */
   longMode: boolean
+  /** Explicit accesses must be aligned (#AC); then none of them is served by the TLB in generated code. */
+  checksAlignment: boolean
+  /** Bits of the high word below those that must all be the same: 15, or 24 with CR4.LA57. */
+  canonicalShift: number
+  /** Address bit that A20M# keeps low: 2^20, or 0 while A20 is on. */
+  a20Mask: number
 }
+
+/** What the last word of a TLB entry tells of its page. */
+const TLB_GLOBAL = 1
+/** A user page with protection keys on; its key is in bits 7:4. */
+const TLB_KEYED = 2
+const TLB_KEY_SHIFT = 4
 
 /** A store that `commit` has to carry on: linear address and length. */
 interface PendingStore {
@@ -108,15 +120,55 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** Drops what some ASIDs have cached, but for global pages (SDM vol. 3, 4.10.4.1: MOV to CR3). */
   dropNonGlobal(asids: readonly number[]): void {
     if (asids.length === 0) return
-    const [a, b = a, c = a] = asids
+    const marked = this.#marked(asids)
     const { i32 } = this.#memory
     for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
-      const asid = i32[at] & 0xfff
-      if ((asid !== a && asid !== b && asid !== c) || i32[at + 3] !== 0) continue
+      if (marked[i32[at] & 0xfff] === 0 || (i32[at + 3] & TLB_GLOBAL) !== 0) continue
       i32[at] = 0
       i32[at + 1] = 0
     }
     this.#code.dropNonGlobal()
+  }
+
+  /** A byte for each ASID: 1 for those that are listed. */
+  #marked(asids: readonly number[]): Uint8Array {
+    const marked = this.#asidMarks.fill(0)
+    for (const asid of asids) marked[asid] = 1
+    return marked
+  }
+  readonly #asidMarks = new Uint8Array(4096)
+
+  /** Drops what some ASIDs have cached of the page at a linear address, a large one whole, unless it is global. */
+  dropPageOf(low: number, high: number, asids: readonly number[]): void {
+    const marked = this.#marked(asids)
+    const page = pageNumber(low, high)
+    const large = this.#largePages.filter(({ shift, pages }) => pages.has(Math.floor(page / 2 ** (shift - 12))))
+    const pagesHere = [1, ...large.map(({ shift }) => 2 ** (shift - 12))]
+    const { i32 } = this.#memory
+    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
+      if (marked[i32[at] & 0xfff] === 0 || (i32[at + 3] & TLB_GLOBAL) !== 0) continue
+      const cached = pageNumber(i32[at], i32[at + 1])
+      if (!pagesHere.some(size => Math.floor(cached / size) === Math.floor(page / size))) continue
+      i32[at] = 0
+      i32[at + 1] = 0
+    }
+    if (large.length === 0) this.#code.dropPage(page)
+    else this.#code.emptyJumpCache()
+  }
+
+  /**
+   * Rights of protection keys have changed: drops reads and writes of their pages, which were let through by the old
+   * ones. @param keys bit i for key i
+   */
+  dropKeys(keys: number): void {
+    const { i32 } = this.#memory
+    for (const table of [TLB_READ, TLB_WRITE])
+      for (let i = 0, at = table >>> 2; i < TLB_ENTRIES; i++, at += 4) {
+        const facts = i32[at + 3]
+        if ((facts & TLB_KEYED) === 0 || ((keys >>> (facts >>> TLB_KEY_SHIFT)) & 1) === 0) continue
+        i32[at] = 0
+        i32[at + 1] = 0
+      }
   }
 
   /**
@@ -167,15 +219,23 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.#code.emptyJumpCache()
   }
 
-  load(gpa: number, bytes: 4 | 8): boolean {
-    const hpa = this.#physical.find(gpa, NEEDS_READ)
-    if (hpa < 0) throw this.#physical.violation(gpa, NEEDS_READ, this.#linear, false)
+  /** The guest-physical address that leaves the processor: bit 20 is low while A20M# is asserted (SDM vol. 3, 9.2.3). */
+  #masked(gpa: number): number {
+    return gpa - (gpa & this.context.a20Mask)
+  }
+
+  load(entry: number, bytes: 4 | 8): boolean {
+    const gpa = this.#masked(entry)
+    const needed = this.#physical.structureNeeds
+    const hpa = this.#physical.find(gpa, needed)
+    if (hpa < 0) throw this.#physical.violation(gpa, needed, this.#linear, false)
     this.low = this.#memory.i32[hpa >>> 2]
     this.high = bytes === 8 ? this.#memory.i32[(hpa >>> 2) + 1] : 0
     return true
   }
 
-  update(gpa: number, low: number): void {
+  update(entry: number, low: number): void {
+    const gpa = this.#masked(entry)
     const hpa = this.#physical.find(gpa, NEEDS_WRITE)
     if (hpa < 0) throw this.#physical.violation(gpa, NEEDS_WRITE, this.#linear, false)
     this.#memory.i32[hpa >>> 2] = low
@@ -191,7 +251,7 @@ export class Mmu implements LinearMemory, EntryMemory {
       this.dropPage(low, high)
       throw pageFault(this.#walk.fault, this.#linear)
     }
-    return this.#walk.gpa
+    return this.#masked(this.#walk.gpa)
   }
 
   #fill(table: number, low: number, high: number, asid: number, hpa: number): void {
@@ -201,9 +261,12 @@ export class Mmu implements LinearMemory, EntryMemory {
     i32[at] = (low & ~0xfff) | asid
     i32[at + 1] = high
     i32[at + 2] = (hpa & ~0xfff) - (low & ~0xfff)
-    i32[at + 3] = this.#walk.global && this.context.control.globalPages ? 1 : 0
+    const { control } = this.context
+    const { global, key, pageShift, user } = this.#walk
+    let facts = global && control.globalPages ? TLB_GLOBAL : 0
+    if (control.protectionKeys && user) facts |= TLB_KEYED | (key << TLB_KEY_SHIFT)
+    i32[at + 3] = facts
     this.tlbFills++
-    const { pageShift } = this.#walk
     if (pageShift === 12) return
     for (const { shift, pages } of this.#largePages)
       if (shift === pageShift) pages.add(Math.floor(pageNumber(low, high) / 2 ** (shift - 12)))
@@ -218,7 +281,7 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** Is the cached translation of a page that is fetched from a global one? */
   isFetchedGlobal(low: number): boolean {
-    return this.#memory.i32[((TLB_FETCH + tlbOffset(low)) >>> 2) + 3] !== 0
+    return (this.#memory.i32[((TLB_FETCH + tlbOffset(low)) >>> 2) + 3] & TLB_GLOBAL) !== 0
   }
 
   /** Host address of a linear address that is fetched from; -1 never. Throws #PF, or an EPT violation. */
@@ -239,6 +302,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   slowRead(low: number, high: number, bytes: number, record: number): number {
     this.#stackAccess = this.#reachesStack(low, bytes, record)
     this.#requireCanonical(high)
+    this.#requireAligned(low, bytes)
     if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, false)
     const { asid, access } = this.context
     if ((low & 0xfff) + bytes <= 4096) {
@@ -253,6 +317,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   slowWrite(low: number, high: number, bytes: number, record: number): number {
     this.#stackAccess = this.#reachesStack(low, bytes & ~READ_FIRST, record)
     this.#requireCanonical(high)
+    this.#requireAligned(low, bytes & ~READ_FIRST)
     return this.#prepareStore(low, high, bytes & ~READ_FIRST, false, (bytes & READ_FIRST) !== 0)
   }
 
@@ -269,10 +334,24 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
   #stackAccess = false
 
+  /** Are the upper bits of a linear address all the same (SDM vol. 1, 3.3.7.1)? @param high bits 63:32 of it */
+  isCanonical(high: number): boolean {
+    const top = (high | 0) >> this.context.canonicalShift
+    return top === 0 || top === -1
+  }
+
   /** SDM vol. 3, 6.15: a linear address that is not canonical is #SS for a stack access, and #GP for any other. */
   #requireCanonical(high: number): void {
-    if (!this.context.longMode || isCanonical(high)) return
+    if (!this.context.longMode || this.isCanonical(high)) return
     throw this.#stackAccess ? stackFault(0) : generalProtection(0)
+  }
+
+  /**
+   * SDM vol. 3, 6.15, interrupt 17: every access has its natural alignment; one of 32 bytes is two of 16. As on the
+   * processors that this one follows, it comes before a page fault.
+   */
+  #requireAligned(low: number, bytes: number): void {
+    if (this.context.checksAlignment && (low & (Math.min(bytes, 16) - 1)) !== 0) throw alignmentCheck()
   }
 
   /** HPA of a byte that can be read directly, or -1 for a device. Fills the TLB. */
@@ -340,6 +419,8 @@ export class Mmu implements LinearMemory, EntryMemory {
       let value: bigint
       const base = this.mmio.base
       if (base !== undefined && gpa >= base && gpa < base + 4096) {
+        // Reading where no register is may raise the error interrupt, which must not wait for the block's end.
+        if (!this.alone) throw RUN_ALONE
         this.onDevice()
         value = BigInt(this.mmio.read(gpa + done - base, size))
       } else value = this.#takeCompleted(gpa + done, false, size, 0n, linear)
@@ -437,6 +518,14 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   // --- LinearMemory
 
+  /** As {@link #requireAligned}, but an address that is not canonical faults for that. */
+  #requireAlignedAt(address: bigint, bytes: number): void {
+    if (!this.context.checksAlignment) return
+    this.#stackAccess = false
+    this.#requireCanonical(Number(BigInt.asIntN(32, address >> 32n)))
+    this.#requireAligned(Number(address & 0xffn), bytes)
+  }
+
   /** Host address of up to 16 readable bytes. */
   #reading(address: bigint, bytes: number, system: boolean): number {
     const low = Number(address & 0xffff_ffffn)
@@ -458,12 +547,15 @@ export class Mmu implements LinearMemory, EntryMemory {
     return this.#memory.u8[this.#reading(address, 1, system)]
   }
   read16(address: bigint, system = false): number {
+    if (!system) this.#requireAlignedAt(address, 2)
     return this.#memory.view.getUint16(this.#reading(address, 2, system), true)
   }
   read32(address: bigint, system = false): number {
+    if (!system) this.#requireAlignedAt(address, 4)
     return this.#memory.view.getUint32(this.#reading(address, 4, system), true)
   }
   read64(address: bigint, system = false): bigint {
+    if (!system) this.#requireAlignedAt(address, 8)
     return this.#memory.view.getBigUint64(this.#reading(address, 8, system), true)
   }
 
@@ -481,16 +573,20 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.#writing(address, 1, system, at => this.#memory.view.setUint8(at, value))
   }
   write16(address: bigint, value: number, system = false): void {
+    if (!system) this.#requireAlignedAt(address, 2)
     this.#writing(address, 2, system, at => this.#memory.view.setUint16(at, value, true))
   }
   write32(address: bigint, value: number, system = false): void {
+    if (!system) this.#requireAlignedAt(address, 4)
     this.#writing(address, 4, system, at => this.#memory.view.setUint32(at, value, true))
   }
   write64(address: bigint, value: bigint, system = false): void {
+    if (!system) this.#requireAlignedAt(address, 8)
     this.#writing(address, 8, system, at => this.#memory.view.setBigUint64(at, BigInt.asUintN(64, value), true))
   }
 
-  readBytes(address: bigint, length: number, system = false): Uint8Array {
+  readBytes(address: bigint, length: number, system = false, alignment = 1): Uint8Array {
+    if (!system) this.#requireAlignedAt(address, alignment)
     const result = new Uint8Array(length)
     for (let done = 0; done < length; ) {
       const at = address + BigInt(done)
@@ -502,7 +598,8 @@ export class Mmu implements LinearMemory, EntryMemory {
     return result
   }
 
-  writeBytes(address: bigint, bytes: Uint8Array, system = false): void {
+  writeBytes(address: bigint, bytes: Uint8Array, system = false, alignment = 1): void {
+    if (!system) this.#requireAlignedAt(address, alignment)
     this.probeWrite(address, bytes.length, system)
     for (let done = 0; done < bytes.length; ) {
       const at = address + BigInt(done)
@@ -513,6 +610,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   }
 
   probeWrite(address: bigint, length: number, system = false): void {
+    if (!system && (length === 2 || length === 4 || length === 8)) this.#requireAlignedAt(address, length)
     this.#stackAccess = false
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
@@ -529,11 +627,18 @@ export class Mmu implements LinearMemory, EntryMemory {
     }
   }
 
-  /** 64 bits at a guest-physical address, as the page walker reads them. */
-  readPhysical64(gpa: number): bigint {
+  /** 64 bits at a guest-physical address: an image of a PDPTE register (SDM vol. 3, 4.4.1). */
+  readPhysical64(address: number): bigint {
+    const gpa = this.#masked(address)
     const hpa = this.#physical.find(gpa, NEEDS_READ)
-    if (hpa < 0) throw this.#physical.violation(gpa, NEEDS_READ, 0n, false)
+    if (hpa < 0) throw this.#physical.violation(gpa, NEEDS_READ, undefined, false)
     return this.#memory.view.getBigUint64(hpa, true)
+  }
+
+  /** The same for who is not the guest: memory that has no frame yet reads as zero. */
+  peekPhysical64(address: number): bigint {
+    const hpa = this.#physical.find(this.#masked(address), NEEDS_READ)
+    return hpa < 0 ? 0n : this.#memory.view.getBigUint64(hpa, true)
   }
 }
 
@@ -543,12 +648,6 @@ function tlbOffset(low: number): number {
 
 function toLinear(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-}
-
-/** Bits 63:47 of a linear address are equal (SDM vol. 1, 3.3.7.1). */
-export function isCanonical(high: number): boolean {
-  const top = (high | 0) >> 15
-  return top === 0 || top === -1
 }
 
 /** Bytes of the next access to a device: naturally aligned, at most 8. */

@@ -7,8 +7,10 @@
 import {
   CR0_PG,
   CR0_WP,
+  CR4_LA57,
   CR4_PAE,
   CR4_PGE,
+  CR4_PKE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
@@ -16,7 +18,7 @@ import {
   EFER_NXE,
 } from '../../x86/control-registers.ts'
 
-export type PagingMode = 'none' | '32-bit' | 'pae' | '4-level'
+export type PagingMode = 'none' | '32-bit' | 'pae' | '4-level' | '5-level'
 
 /** What the walk depends on, from control registers. */
 export interface PagingControl {
@@ -31,25 +33,57 @@ export interface PagingControl {
   readonly pse: boolean
   /** CR4.PGE: the G bit of entries counts. */
   readonly globalPages: boolean
+  /** 1-GByte pages exist; where they don't, PS is reserved in a PDPT entry. */
+  readonly gigabytePages: boolean
+  /** CR4.PKE with 4-level or 5-level paging: entries of user pages have a key. */
+  readonly protectionKeys: boolean
+  /** Two bits for each key: access disabled, write disabled (SDM vol. 3, 4.6.2). */
+  readonly pkru: number
+  /** The PDPTE registers of PAE paging: low and high word of each; undefined: their images in memory are read. */
+  readonly pdptes: Int32Array | undefined
 }
 
+/** What a walk depends on beside control registers. */
+export interface PagingState {
+  readonly pkru?: number
+  readonly pdptes?: Int32Array | undefined
+  /** Default: true. */
+  readonly gigabytePages?: boolean
+}
+
+function pagingMode(cr0: number, cr4: number, efer: number): PagingMode {
+  if ((cr0 & CR0_PG) === 0) return 'none'
+  if ((cr4 & CR4_PAE) === 0) return '32-bit'
+  if ((efer & EFER_LMA) === 0) return 'pae'
+  return (cr4 & CR4_LA57) === 0 ? '4-level' : '5-level'
+}
+
+/** Guest-physical address of the PDPTE registers' images in memory, by CR3 (SDM vol. 3, table 4-7). */
+export const pdpteTable = (cr3: number): number => Math.floor((cr3 % 2 ** 32) / 32) * 32
+
 /** @param cr3 as a number: bits 63:52 are not part of an address. */
-export function pagingControl(cr0: number, cr3: number, cr4: number, efer: number): PagingControl {
-  const mode =
-    (cr0 & CR0_PG) === 0 ? 'none' : (cr4 & CR4_PAE) === 0 ? '32-bit' : (efer & EFER_LMA) === 0 ? 'pae' : '4-level'
+export function pagingControl(
+  cr0: number,
+  cr3: number,
+  cr4: number,
+  efer: number,
+  { pkru = 0, pdptes, gigabytePages = true }: PagingState = {},
+): PagingControl {
+  const mode = pagingMode(cr0, cr4, efer)
   const page = 4096
   return {
     mode,
-    root:
-      mode === 'pae'
-        ? Math.floor((cr3 % 2 ** 32) / 32) * 32
-        : Math.floor((mode === '32-bit' ? cr3 % 2 ** 32 : cr3) / page) * page,
+    root: mode === 'pae' ? pdpteTable(cr3) : Math.floor((mode === '32-bit' ? cr3 % 2 ** 32 : cr3) / page) * page,
     writeProtect: (cr0 & CR0_WP) !== 0,
     noExecute: (efer & EFER_NXE) !== 0,
     smep: (cr4 & CR4_SMEP) !== 0,
     smap: (cr4 & CR4_SMAP) !== 0,
     pse: (cr4 & CR4_PSE) !== 0,
     globalPages: (cr4 & CR4_PGE) !== 0,
+    gigabytePages,
+    protectionKeys: (cr4 & CR4_PKE) !== 0 && (mode === '4-level' || mode === '5-level'),
+    pkru,
+    pdptes,
   }
 }
 
@@ -68,6 +102,7 @@ export const PF_WRITE = 2
 export const PF_USER = 4
 export const PF_RESERVED = 8
 export const PF_FETCH = 16
+export const PF_KEY = 32
 
 const ENTRY_PRESENT = 1
 const ENTRY_WRITABLE = 2
@@ -83,6 +118,11 @@ export const PHYSICAL_ADDRESS_BITS = 40
 /** Bits 51:40 of an entry, in its high word. */
 const RESERVED_HIGH = 0x000f_ffff & ~(2 ** (PHYSICAL_ADDRESS_BITS - 32) - 1)
 
+/** Is a bit set that a present PDPTE of PAE paging must not have (SDM vol. 3, table 4-8)? */
+export function pdpteReserved(low: number, high: number): boolean {
+  return (low & 0x1e6) !== 0 || (high & (RESERVED_HIGH | 0xfff0_0000)) !== 0
+}
+
 /** Paging-structure entries by guest-physical address. */
 export interface EntryMemory {
   /** Words of the entry that {@link load} read; `high` is 0 for a 4-byte entry. */
@@ -94,7 +134,7 @@ export interface EntryMemory {
   update?(gpa: number, low: number): void
 }
 
-export type PagingLevel = 'PML4' | 'PDPT' | 'PD' | 'PT'
+export type PagingLevel = 'PML5' | 'PML4' | 'PDPT' | 'PD' | 'PT'
 
 /** Told of every entry that the walk reads. */
 export type WalkTrace = (
@@ -116,6 +156,8 @@ export class WalkResult {
   user = true
   executable = true
   global = false
+  /** Protection key of the page, 0 where there are none. */
+  key = 0
   /** Error code of the page fault, or -1 when the access is allowed. */
   fault = -1
   /** An entry lay outside memory: inspection only. */
@@ -127,6 +169,13 @@ interface LevelFacts {
   readonly shift: number
 }
 
+const FOUR_LEVELS: readonly LevelFacts[] = [
+  { level: 'PML4', shift: 39 },
+  { level: 'PDPT', shift: 30 },
+  { level: 'PD', shift: 21 },
+  { level: 'PT', shift: 12 },
+]
+
 const LEVELS: Readonly<Record<Exclude<PagingMode, 'none'>, readonly LevelFacts[]>> = {
   '32-bit': [
     { level: 'PD', shift: 22 },
@@ -137,21 +186,17 @@ const LEVELS: Readonly<Record<Exclude<PagingMode, 'none'>, readonly LevelFacts[]
     { level: 'PD', shift: 21 },
     { level: 'PT', shift: 12 },
   ],
-  '4-level': [
-    { level: 'PML4', shift: 39 },
-    { level: 'PDPT', shift: 30 },
-    { level: 'PD', shift: 21 },
-    { level: 'PT', shift: 12 },
-  ],
+  '4-level': FOUR_LEVELS,
+  '5-level': [{ level: 'PML5', shift: 48 }, ...FOUR_LEVELS],
 }
 
 /** Low words of the entries on the way, to set accessed bits when the whole walk has succeeded. */
-const visitedAddress = new Float64Array(4)
-const visitedLow = new Int32Array(4)
+const visitedAddress = new Float64Array(5)
+const visitedLow = new Int32Array(5)
 
 /**
  * Translates one linear address.
- * @param low bits 31:0 of it. @param high bits 63:32; canonical in 4-level paging, ignored otherwise.
+ * @param low bits 31:0 of it. @param high bits 63:32; canonical in 4-level and 5-level paging, ignored otherwise.
  * @param access a sum of `ACCESS_...`.
  */
 export function walkPages(
@@ -169,6 +214,7 @@ export function walkPages(
   result.user = true
   result.executable = true
   result.global = false
+  result.key = 0
   result.pageShift = 12
   if (control.mode === 'none') {
     result.gpa = low >>> 0
@@ -182,19 +228,27 @@ export function walkPages(
     const { level, shift } = levels[i]
     const index = indexAt(low, high, shift, bytes)
     const entry = table + index * bytes
-    if (!memory.load(entry, bytes)) {
-      result.unreadable = true
-      result.fault = faultCode(control, access, 0)
-      return
+    const pdpte = level === 'PDPT' && control.mode === 'pae'
+    let entryLow: number
+    let entryHigh: number
+    if (pdpte && control.pdptes !== undefined) {
+      // Loaded with CR3 and not looked up again (SDM vol. 3, 4.4.1).
+      entryLow = control.pdptes[index * 2]
+      entryHigh = control.pdptes[index * 2 + 1]
+    } else {
+      if (!memory.load(entry, bytes)) {
+        result.unreadable = true
+        result.fault = faultCode(control, access, 0)
+        return
+      }
+      entryLow = memory.low
+      entryHigh = memory.high
     }
-    const entryLow = memory.low
-    const entryHigh = memory.high
     trace?.(level, table, index, entry, entryLow >>> 0, entryHigh >>> 0)
     if ((entryLow & ENTRY_PRESENT) === 0) {
       result.fault = faultCode(control, access, 0)
       return
     }
-    const pdpte = level === 'PDPT' && control.mode === 'pae'
     const large = isLarge(control, level, entryLow, pdpte)
     if (reservedBits(control, level, entryLow, entryHigh, large, pdpte)) {
       result.fault = faultCode(control, access, PF_PRESENT | PF_RESERVED)
@@ -208,8 +262,10 @@ export function walkPages(
       visitedLow[visited++] = entryLow
     }
     if (large || shift === 12) {
-      if (!allowed(control, access, result)) {
-        result.fault = faultCode(control, access, PF_PRESENT)
+      if (control.protectionKeys) result.key = (entryHigh >>> 27) & 0xf
+      const keyDenies = deniedByKey(control, access, result)
+      if (keyDenies || !allowed(control, access, result)) {
+        result.fault = faultCode(control, access, PF_PRESENT | (keyDenies ? PF_KEY : 0))
         return
       }
       result.global = (entryLow & ENTRY_GLOBAL) !== 0
@@ -233,6 +289,7 @@ function markUsed(memory: EntryMemory, visited: number, access: number): void {
 
 function indexAt(low: number, high: number, shift: number, bytes: number): number {
   if (bytes === 4) return (low >>> shift) & 0x3ff
+  if (shift === 48) return (high >>> 16) & 0x1ff
   if (shift === 39) return (high >>> 7) & 0x1ff
   if (shift === 30) return ((low >>> 30) | (high << 2)) & 0x1ff
   return (low >>> shift) & 0x1ff
@@ -256,11 +313,12 @@ function reservedBits(
   if (control.mode === '32-bit') return large && (low & 0x20_0000) !== 0
   if ((high & RESERVED_HIGH) !== 0) return true
   if (!control.noExecute && (high & ENTRY_NO_EXECUTE) !== 0) return true
-  if (pdpte) return (low & 0x1e6) !== 0 || (high & ~RESERVED_HIGH & 0xfff0_0000) !== 0
+  if (pdpte) return pdpteReserved(low, high)
   // PAE has no ignored bits between the address and NX (SDM vol. 3, 4.4.2).
   if (control.mode === 'pae' && (high & 0x7ff0_0000) !== 0) return true
-  if (level === 'PML4') return (low & ENTRY_LARGE) !== 0
+  if (level === 'PML4' || level === 'PML5') return (low & ENTRY_LARGE) !== 0
   if (!large) return false
+  if (level === 'PDPT' && !control.gigabytePages) return true
   return level === 'PDPT' ? (low & 0x3fff_e000) !== 0 : (low & 0x1f_e000) !== 0
 }
 
@@ -273,6 +331,14 @@ function allowed(control: PagingControl, access: number, { user, writable, execu
   if (fetch) return !(control.smep && user)
   if (user && control.smap && (access & ACCESS_SMAP_OFF) === 0) return false
   return !write || writable || !control.writeProtect
+}
+
+/** Does the page's protection key forbid the access? Keys hold for data of user pages (SDM vol. 3, 4.6.2). */
+function deniedByKey(control: PagingControl, access: number, { user, key }: WalkResult): boolean {
+  if (!control.protectionKeys || !user || (access & ACCESS_FETCH) !== 0) return false
+  const rights = control.pkru >>> (2 * key)
+  if ((rights & 1) !== 0) return true
+  return (rights & 2) !== 0 && (access & ACCESS_WRITE) !== 0 && ((access & ACCESS_USER) !== 0 || control.writeProtect)
 }
 
 function faultCode(control: PagingControl, access: number, code: number): number {

@@ -13,10 +13,15 @@ import { interruptReturnAssists } from './interrupt-return.ts'
 import { ioAssists } from './io.ts'
 import { msrAssists } from './msr.ts'
 import { processorControlAssists } from './processor-control.ts'
+import { protectionKeyAssists } from './protection-keys.ts'
 import { segmentLoadAssists } from './segment-load.ts'
 import { softwareInterruptAssists } from './software-interrupt.ts'
 import { syscallAssists } from './syscall.ts'
 import { tableRegisterAssists } from './table-registers.ts'
+import { tlbInvalidationAssists } from './tlb-invalidation.ts'
+import { extendedControlAssists } from './xsave/extended-control.ts'
+import { xrstorAssists } from './xsave/restore.ts'
+import { xsaveAssists } from './xsave/save.ts'
 
 export const systemAssists: Readonly<Record<string, Assist>> = {
   ...controlRegisterAssists,
@@ -31,10 +36,15 @@ export const systemAssists: Readonly<Record<string, Assist>> = {
   ...ioAssists,
   ...msrAssists,
   ...processorControlAssists,
+  ...protectionKeyAssists,
   ...segmentLoadAssists,
   ...softwareInterruptAssists,
   ...syscallAssists,
   ...tableRegisterAssists,
+  ...tlbInvalidationAssists,
+  ...extendedControlAssists,
+  ...xrstorAssists,
+  ...xsaveAssists,
 }
 
 /** Bytes of a memory operand by the end of a `Code` name; the caller checks the segment limit for them. */
@@ -44,6 +54,7 @@ const SIZE_BY_SUFFIX: readonly (readonly [RegExp, number])[] = [
   [/^Lgdt_m1632|^Lidt_m1632|^Sgdt_m1632|^Sidt_m1632/, 6],
   [/_m1632$/, 6],
   [/_m1664$/, 10],
+  [/_m128$/, 16],
   [/^Arpl_/, 2],
   [/_(rm16|r32m16|r64m16)$/, 2],
   [/^Mov_(rm16|r32m16|r64m16)_Sreg$/, 2],

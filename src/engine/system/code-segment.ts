@@ -51,7 +51,7 @@ export function checkReturnTarget(cpu: AssistCpu, descriptor: TableDescriptor): 
 
 /** #GP(0) unless the offset lies in the segment: canonical in 64-bit code, within the limit elsewhere. */
 export function checkOffset(cpu: AssistCpu, segment: SegmentCache, offset: bigint, ext = 0): void {
-  const inside = is64BitCode(cpu, segment.rights) ? isCanonical(offset) : offset <= BigInt(segment.limit)
+  const inside = is64BitCode(cpu, segment.rights) ? isCanonical(cpu.state, offset) : offset <= BigInt(segment.limit)
   if (!inside) throw generalProtection(ext)
 }
 

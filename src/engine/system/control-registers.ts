@@ -12,43 +12,42 @@ import {
   CR0_PG,
   CR0_TS,
   CR0_WP,
+  CR4_LA57,
   CR4_PAE,
   CR4_PCIDE,
   CR4_PGE,
+  CR4_PKE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
   EFER_LMA,
   EFER_LME,
 } from '../../x86/control-registers.ts'
+import { DESCRIPTOR_TSS_BUSY_BIT, DESCRIPTOR_TSS16_AVAILABLE } from '../../x86/descriptor.ts'
 import { RIGHTS_L } from '../../x86/segment-rights.ts'
 import type { Assist, AssistCpu, AssistInstruction } from '../assist.ts'
+import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
 import { codeRights, mode64, requireSupervisor } from './cpu-mode.ts'
 import { PHYSICAL_ADDRESS_BITS } from './cpuid.ts'
 import { readRm16, writeRm16 } from './operand.ts'
+import { fetchPdptes, setPdptes, usesPdptes } from './pdptes.ts'
 
 const CR0_KNOWN = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
 /** A change of one of these drops every translation. */
-const CR4_FLUSHING = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP
+const CR4_FLUSHING = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE
 /** A change of one of these loads the PDPTEs of PAE paging (SDM vol. 3, 4.4.1). */
 const CR4_LOADS_PDPTES = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP
 const CR0_LOADS_PDPTES = CR0_PG | CR0_CD | CR0_NW
 
 const CR3_NO_FLUSH = 1n << 63n
 const CR3_RESERVED = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) & 0xffffffffffffffffn
-/** Bits 2:1, 8:5 and those above the physical address width. */
-const PDPTE_RESERVED = 0x1e6n | CR3_RESERVED
 
-/** #GP(0) when a present PDPTE has a reserved bit set (SDM vol. 3, 4.4.1). */
-function checkPdptes(cpu: AssistCpu, cr3: bigint): void {
-  const table = Number(cr3 & 0xffffffe0n)
-  for (let i = 0; i < 4; i++) {
-    const entry = cpu.readPhysical64(table + i * 8)
-    if (entry & 1n && entry & PDPTE_RESERVED) throw generalProtection()
-  }
-}
+const TR_RIGHTS = S.SEGMENTS + Segment.TR * S.SEGMENT_STRIDE + S.SEGMENT_RIGHTS
+/** Does TR hold a 16-bit TSS, which long mode does not know? */
+const taskIs16Bit = (state: CpuState): boolean =>
+  (state.get32(TR_RIGHTS) & 0xf & ~DESCRIPTOR_TSS_BUSY_BIT) === DESCRIPTOR_TSS16_AVAILABLE
 
 /** @param requested low 32 bits; ET stays set, unknown bits stay clear. */
 export function writeCr0(cpu: AssistCpu, requested: number): void {
@@ -62,7 +61,8 @@ export function writeCr0(cpu: AssistCpu, requested: number): void {
   const paging = (value & CR0_PG) !== 0
   const wasPaging = (old & CR0_PG) !== 0
   if (paging && !wasPaging && efer & EFER_LME) {
-    if (!(cr4 & CR4_PAE) || codeRights(state) & RIGHTS_L) throw generalProtection()
+    // SDM vol. 2, MOV to control registers, #GP.
+    if (!(cr4 & CR4_PAE) || codeRights(state) & RIGHTS_L || taskIs16Bit(state)) throw generalProtection()
     efer |= EFER_LMA
   }
   if (!paging && wasPaging) {
@@ -70,9 +70,11 @@ export function writeCr0(cpu: AssistCpu, requested: number): void {
     efer &= ~EFER_LMA
   }
   const changed = value ^ old
-  if (paging && cr4 & CR4_PAE && !(efer & EFER_LMA) && changed & CR0_LOADS_PDPTES) checkPdptes(cpu, state.get64(S.CR3))
+  const loads = usesPdptes(value, cr4, efer) && (changed & CR0_LOADS_PDPTES) !== 0
+  const pdptes = loads ? fetchPdptes(cpu, state.get64(S.CR3)) : []
   state.set32(S.CR0, value)
   state.set32(S.EFER, efer)
+  setPdptes(state, pdptes)
   if (changed & (CR0_PG | CR0_PE | CR0_WP)) cpu.flushTlb(false)
   cpu.contextChanged()
 }
@@ -86,8 +88,9 @@ export function writeCr3(cpu: AssistCpu, value: bigint): void {
   const keep = pcids && (value & CR3_NO_FLUSH) !== 0n
   const cr3 = keep ? value & ~CR3_NO_FLUSH : value
   if (long && cr3 & CR3_RESERVED) throw generalProtection()
-  if (!long && state.get32(S.CR0) & CR0_PG && cr4 & CR4_PAE) checkPdptes(cpu, cr3)
+  const pdptes = usesPdptes(state.get32(S.CR0), cr4, state.get32(S.EFER)) ? fetchPdptes(cpu, cr3) : []
   state.set64(S.CR3, cr3)
+  setPdptes(state, pdptes)
   if (!pcids) cpu.flushTlb(true)
   else if (!keep) cpu.flushPcid(Number(cr3 & 0xfffn))
   cpu.contextChanged()
@@ -99,13 +102,14 @@ export function writeCr4(cpu: AssistCpu, value: bigint): void {
   const cr4 = Number(value & 0xffffffffn)
   const long = (state.get32(S.EFER) & EFER_LMA) !== 0
   if (value >> 32n || cr4 & ~cpu.model.cr4Allowed) throw generalProtection()
-  if (long && !(cr4 & CR4_PAE)) throw generalProtection()
+  const changed = cr4 ^ old
+  if (long && (!(cr4 & CR4_PAE) || changed & CR4_LA57)) throw generalProtection()
   const enablesPcids = (cr4 & ~old & CR4_PCIDE) !== 0
   if (enablesPcids && (!long || state.get64(S.CR3) & 0xfffn)) throw generalProtection()
-  const changed = cr4 ^ old
-  if (!long && state.get32(S.CR0) & CR0_PG && cr4 & CR4_PAE && changed & CR4_LOADS_PDPTES)
-    checkPdptes(cpu, state.get64(S.CR3))
+  const loads = usesPdptes(state.get32(S.CR0), cr4, state.get32(S.EFER)) && (changed & CR4_LOADS_PDPTES) !== 0
+  const pdptes = loads ? fetchPdptes(cpu, state.get64(S.CR3)) : []
   state.set32(S.CR4, cr4)
+  setPdptes(state, pdptes)
   if (changed & CR4_FLUSHING) cpu.flushTlb(false)
   cpu.contextChanged()
 }

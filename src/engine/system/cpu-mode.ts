@@ -1,8 +1,9 @@
 /** Which mode the processor is in, and the checks that many instructions share. */
 
-import { CR0_PE, EFER_LMA } from '../../x86/control-registers.ts'
+import { CR0_PE, CR4_LA57, EFER_LMA } from '../../x86/control-registers.ts'
 import { RFLAGS_IOPL, RFLAGS_VM } from '../../x86/rflags.ts'
 import { RIGHTS_L } from '../../x86/segment-rights.ts'
+import type { AssistCpu } from '../assist.ts'
 import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
@@ -30,5 +31,17 @@ export function requireProtectedMode(state: CpuState): void {
   if (paragraphMode(state)) throw invalidOpcode()
 }
 
-/** Bits 63:47 all equal: 48-bit linear addresses, 4-level paging. */
-export const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address
+const isSignExtended = (address: bigint, bits: number): boolean =>
+  BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address
+
+/** Are the upper bits of a linear address all equal: 63:47, or 63:56 with 5-level paging (SDM vol. 1, 3.3.7.1)? */
+export const isCanonical = (state: CpuState, address: bigint): boolean =>
+  isSignExtended(address, (state.get32(S.CR4) & CR4_LA57) === 0 ? 48 : 57)
+
+/**
+ * The same for a base that a register keeps, and for instructions that drop translations: they go by the widest linear
+ * address that the processor has, whether CR4.LA57 is set or not, as Intel's do (Linux, arch/x86/kvm/x86.h, comment of
+ * is_noncanonical_address).
+ */
+export const isCanonicalBase = ({ model }: AssistCpu, address: bigint): boolean =>
+  isSignExtended(address, model.linearAddressBits)

@@ -13,7 +13,7 @@ import type { AssistCpu } from '../assist.ts'
 import { Segment, type SegmentCache } from '../cpu-state.ts'
 import { type GuestFault, generalProtection } from '../fault.ts'
 import * as S from '../state.ts'
-import { isCanonical, longMode } from './cpu-mode.ts'
+import { isCanonicalBase, longMode } from './cpu-mode.ts'
 
 /** A descriptor as read, with where it lies, for the accessed and busy bits. */
 export interface TableDescriptor {
@@ -108,7 +108,7 @@ export function systemCacheOf(
   const cache = cacheOf(descriptor)
   if (!longMode(cpu.state)) return cache
   cache.base |= BigInt(readUpperHalf(cpu, descriptor, fault)) << 32n
-  if (!isCanonical(cache.base)) throw fault(descriptor.selector)
+  if (!isCanonicalBase(cpu, cache.base)) throw fault(descriptor.selector)
   return cache
 }
 

@@ -57,6 +57,6 @@ export const interruptStackPointer = (cpu: AssistCpu, ist: number, ext = 0): big
 
 function tssPointer(cpu: AssistCpu, offset: number, ext: number): bigint {
   const pointer = cpu.memory.read64(tssField(cpu, offset, 8, ext), true)
-  if (!isCanonical(pointer)) throw stackFault(ext)
+  if (!isCanonical(cpu.state, pointer)) throw stackFault(ext)
   return pointer
 }

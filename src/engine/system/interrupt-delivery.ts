@@ -23,12 +23,13 @@ import { Segment } from '../cpu-state.ts'
 import { GuestFault, generalProtection, stackFault } from '../fault.ts'
 import * as S from '../state.ts'
 import { checkOffset, enterCode, loadCode, requireCodePresent, selectorFault } from './code-segment.ts'
-import { ioPrivilege, isCanonical, longMode, protectedMode, virtual8086 } from './cpu-mode.ts'
+import { isCanonical, longMode, protectedMode, virtual8086 } from './cpu-mode.ts'
 import { nullCache, readDescriptor, type TableDescriptor, tableAddress } from './descriptors.ts'
 import { innerStack, interruptStackPointer, ringStackPointer } from './inner-stack.ts'
 import { paragraphCache } from './segment-load.ts'
 import { type ElementSize, RSP, Stack } from './stack.ts'
 import { requireAvailableTask, switchTask } from './task-switch.ts'
+import { deliverRedirected, redirects } from './virtual-interrupts.ts'
 
 /**
  * What is being delivered: `software` is INT n; `int3-into` INT3 and INTO, which are exempt from the IOPL check;
@@ -44,8 +45,8 @@ export interface GuestEvent {
   readonly address?: bigint | undefined
   /** Address to return to, for the kinds that come from an instruction; the others return to RIP. */
   readonly nextRip?: bigint
-  /** The event came between two iterations of a repeated string instruction: RF is pushed set. */
-  readonly betweenIterations?: boolean
+  /** RF is pushed set: the event came between two iterations of a repeated string instruction, or is a general detection. */
+  readonly resumes?: boolean
 }
 
 const VECTOR_DEBUG = 1
@@ -143,6 +144,8 @@ export function deliverEvent(cpu: AssistCpu, event: GuestEvent): void {
   let interruptibility = state.get32(S.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_SHADOW
   if (event.kind === 'nmi') interruptibility |= INTERRUPTIBILITY_NMI
   state.set32(S.INTERRUPTIBILITY, interruptibility)
+  // An instruction that causes an event is not stepped over: its handler begins without TF (SDM vol. 3, 17.3.1.4).
+  state.set32(S.ENDED, S.ENDED_UNSTEPPED)
 }
 
 const returnRip = (cpu: AssistCpu, event: GuestEvent): bigint => event.nextRip ?? cpu.state.rip
@@ -152,7 +155,7 @@ function pushedFlags(cpu: AssistCpu, event: GuestEvent): number {
   const { rflags } = cpu.state
   if (isSoftware(event)) return rflags & ~RFLAGS_RF
   const fault = event.kind === 'exception' && ((FAULT_CLASS >> event.vector) & 1) !== 0
-  return fault || event.betweenIterations ? rflags | RFLAGS_RF : rflags
+  return fault || event.resumes ? rflags | RFLAGS_RF : rflags
 }
 
 /** EXT bit of error codes: the event did not come from INT n, INT3 or INTO (SDM vol. 3, 6.13). */
@@ -223,7 +226,11 @@ function deliverProtected(cpu: AssistCpu, event: GuestEvent): void {
   const { state } = cpu
   const ext = externalBit(event)
   const v86 = virtual8086(state)
-  if (v86 && event.kind === 'software' && ioPrivilege(state) < 3) throw generalProtection()
+  // INT3 and INTO always go through the IDT (SDM vol. 2, INT n).
+  if (v86 && event.kind === 'software' && redirects(cpu, event.vector)) {
+    deliverRedirected(cpu, event.vector, returnRip(cpu, event))
+    return
+  }
   const gate = readGate(cpu, event, 8, ext)
   if (gate.type === DESCRIPTOR_TASK_GATE) {
     const fault = switchTask(cpu, requireAvailableTask(cpu, gate.selector, ext), {
@@ -278,7 +285,7 @@ function deliverLong(cpu: AssistCpu, event: GuestEvent): void {
   requireCodePresent(target, ext)
   const inward = !isConformingCode(target.rights) && target.dpl < state.cpl
   const cpl = inward ? target.dpl : state.cpl
-  if (!isCanonical(gate.offset)) throw generalProtection(ext)
+  if (!isCanonical(state, gate.offset)) throw generalProtection(ext)
 
   let top: bigint
   if (gate.ist !== 0) top = interruptStackPointer(cpu, gate.ist, ext)
@@ -286,7 +293,7 @@ function deliverLong(cpu: AssistCpu, event: GuestEvent): void {
   const hasError = event.errorCode !== undefined
   const bytes = hasError ? 48 : 40
   const rsp = BigInt.asUintN(64, (top & ~15n) - BigInt(bytes))
-  if (!isCanonical(rsp) || !isCanonical(rsp + BigInt(bytes - 1))) throw stackFault(ext)
+  if (!isCanonical(state, rsp) || !isCanonical(state, rsp + BigInt(bytes - 1))) throw stackFault(ext)
   // In the order of the pushes, downwards, so that CR2 is right: the frame is aligned and spans two pages at most.
   const last = rsp + BigInt(bytes - 8)
   memory.probeWrite(last, 8, inward)

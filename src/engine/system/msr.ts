@@ -5,7 +5,7 @@ import type { Assist, AssistCpu } from '../assist.ts'
 import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection } from '../fault.ts'
 import * as S from '../state.ts'
-import { isCanonical, requireSupervisor } from './cpu-mode.ts'
+import { isCanonicalBase, requireSupervisor } from './cpu-mode.ts'
 import { readMemoryTypeMsr, writeMemoryTypeMsr } from './mtrr.ts'
 import { RAX, RBX, RCX, RDX, readEdxEax, writeEdxEax } from './operand.ts'
 
@@ -27,7 +27,10 @@ const stored = (at: number, valid: (value: bigint) => boolean = () => true): Msr
   },
 })
 
-const canonical = (at: number): Msr => stored(at, isCanonical)
+const canonical = (at: number): Msr => {
+  const register = stored(at)
+  return { read: register.read, write: (cpu, value) => isCanonicalBase(cpu, value) && register.write(cpu, value) }
+}
 const upTo32Bits = (value: bigint): boolean => value >> 32n === 0n
 const within =
   (mask: bigint) =>

@@ -1,4 +1,4 @@
-/** Cache and TLB instructions, HLT, hypercalls. Guest memory is always coherent, so cache maintenance has only its checks. */
+/** Cache instructions, HLT, hypercalls. Guest memory is always coherent, so cache maintenance has only its checks. */
 
 import type { Assist } from '../assist.ts'
 import * as S from '../state.ts'
@@ -11,11 +11,6 @@ const privilegedNothing: Assist = cpu => requireSupervisor(cpu.state)
 /** CLFLUSH is a load for protection and paging (SDM vol. 2, CLFLUSH). */
 const clflush: Assist = (cpu, { address }) => {
   cpu.memory.read8(address)
-}
-
-const invlpg: Assist = (cpu, { address }) => {
-  requireSupervisor(cpu.state)
-  cpu.invalidatePage(address)
 }
 
 const hlt: Assist = cpu => {
@@ -31,7 +26,6 @@ export const processorControlAssists: Readonly<Record<string, Assist>> = {
   Invd: privilegedNothing,
   Wbinvd: privilegedNothing,
   Clflush_m8: clflush,
-  Invlpg_m: invlpg,
   Vmcall: hypercall,
   Vmmcall: hypercall,
 }

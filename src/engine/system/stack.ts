@@ -110,7 +110,9 @@ export class Stack {
   #linear(offset: bigint, size: number): bigint {
     const { base, limit, rights } = this.#segment
     if (this.width === 64) {
-      if (!isCanonical(offset) || !isCanonical(offset + BigInt(size - 1))) throw stackFault(this.#faultCode)
+      const { state } = this.#cpu
+      if (!isCanonical(state, offset) || !isCanonical(state, offset + BigInt(size - 1)))
+        throw stackFault(this.#faultCode)
       return offset
     }
     const first = Number(offset)

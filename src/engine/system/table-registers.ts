@@ -13,7 +13,7 @@ import type { Assist, AssistCpu } from '../assist.ts'
 import { Segment, type SegmentIndex } from '../cpu-state.ts'
 import { generalProtection, segmentNotPresent } from '../fault.ts'
 import * as S from '../state.ts'
-import { isCanonical, longMode, mode64, requireProtectedMode, requireSupervisor } from './cpu-mode.ts'
+import { isCanonicalBase, longMode, mode64, requireProtectedMode, requireSupervisor } from './cpu-mode.ts'
 import {
   hasSystemType,
   nullCache,
@@ -45,7 +45,7 @@ const loadTable =
     let newBase: bigint
     if (mode64(state)) {
       newBase = memory.read64(address + 2n)
-      if (!isCanonical(newBase)) throw generalProtection()
+      if (!isCanonicalBase(cpu, newBase)) throw generalProtection()
     } else {
       newBase = BigInt(memory.read32(address + 2n))
       if (operandSize === 16) newBase &= 0xffffffn

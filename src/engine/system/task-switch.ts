@@ -16,7 +16,7 @@ import {
   isWritableData,
   SELECTOR_TI,
 } from '../../x86/descriptor.ts'
-import { RFLAGS_NT, RFLAGS_VM } from '../../x86/rflags.ts'
+import { RFLAGS_KNOWN, RFLAGS_NT, RFLAGS_VM } from '../../x86/rflags.ts'
 import type { AssistCpu } from '../assist.ts'
 import { Segment, type SegmentCache, type SegmentIndex } from '../cpu-state.ts'
 import { GuestFault } from '../fault.ts'
@@ -32,6 +32,7 @@ import {
   type TableDescriptor,
   tableAddress,
 } from './descriptors.ts'
+import { fetchPdptes, setPdptes, usesPdptes } from './pdptes.ts'
 import { v86Cache } from './segment-load.ts'
 import { Stack } from './stack.ts'
 import { setTssBusy } from './table-registers.ts'
@@ -147,6 +148,7 @@ export function switchTask(cpu: AssistCpu, task: TableDescriptor, how: TaskSwitc
   const nested = how.kind === 'call' || how.kind === 'interrupt'
   const old = state.segment(Segment.TR)
   if (nested) cpu.memory.probeWrite(next.base, 2, true)
+  const pdptes = taskPdptes(cpu, layout, image.cr3)
   saveTask(cpu, old, how)
   if (how.kind === 'jump' || how.kind === 'return') {
     const descriptor = probeDescriptor(cpu, old.selector)
@@ -161,6 +163,7 @@ export function switchTask(cpu: AssistCpu, task: TableDescriptor, how: TaskSwitc
   state.set64(S.DR + 7 * 8, state.get64(S.DR + 7 * 8) & ~BigInt(DR7_LOCAL))
   if (layout.wide && state.get32(S.CR0) & CR0_PG) {
     state.set64(S.CR3, BigInt(image.cr3))
+    if (pdptes !== undefined && !(pdptes instanceof GuestFault)) setPdptes(state, pdptes)
     cpu.flushTlb(true)
   }
   state.rip = BigInt(image.rip)
@@ -172,6 +175,7 @@ export function switchTask(cpu: AssistCpu, task: TableDescriptor, how: TaskSwitc
   state.setSegment(Segment.LDTR, nullCache(image.ldt))
   cpu.contextChanged()
   if (image.trap) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DEBUG_TASK_SWITCH)
+  if (pdptes instanceof GuestFault) return pdptes
   try {
     enterNewTask(cpu, image, how, layout, ext)
   } catch (fault) {
@@ -183,6 +187,21 @@ export function switchTask(cpu: AssistCpu, task: TableDescriptor, how: TaskSwitc
   return undefined
 }
 
+/**
+ * The PDPTE registers that the new task's CR3 brings (SDM vol. 3, 4.4.1), read while nothing has changed yet; the fault,
+ * if they can't be loaded, is the new task's. undefined without PAE paging.
+ */
+function taskPdptes(cpu: AssistCpu, { wide }: TssLayout, cr3: number): readonly bigint[] | GuestFault | undefined {
+  const { state } = cpu
+  if (!wide || !usesPdptes(state.get32(S.CR0), state.get32(S.CR4), state.get32(S.EFER))) return undefined
+  try {
+    return fetchPdptes(cpu, BigInt(cr3))
+  } catch (fault) {
+    if (fault instanceof GuestFault) return fault
+    throw fault
+  }
+}
+
 function readTask(cpu: AssistCpu, base: bigint, layout: TssLayout): TaskImage {
   const { memory } = cpu
   const at = (offset: number): bigint => tableAddress(cpu, base, offset)
@@ -191,7 +210,7 @@ function readTask(cpu: AssistCpu, base: bigint, layout: TssLayout): TaskImage {
   return {
     cr3: layout.wide ? value(TSS_CR3) : 0,
     rip: value(layout.ip),
-    flags: value(layout.flags),
+    flags: value(layout.flags) & RFLAGS_KNOWN,
     registers: Array.from({ length: 8 }, (_, i) => value(layout.registers + i * layout.stride)),
     segments: Array.from({ length: layout.segmentCount }, (_, i) => word(layout.segments + i * layout.stride)),
     ldt: word(layout.ldt),

@@ -85,7 +85,7 @@ export const LDT = 0x3000n
 export const TSS = 0x4000n
 
 export class FakeCpu implements AssistCpu {
-  readonly model = parseCpuModel('max')
+  readonly model = parseCpuModel('max,-la57')
   readonly state = new CpuState(new HostMemory(65536))
   readonly memory = new FlatMemory(() => this.state.cpl === 3)
   readonly clock = new VirtualClock()
@@ -130,6 +130,15 @@ export class FakeCpu implements AssistCpu {
   flushPcid(pcid: number): void {
     this.log.push(`flush pcid ${pcid}`)
   }
+  flushAllPcids(): void {
+    this.log.push('flush all pcids')
+  }
+  invalidatePcidPage(linear: bigint, pcid: number): void {
+    this.log.push(`invpcid ${linear.toString(16)} ${pcid}`)
+  }
+  dropProtectionKeys(keys: number): void {
+    this.log.push(`keys ${keys.toString(16)}`)
+  }
   invalidatePage(linear: bigint): void {
     this.log.push(`invlpg ${linear.toString(16)}`)
   }
@@ -160,6 +169,7 @@ export class FakeCpu implements AssistCpu {
         address: 0n,
         register0: 0,
         register1: 0,
+        checkSegment: () => {},
         repeat: 0,
         ...operands,
         rip,

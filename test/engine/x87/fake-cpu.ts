@@ -96,6 +96,9 @@ export function createFakeCpu(): AssistCpu {
     contextChanged: () => unexpected('the mode'),
     flushTlb: () => unexpected('the TLB'),
     flushPcid: () => unexpected('the TLB'),
+    flushAllPcids: () => unexpected('the TLB'),
+    invalidatePcidPage: () => unexpected('the TLB'),
+    dropProtectionKeys: () => unexpected('the TLB'),
     invalidatePage: () => unexpected('the TLB'),
     readApicMsr: () => unexpected('the local APIC'),
     writeApicMsr: () => unexpected('the local APIC'),
@@ -115,6 +118,7 @@ export function fakeInstruction(changes: Partial<AssistInstruction> = {}): Assis
     address: OPERAND,
     register0: 0,
     register1: 0,
+    checkSegment: () => {},
     repeat: 0,
     ...changes,
   }
