@@ -16,6 +16,8 @@ export class AssistView implements AssistInstruction {
   #record = 0
   #blockRip = 0n
   #long = false
+  /** Of the memory operand in its segment; undefined in 64-bit mode, which has no limits. */
+  #offset: number | undefined
   address = 0n
 
   constructor(memory: HostMemory) {
@@ -35,17 +37,19 @@ export class AssistView implements AssistInstruction {
   }
 
   /** Computes {@link address}, and checks the segment's limit and rights. */
-  locate(state: CpuState): void {
+  locate(state: CpuState, extra = 0n): void {
     const { u16, u8, i32 } = this.#memory
     const record = this.#record
     const register = (field: number) => state.get64(u16[(record + field) >> 1])
     const offset =
       register(R.BASE) +
       (register(R.INDEX) << BigInt(u8[record + R.SCALE])) +
-      BigInt(i32[(record + R.DISPLACEMENT) >> 2])
+      BigInt(i32[(record + R.DISPLACEMENT) >> 2]) +
+      extra
     const segment = u16[(record + R.SEGMENT) >> 1]
     const base = () => state.get64(segment + S.SEGMENT_BASE)
     const { AddressKind } = R
+    this.#offset = undefined
     switch (u8[record + R.ADDRESS_KIND]) {
       case AddressKind.plain64:
         this.address = BigInt.asUintN(64, offset)
@@ -58,9 +62,11 @@ export class AssistView implements AssistInstruction {
         return
       case AddressKind.flat32:
         this.address = offset & LOW_32
+        this.#offset = Number(this.address)
         return
       case AddressKind.flat16:
         this.address = offset & 0xffffn
+        this.#offset = Number(this.address)
         return
       case AddressKind.checked32:
         this.#checked(state, segment, offset & LOW_32)
@@ -73,8 +79,24 @@ export class AssistView implements AssistInstruction {
   #checked(state: CpuState, segment: number, offset: bigint): void {
     const bytes = this.#memory.u8[this.#record + R.ACCESS_SIZE]
     const writes = (this.#memory.u16[(this.#record + R.ASSIST) >> 1] & 0x8000) !== 0
-    if (bytes > 0) checkSegmentAccess(state, segment, Number(offset), bytes, writes)
+    this.#offset = Number(offset)
+    if (bytes > 0) checkSegmentAccess(state, segment, this.#offset, bytes, writes)
     this.address = (state.get64(segment + S.SEGMENT_BASE) + offset) & LOW_32
+  }
+
+  checkSegment(state: CpuState, bytes: number, write: boolean): void {
+    if (this.#offset === undefined) return
+    checkSegmentAccess(state, this.#memory.u16[(this.#record + R.SEGMENT) >> 1], this.#offset, bytes, write)
+  }
+
+  addressAt(state: CpuState, offset: bigint, bytes: number, write: boolean): bigint {
+    this.locate(state, offset)
+    this.checkSegment(state, bytes, write)
+    return this.address
+  }
+
+  get scale(): number {
+    return 1 << this.#memory.u8[this.#record + R.SCALE]
   }
 
   get #attributes(): number {
@@ -126,6 +148,9 @@ export class AssistView implements AssistInstruction {
       default:
         return Segment.DS
     }
+  }
+  register(operand: 0 | 1 | 2): number {
+    return this.#memory.u16[(this.#record + R.OPERAND[operand]) >> 1]
   }
   get register0(): number {
     return this.#memory.u16[(this.#record + R.OPERAND[0]) >> 1]

@@ -30,11 +30,20 @@ export interface AssistInstruction {
    * how many it accesses.
    */
   checkSegment(state: CpuState, bytes: number, write: boolean): void
+  /**
+   * Linear address of an element of the memory operand, `offset` bytes from where the operand begins, segment-checked.
+   * An operand with a vector of indices begins where index 0 leads.
+   */
+  addressAt(state: CpuState, offset: bigint, bytes: number, write: boolean): bigint
+  /** Factor of the index: 1, 2, 4 or 8. */
+  readonly scale: number
   /** Segment register of the memory operand; DS where absent. Only the x87 data pointer (FDS, FDP) asks. */
   readonly segment?: SegmentIndex
   /** Number of the register in operand 0 or 1, in encoding order of its class (general, segment, control, debug, ST(i), MMX, XMM). */
   readonly register0: number
   readonly register1: number
+  /** The same for any operand; for a memory operand with a vector of indices it is the vector. */
+  register(operand: 0 | 1 | 2): number
   /** REP or REPE 1, REPNE 2, none 0. */
   readonly repeat: 0 | 1 | 2
 }

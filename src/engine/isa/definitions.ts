@@ -3,9 +3,11 @@
 import { CpuidFeature, Instruction } from 'iced-x86'
 import type { CpuModel } from '../cpu-model.ts'
 import { systemAssists, systemMemorySizes } from '../system/assists.ts'
+import { vectorMemoryAssists } from '../system/vector-memory.ts'
 import { x87Assists, x87MemorySizes } from '../x87/x87-assists.ts'
 import { defineAdx } from './adx.ts'
 import { defineAlu } from './alu.ts'
+import { defineAvx } from './avx.ts'
 import { defineBit } from './bit.ts'
 import { defineBmi } from './bmi.ts'
 import { defineByteOrder } from './byte-order.ts'
@@ -27,7 +29,7 @@ import { defineTimeStamp } from './time-stamp.ts'
 
 /** System instructions that change neither RIP nor mode nor interruptibility: the block goes on after them. */
 const CONTINUES =
-  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
+  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
 /** Instructions whose memory operand is a destination, for the segment check. */
 const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
 const X87_STORES = /^(Fi?st{1,2}p?_|Fbstp|Fn?st|Fn?save|Fxsave)/
@@ -53,6 +55,7 @@ export function createDefinitions(model?: CpuModel): Definitions {
   defineTimeStamp(table)
   defineSse(table)
   defineMmx(table)
+  defineAvx(table)
   for (const name of Object.keys(systemAssists)) {
     // Frequent ones (CLI, STI, PUSHF, RDTSC, SWAPGS, ...) have generated definitions.
     if (table.entries.has(name)) continue
@@ -70,6 +73,8 @@ export function createDefinitions(model?: CpuModel): Definitions {
       writes: X87_STORES.test(name),
       ends: false,
     })
+  for (const [name, assist] of Object.entries(vectorMemoryAssists))
+    table.define(name, { assist, memoryBytes: 0, writes: false, ends: false })
   if (model === undefined) return table.entries
   const instruction = new Instruction()
   const executed = [...table.entries].filter(([name]) => {

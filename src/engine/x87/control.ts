@@ -35,10 +35,27 @@ export function initializeFpu(state: CpuState): void {
 
 /** The state after power-up and RESET, which software ends with FNINIT: all registers +0. SDM vol. 3, table 10-1. */
 export function resetFpu(state: CpuState): void {
-  initializeFpu(state)
+  clearFpu(state)
   state.set32(S.X87_CONTROL, 0x40)
-  for (let i = 0; i < 8; i++) writePhysical(state, i, { low: 0n, high: 0 })
   state.set32(S.X87_TAGS, 0xff)
+}
+
+/** The initial configuration of the XSAVE feature set. SDM vol. 1, 13.6. */
+export function clearFpu(state: CpuState): void {
+  initializeFpu(state)
+  for (let i = 0; i < 8; i++) writePhysical(state, i, { low: 0n, high: 0 })
+}
+
+/** Is the state what {@link clearFpu} leaves? */
+export function isInitialFpu(state: CpuState): boolean {
+  const words = [S.X87_STATUS, S.X87_TOP, S.X87_TAGS, S.X87_OPCODE, S.X87_CS, S.X87_DS]
+  if (state.get32(S.X87_CONTROL) !== CONTROL_DEFAULT || words.some(at => state.get32(at) !== 0)) return false
+  if (state.get64(S.X87_IP) !== 0n || state.get64(S.X87_DP) !== 0n) return false
+  for (let i = 0; i < 8; i++) {
+    const { low, high } = readPhysical(state, i)
+    if (low !== 0n || high !== 0) return false
+  }
+  return true
 }
 
 /** A control instruction that does not wait for pending exceptions. */
@@ -90,7 +107,12 @@ function moveTop(by: number): Assist {
 
 const storeEnvironment = (width: 16 | 32): Assist =>
   noWait((fpu, cpu) => {
-    cpu.memory.writeBytes(fpu.instruction.address, encodeEnvironment(fpu, environmentFormat(cpu.state, width)))
+    cpu.memory.writeBytes(
+      fpu.instruction.address,
+      encodeEnvironment(fpu, environmentFormat(cpu.state, width)),
+      false,
+      width / 8,
+    )
     // SDM vol. 2, FSTENV: all exceptions are masked afterwards.
     fpu.control |= FLAGS_ALL
   })
@@ -99,7 +121,7 @@ const environmentSize = (width: 16 | 32): number => (width === 16 ? 14 : 28)
 
 const loadEnvironment = (width: 16 | 32): Assist =>
   waiting((fpu, cpu) => {
-    const bytes = cpu.memory.readBytes(fpu.instruction.address, environmentSize(width))
+    const bytes = cpu.memory.readBytes(fpu.instruction.address, environmentSize(width), false, width / 8)
     decodeEnvironment(fpu, bytes, environmentFormat(cpu.state, width))
   })
 
@@ -114,7 +136,7 @@ function saveState(fpu: Fpu, cpu: AssistCpu, format: EnvironmentFormat): void {
     view.setBigUint64(environment.length + i * 10, low, true)
     view.setUint16(environment.length + i * 10 + 8, high, true)
   }
-  cpu.memory.writeBytes(fpu.instruction.address, bytes)
+  cpu.memory.writeBytes(fpu.instruction.address, bytes, false, format.width / 8)
   initializeFpu(cpu.state)
 }
 
@@ -123,7 +145,7 @@ const save = (width: 16 | 32): Assist => noWait((fpu, cpu) => saveState(fpu, cpu
 const restore = (width: 16 | 32): Assist =>
   waiting((fpu, cpu) => {
     const size = environmentSize(width)
-    const bytes = cpu.memory.readBytes(fpu.instruction.address, size + 80)
+    const bytes = cpu.memory.readBytes(fpu.instruction.address, size + 80, false, width / 8)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     // Registers first: the tags that the environment gives them are all that is kept, and TOP comes from there.
     const top = (view.getUint16(width === 16 ? 2 : 4, true) >> 11) & 7

@@ -10,9 +10,9 @@ import * as S from '../state.ts'
 import { Fpu, readPhysical, requireDevice, STATUS_TOP_SHIFT, writePhysical } from './fpu.ts'
 
 export const FXSAVE_SIZE = 512
-const FXSAVE_MXCSR = 24
-const FXSAVE_REGISTERS = 32
-const FXSAVE_XMM = 160
+export const FXSAVE_MXCSR = 24
+export const FXSAVE_REGISTERS = 32
+export const FXSAVE_XMM = 160
 /** End of what is written: behind XMM7, or XMM15 in 64-bit mode. The rest belongs to software. */
 const FXSAVE_END = 288
 const FXSAVE_END_64 = 416
@@ -71,7 +71,7 @@ export function decodeX87Area(fpu: Fpu, area: DataView, wide: boolean): void {
     })
 }
 
-function encodeXmm(state: CpuState, area: DataView, count: number): void {
+export function encodeXmm(state: CpuState, area: DataView, count: number): void {
   for (let i = 0; i < count; i++) {
     const at = S.VECTORS + i * S.VECTOR_STRIDE
     area.setBigUint64(FXSAVE_XMM + i * 16, state.get64(at), true)
@@ -79,11 +79,20 @@ function encodeXmm(state: CpuState, area: DataView, count: number): void {
   }
 }
 
-function decodeXmm(state: CpuState, area: DataView, count: number): void {
+export function decodeXmm(state: CpuState, area: DataView, count: number): void {
   for (let i = 0; i < count; i++) {
     const at = S.VECTORS + i * S.VECTOR_STRIDE
     state.set64(at, area.getBigUint64(FXSAVE_XMM + i * 16, true))
     state.set64(at + 8, area.getBigUint64(FXSAVE_XMM + i * 16 + 8, true))
+  }
+}
+
+/** The initial configuration of XMM registers. */
+export function clearXmm(state: CpuState, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const at = S.VECTORS + i * S.VECTOR_STRIDE
+    state.set64(at, 0n)
+    state.set64(at + 8, 0n)
   }
 }
 
@@ -97,10 +106,12 @@ function checkArea(address: bigint): void {
  */
 const save =
   (wide: boolean): Assist =>
-  (cpu, { address }) => {
+  (cpu, instruction) => {
     const { state, memory } = cpu
+    const { address } = instruction
     requireDevice(cpu)
     checkArea(address)
+    instruction.checkSegment(state, FXSAVE_SIZE, true)
     memory.probeWrite(address, FXSAVE_SIZE)
     const long = is64Bit(state)
     const bytes = new Uint8Array(long ? FXSAVE_END_64 : FXSAVE_END)
@@ -118,6 +129,7 @@ const restore =
     const { state, memory } = cpu
     requireDevice(cpu)
     checkArea(instruction.address)
+    instruction.checkSegment(state, FXSAVE_SIZE, false)
     const bytes = memory.readBytes(instruction.address, FXSAVE_SIZE)
     const area = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const mxcsr = area.getUint32(FXSAVE_MXCSR, true)
