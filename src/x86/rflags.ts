@@ -21,3 +21,6 @@ export const RFLAGS_ID = 1 << 21
 
 /** The six status flags, which the engine keeps lazily. */
 export const RFLAGS_ARITHMETIC = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF
+
+/** Every bit that can change; the others are fixed. */
+export const RFLAGS_KNOWN = 0x3f7fd5

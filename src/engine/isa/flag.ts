@@ -1,6 +1,7 @@
 /** Instructions on RFLAGS itself (SDM vol. 2: LAHF, SAHF, CLC, STC, CMC, CLD, STD, SALC, PUSHF, CLI, STI). */
 
-import { RFLAGS_DF, RFLAGS_IF, RFLAGS_RF, RFLAGS_VM } from '../../x86/rflags.ts'
+import { CR4_PVI, CR4_VME } from '../../x86/control-registers.ts'
+import { RFLAGS_DF, RFLAGS_IF, RFLAGS_IOPL, RFLAGS_RF, RFLAGS_VIF, RFLAGS_VIP, RFLAGS_VM } from '../../x86/rflags.ts'
 import * as S from '../state.ts'
 import { i32, select, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
@@ -17,13 +18,41 @@ function lowFlags(scope: InstructionScope): Value<'i32'> {
     .or(scope.sign().shl(7))
 }
 
+/** Distance of VIF and IF in RFLAGS. */
+const VIF_TO_IF = 10
 /** Interrupt vector of #GP. */
 const GENERAL_PROTECTION = 13
 
-/** CLI and STI need CPL <= IOPL (SDM vol. 2, CLI; VME and PVI are not reported). */
-function requireIoPrivilege(scope: InstructionScope): void {
-  const iopl = scope.state32(S.FLAG_SYSTEM).shrU(12).and(3)
-  scope.raiseIf(scope.state32(S.CPL).gtU(iopl), GENERAL_PROTECTION)
+/** Where CPL > IOPL, CLI and STI are for VIF if the mode has virtual interrupts, and fault if not (SDM vol. 2, CLI). */
+function withInterruptFlag(
+  scope: InstructionScope,
+  system: Value<'i32'>,
+  onVirtual: () => void,
+  onReal: () => void,
+): void {
+  scope.f.if(
+    scope.state32(S.CPL).gtU(system.shrU(12).and(3)),
+    () => {
+      // CR4.VME in virtual-8086 mode; CR4.PVI at CPL 3 elsewhere (SDM vol. 3, 20.3 and 20.4).
+      const bit = select(system.and(RFLAGS_VM), i32(CR4_VME), i32(CR4_PVI))
+      const served = scope.state32(S.CPL).eq(3).and(scope.state32(S.CR4).and(bit).ne(0))
+      scope.raiseIf(served.eqz(), GENERAL_PROTECTION)
+      onVirtual()
+    },
+    onReal,
+    false,
+  )
+}
+
+/** STI where it is for IF itself. */
+function raiseInterruptFlag(scope: InstructionScope, system: Value<'i32'>): void {
+  scope.setState(S.FLAG_SYSTEM, system.or(RFLAGS_IF))
+  // Interrupts stay off for one more instruction (SDM vol. 3, 6.8.3): that matters only if an event is about to
+  // be looked for, which is when one waits or the budget is used up.
+  const looked = scope.state32(S.EVENT_PENDING).or(scope.state32(S.BUDGET).eqz())
+  const shadow = scope.f.let(system.and(RFLAGS_IF).eqz().and(looked.ne(0)))
+  scope.f.if(shadow, () => scope.setState(S.INTERRUPTIBILITY, scope.state32(S.INTERRUPTIBILITY).or(1)))
+  scope.leaveIf(shadow)
 }
 
 export function defineFlag(table: DefinitionTable): void {
@@ -64,12 +93,19 @@ export function defineFlag(table: DefinitionTable): void {
       implicit: true,
       emit: scope => {
         const system = scope.f.let(scope.state32(S.FLAG_SYSTEM))
-        // SDM vol. 2, PUSHF: in virtual-8086 mode only with IOPL 3.
-        scope.raiseIf(system.and(RFLAGS_VM).ne(0).and(system.shrU(12).and(3).ne(3)), GENERAL_PROTECTION)
+        // SDM vol. 2, PUSHF: in virtual-8086 mode below IOPL 3 only 16 bits, and with CR4.VME; IF is then VIF's.
+        const virtual = scope.f.let(system.and(RFLAGS_VM).ne(0).and(system.and(RFLAGS_IOPL).ne(RFLAGS_IOPL)))
+        const served = bits === 16 ? scope.state32(S.CR4).and(CR4_VME) : i32(0)
+        scope.raiseIf(virtual.and(served.eqz()), GENERAL_PROTECTION)
+        const shown = select(
+          virtual,
+          system.and(~RFLAGS_IF).or(RFLAGS_IOPL).or(system.shrU(VIF_TO_IF).and(RFLAGS_IF)),
+          system,
+        )
         const image = scope.f.let(
           lowFlags(scope)
             .or(scope.overflow().shl(11))
-            .or(system.and(~(RFLAGS_RF | RFLAGS_VM))),
+            .or(shown.and(~(RFLAGS_RF | RFLAGS_VM))),
         )
         scope.push(bits, bits === 64 ? image.extendU() : bits === 16 ? image.and(0xffff) : image)
       },
@@ -80,8 +116,13 @@ export function defineFlag(table: DefinitionTable): void {
     bits: [],
     hot: true,
     emit: scope => {
-      requireIoPrivilege(scope)
-      scope.setState(S.FLAG_SYSTEM, scope.state32(S.FLAG_SYSTEM).and(~RFLAGS_IF))
+      const system = scope.f.let(scope.state32(S.FLAG_SYSTEM))
+      withInterruptFlag(
+        scope,
+        system,
+        () => scope.setState(S.FLAG_SYSTEM, system.and(~RFLAGS_VIF)),
+        () => scope.setState(S.FLAG_SYSTEM, system.and(~RFLAGS_IF)),
+      )
     },
   })
   table.define('Sti', {
@@ -90,15 +131,17 @@ export function defineFlag(table: DefinitionTable): void {
     hot: true,
     ends: 'maybe',
     emit: scope => {
-      requireIoPrivilege(scope)
       const system = scope.f.let(scope.state32(S.FLAG_SYSTEM))
-      scope.setState(S.FLAG_SYSTEM, system.or(RFLAGS_IF))
-      // Interrupts stay off for one more instruction (SDM vol. 3, 6.8.3): that matters only if an event is about to
-      // be looked for, which is when one waits or the budget is used up.
-      const looked = scope.state32(S.EVENT_PENDING).or(scope.state32(S.BUDGET).eqz())
-      const shadow = scope.f.let(system.and(RFLAGS_IF).eqz().and(looked.ne(0)))
-      scope.f.if(shadow, () => scope.setState(S.INTERRUPTIBILITY, scope.state32(S.INTERRUPTIBILITY).or(1)))
-      scope.leaveIf(shadow)
+      withInterruptFlag(
+        scope,
+        system,
+        () => {
+          // The monitor has an interrupt waiting, and is to be told (SDM vol. 3, 20.3.2).
+          scope.raiseIf(system.and(RFLAGS_VIP).ne(0), GENERAL_PROTECTION)
+          scope.setState(S.FLAG_SYSTEM, system.or(RFLAGS_VIF))
+        },
+        () => raiseInterruptFlag(scope, system),
+      )
     },
   })
 }

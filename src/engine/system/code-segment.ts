@@ -6,7 +6,7 @@ import type { AssistCpu } from '../assist.ts'
 import { Segment, type SegmentCache } from '../cpu-state.ts'
 import { GuestFault, generalProtection } from '../fault.ts'
 import { isCanonical, longMode } from './cpu-mode.ts'
-import { loadDescriptor, selectorGeneralProtection, type TableDescriptor } from './descriptors.ts'
+import { cacheOf, loadDescriptor, selectorGeneralProtection, type TableDescriptor } from './descriptors.ts'
 
 const VECTOR_NOT_PRESENT = 11
 
@@ -55,9 +55,20 @@ export function checkOffset(cpu: AssistCpu, segment: SegmentCache, offset: bigin
   if (!inside) throw generalProtection(ext)
 }
 
-/** The CS cache for a target, its accessed bit set in memory, with `cpl` as the selector's RPL. */
-export const loadCode = (cpu: AssistCpu, descriptor: TableDescriptor, cpl: number): SegmentCache =>
-  loadDescriptor(cpu, descriptor, (descriptor.selector & 0xfffc) | cpl)
+/**
+ * The CS cache for a target at `offset`, which must lie in the segment; its accessed bit is set in memory.
+ * @param cpl RPL of the selector that CS will show
+ */
+export function loadCode(
+  cpu: AssistCpu,
+  descriptor: TableDescriptor,
+  cpl: number,
+  offset: bigint,
+  ext = 0,
+): SegmentCache {
+  checkOffset(cpu, cacheOf(descriptor), offset, ext)
+  return loadDescriptor(cpu, descriptor, (descriptor.selector & 0xfffc) | cpl)
+}
 
 /** Commits CS, RIP and CPL; the caller has installed SS and the flags, and has nothing left to check. */
 export function enterCode(cpu: AssistCpu, segment: SegmentCache, rip: bigint, cpl: number): void {

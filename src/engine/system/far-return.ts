@@ -18,9 +18,7 @@ export function returnCode(cpu: AssistCpu, selector: number, rip: bigint): Segme
   if (isNullSelector(selector)) throw generalProtection()
   const descriptor = readDescriptor(cpu, selector)
   checkReturnTarget(cpu, descriptor)
-  const segment = loadCode(cpu, descriptor, selector & 3)
-  checkOffset(cpu, segment, rip)
-  return segment
+  return loadCode(cpu, descriptor, selector & 3, rip)
 }
 
 /** Checks the SS that a return to ring `rpl` pops. Null is fine in 64-bit code of rings 0 to 2. */

@@ -65,8 +65,7 @@ function farTransfer(
   const stack = call ? Stack.current(cpu) : undefined
   if (stack) pushReturn(cpu, stack, instruction.nextRip, elementSize(instruction.operandSize))
   const { cpl } = cpu.state
-  const segment = loadCode(cpu, descriptor, cpl)
-  checkOffset(cpu, segment, offset)
+  const segment = loadCode(cpu, descriptor, cpl, offset)
   stack?.flush()
   stack?.commit()
   enterCode(cpu, segment, offset, cpl)
@@ -149,8 +148,7 @@ function gateTransfer(cpu: AssistCpu, instruction: AssistInstruction, gate: Gate
     stack = long ? new Stack(cpu, cpu.state.segment(Segment.SS), 64, cpu.state.gpr(RSP)) : Stack.current(cpu)
     pushReturn(cpu, stack, instruction.nextRip, size)
   }
-  const segment = loadCode(cpu, target, cpl)
-  checkOffset(cpu, segment, gate.offset)
+  const segment = loadCode(cpu, target, cpl, gate.offset)
   stack?.flush()
   stack?.commit()
   enterCode(cpu, segment, gate.offset, cpl)
@@ -179,8 +177,7 @@ function callInner(
   stack.push(state.gpr(RSP), size)
   if (!long) for (let i = gate.parameters - 1; i >= 0; i--) stack.push(old.peek(i * size, size), size)
   pushReturn(cpu, stack, instruction.nextRip, size)
-  const segment = loadCode(cpu, target, dpl)
-  checkOffset(cpu, segment, gate.offset)
+  const segment = loadCode(cpu, target, dpl, gate.offset)
   stack.flush()
   state.setSegment(Segment.SS, inner.segment)
   stack.commit()

@@ -1,4 +1,4 @@
-/** PUSHF, POPF, CLI, STI, CLAC, STAC: what depends on CPL and IOPL (SDM vol. 2; VME and PVI are not reported). */
+/** PUSHF, POPF, CLI, STI, CLAC, STAC: what depends on CPL and IOPL (SDM vol. 2). */
 
 import {
   RFLAGS_AC,
@@ -10,8 +10,6 @@ import {
   RFLAGS_NT,
   RFLAGS_RF,
   RFLAGS_TF,
-  RFLAGS_VIF,
-  RFLAGS_VIP,
   RFLAGS_VM,
 } from '../../x86/rflags.ts'
 import type { Assist, AssistCpu } from '../assist.ts'
@@ -19,6 +17,7 @@ import { generalProtection, invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
 import { ioPrivilege, protectedMode, virtual8086 } from './cpu-mode.ts'
 import { type ElementSize, Stack } from './stack.ts'
+import { checkVirtualFlags, loadVirtualFlags, usesVirtualFlag } from './virtual-interrupts.ts'
 
 const INTERRUPTIBILITY_STI = 1
 const POPF_FLAGS = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT
@@ -45,20 +44,22 @@ export const pushf: Assist = (cpu, { operandSize }) => {
 
 export const popf: Assist = (cpu, { operandSize }) => {
   const { state } = cpu
-  requireV86Privilege(cpu)
+  const virtual = usesVirtualFlag(state, operandSize)
   const stack = Stack.current(cpu)
   const image = Number(stack.pop(sizeOf(operandSize)) & 0xffffffffn)
-  const v86 = virtual8086(state)
+  if (virtual) {
+    checkVirtualFlags(state, image)
+    stack.commit()
+    loadVirtualFlags(state, image)
+    cpu.contextChanged()
+    return
+  }
   let mask = POPF_FLAGS
   if (state.cpl <= ioPrivilege(state)) mask |= RFLAGS_IF
   if (state.cpl === 0) mask |= RFLAGS_IOPL
-  let cleared = 0
-  if (operandSize !== 16) {
-    mask |= RFLAGS_AC | RFLAGS_ID
-    cleared = v86 ? RFLAGS_RF : RFLAGS_RF | RFLAGS_VIF | RFLAGS_VIP
-  }
+  if (operandSize !== 16) mask |= RFLAGS_AC | RFLAGS_ID
   stack.commit()
-  state.rflags = (state.rflags & ~(mask | cleared)) | (image & mask)
+  state.rflags = (state.rflags & ~(mask | RFLAGS_RF)) | (image & mask)
   cpu.contextChanged()
 }
 

@@ -263,8 +263,7 @@ function deliverProtected(cpu: AssistCpu, event: GuestEvent): void {
   stack.push(selectorOf(Segment.CS), size)
   stack.push(returnRip(cpu, event), size)
   if (event.errorCode !== undefined) stack.push(BigInt(event.errorCode), size)
-  const code = loadCode(cpu, target, cpl)
-  checkOffset(cpu, code, gate.offset, ext)
+  const code = loadCode(cpu, target, cpl, gate.offset, ext)
   stack.flush()
   if (inner) state.setSegment(Segment.SS, inner.segment)
   stack.commit()
@@ -298,7 +297,7 @@ function deliverLong(cpu: AssistCpu, event: GuestEvent): void {
   const last = rsp + BigInt(bytes - 8)
   memory.probeWrite(last, 8, inward)
   if (last >> 12n !== rsp >> 12n) memory.probeWrite(((last >> 12n) << 12n) - 8n, 8, inward)
-  const code = loadCode(cpu, target, cpl)
+  const code = loadCode(cpu, target, cpl, gate.offset, ext)
 
   let at = rsp
   if (event.errorCode !== undefined) {

@@ -25,6 +25,7 @@ import { raiseInNewTask } from './interrupt-delivery.ts'
 import { paragraphCache, v86Cache } from './segment-load.ts'
 import { type ElementSize, Stack, setStackPointer } from './stack.ts'
 import { switchToPreviousTask } from './task-switch.ts'
+import { checkVirtualFlags, loadVirtualFlags, usesVirtualFlag } from './virtual-interrupts.ts'
 
 const INTERRUPTIBILITY_NMI = 8
 
@@ -51,7 +52,6 @@ const iret: Assist = (cpu, instruction) => {
   const { state } = cpu
   if (!protectedMode(state)) returnInParagraphs(cpu, instruction, RFLAGS_IF | RFLAGS_IOPL)
   else if (virtual8086(state)) {
-    if (ioPrivilege(state) !== 3) throw generalProtection()
     returnInParagraphs(cpu, instruction, RFLAGS_IF)
   } else if (state.get32(S.FLAG_SYSTEM) & RFLAGS_NT) {
     if (longMode(state)) throw generalProtection()
@@ -60,8 +60,10 @@ const iret: Assist = (cpu, instruction) => {
   state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI)
 }
 
-/** Real mode, and virtual-8086 mode with IOPL 3. */
+/** Real mode and virtual-8086 mode. */
 function returnInParagraphs(cpu: AssistCpu, { operandSize }: AssistInstruction, extraMask: number): void {
+  const { state } = cpu
+  const virtual = usesVirtualFlag(state, operandSize)
   const wide = operandSize !== 16
   const size: ElementSize = wide ? 4 : 2
   const stack = Stack.current(cpu)
@@ -69,9 +71,11 @@ function returnInParagraphs(cpu: AssistCpu, { operandSize }: AssistInstruction, 
   const segment = paragraphCache(cpu, Segment.CS, Number(stack.pop(size) & 0xffffn))
   const flags = Number(stack.pop(size))
   checkOffset(cpu, segment, rip)
+  if (virtual) checkVirtualFlags(state, flags)
   stack.commit()
-  loadFlags(cpu, flags, COMMON | extraMask | (wide ? UPPER : 0))
-  enterCode(cpu, segment, rip, cpu.state.cpl)
+  if (virtual) loadVirtualFlags(state, flags)
+  else loadFlags(cpu, flags, COMMON | extraMask | (wide ? UPPER : 0))
+  enterCode(cpu, segment, rip, state.cpl)
 }
 
 function returnProtected(cpu: AssistCpu, { operandSize }: AssistInstruction): void {
