@@ -23,12 +23,15 @@ function countRegister(name: 'CX' | 'ECX' | 'RCX'): Bits {
   return { CX: 16, ECX: 32, RCX: 64 }[name] as Bits
 }
 
-/** Decrements the count register without flags; the result is not zero. */
-function decrement(scope: InstructionScope, bits: Bits): Value<'i32'> {
+/** Decrements the count register without flags, and jumps if it is not zero and `also` holds. */
+function loop(scope: InstructionScope, bits: Bits, also?: Value<'i32'>): void {
   const old = scope.gpr(RCX, bits)
   const left = scope.name(old.type === 'i64' ? old.sub(1) : bits === 16 ? old.sub(1).and(0xffff) : old.sub(1))
+  const more = left.eqz().eqz()
+  const taken = scope.f.let(also === undefined ? more : more.and(also))
+  scope.requireBranchTarget(taken)
   scope.setGpr(RCX, bits, left)
-  return left.eqz().eqz()
+  scope.jumpIf(taken)
 }
 
 export function defineControl(table: DefinitionTable): void {
@@ -54,6 +57,7 @@ export function defineControl(table: DefinitionTable): void {
       implicit: true,
       ends: 'jump',
       emit: scope => {
+        scope.requireBranchTarget()
         scope.push(bits, bits === 64 ? scope.nextRip() : scope.nextRip().wrap())
         scope.jumpDirect()
       },
@@ -65,7 +69,11 @@ export function defineControl(table: DefinitionTable): void {
       bits: [bits],
       hot: true,
       ends: 'jump',
-      emit: scope => scope.jumpTo(scope.read64(0)),
+      emit: scope => {
+        const target = scope.f.let(scope.read64(0))
+        scope.requireTarget(target)
+        scope.jumpTo(target)
+      },
     })
     table.define(`Call_rm${bits}`, {
       name: `CallIndirect${bits}`,
@@ -75,6 +83,7 @@ export function defineControl(table: DefinitionTable): void {
       ends: 'jump',
       emit: scope => {
         const target = scope.f.let(scope.read64(0))
+        scope.requireTarget(target)
         scope.push(bits, bits === 64 ? scope.nextRip() : scope.nextRip().wrap())
         scope.jumpTo(target)
       },
@@ -88,6 +97,7 @@ export function defineControl(table: DefinitionTable): void {
   ] as const) {
     const ret = (scope: InstructionScope, release: Value<'i64'>) => {
       const target = scope.f.let(scope.stackTop(bits).extendU())
+      scope.requireTarget(target)
       scope.stackAdjust(release.add(i64(bits / 8)))
       scope.jumpTo(target)
     }
@@ -129,10 +139,7 @@ export function defineControl(table: DefinitionTable): void {
           bits: [],
           hot: true,
           ends: 'jump',
-          emit: scope => {
-            const more = scope.f.let(decrement(scope, bits))
-            scope.jumpIf(wants === undefined ? more : more.and(scope.condition(wants)))
-          },
+          emit: scope => loop(scope, bits, wants === undefined ? undefined : scope.condition(wants)),
         })
     }
   }

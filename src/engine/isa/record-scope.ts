@@ -1,5 +1,6 @@
 /** A scope whose operands are the fields of a decoded record, and what a scope needs of the code around it. */
 
+import { CR4_LA57 } from '../../x86/control-registers.ts'
 import * as R from '../decoder/record.ts'
 import { MODE_CODE_64, MODE_CODE_SIZE } from '../mode.ts'
 import * as S from '../state.ts'
@@ -8,6 +9,9 @@ import { i32, i64, select, type Value } from '../wasm/value.ts'
 import { InstructionScope } from './instruction-scope.ts'
 import type { Runtime } from './runtime.ts'
 import type { Bits } from './word.ts'
+
+const CS_LIMIT = S.SEGMENTS + S.SEGMENT_STRIDE + S.SEGMENT_LIMIT
+const GENERAL_PROTECTION = 13
 
 /** How code goes on after an instruction that ends its block. RIP and BLOCK_RIP are the callee's to set. */
 export interface Continuation {
@@ -115,12 +119,45 @@ export class RecordScope extends InstructionScope {
   }
 
   override jumpDirect(): void {
+    this.requireBranchTarget()
     this.#follow(R.LINK_TAKEN, this.branchTarget())
   }
 
   override jumpIf(condition: Value<'i32'>): void {
-    this.f.if(condition, () => this.f.scope(() => this.#follow(R.LINK_TAKEN, this.branchTarget())))
+    this.f.if(condition, () => this.f.scope(() => this.jumpDirect()))
     this.#follow(R.LINK_NEXT, this.nextRip())
+  }
+
+  override requireTarget(rip: Value<'i64'>): void {
+    if (!this.long) {
+      this.raiseIf(rip.wrap().gtU(this.state32(CS_LIMIT)), GENERAL_PROTECTION)
+      return
+    }
+    const target = this.f.let(rip)
+    this.f.if(
+      target.shl(16).shrS(16).ne(target),
+      () => {
+        // Linear addresses of 57 bits are canonical under 5-level paging.
+        const narrow = this.state32(S.CR4).and(CR4_LA57).eqz()
+        this.raiseIf(narrow.or(target.shl(7).shrS(7).ne(target)), GENERAL_PROTECTION)
+      },
+      undefined,
+      false,
+    )
+  }
+
+  override requireBranchTarget(condition?: Value<'i32'>): void {
+    if (this.long) return
+    // Code that a limit is known for has no links; the others need no check.
+    const link = this.field(R.LINK_TAKEN, 4)
+    if (link.constant !== undefined && Number(link.constant) !== 1) return
+    const unlinked = link.eq(1)
+    this.f.if(
+      condition === undefined ? unlinked : unlinked.and(condition),
+      () => this.f.scope(() => this.requireTarget(this.branchTarget())),
+      undefined,
+      false,
+    )
   }
 
   /** Goes to a block that the record links to, or looks it up. A link of 1 says that there may never be one. */
@@ -152,6 +189,7 @@ export class RecordScope extends InstructionScope {
   }
 
   override leaveHere(): void {
+    this.setState(S.ENDED, i32(S.ENDED_REPEATING))
     this.#continuation.leave(this.f.let(this.rip()))
   }
 }
