@@ -22,6 +22,7 @@ interface SavedEvent {
   readonly kind: EventKind
   readonly errorCode: number | null
   readonly address: string | null
+  readonly resumes: boolean
 }
 
 type SavedCompletion =
@@ -86,13 +87,13 @@ export class PendingEvents {
 }
 
 /** Only events from outside an instruction can be interrupted for long enough to be saved with their return address. */
-function saveEvent({ vector, kind, errorCode, address }: GuestEvent): SavedEvent {
-  return { vector, kind, errorCode: errorCode ?? null, address: address === undefined ? null : hex(address) }
+function saveEvent({ vector, kind, errorCode, address, resumes = false }: GuestEvent): SavedEvent {
+  return { vector, kind, errorCode: errorCode ?? null, address: address === undefined ? null : hex(address), resumes }
 }
 
-function restoreEvent({ vector, kind, errorCode, address }: SavedEvent): GuestEvent {
+function restoreEvent({ vector, kind, errorCode, address, resumes }: SavedEvent): GuestEvent {
   return {
-    ...{ vector, kind, errorCode: errorCode ?? undefined },
+    ...{ vector, kind, errorCode: errorCode ?? undefined, resumes },
     address: address === null ? undefined : BigInt(address),
   }
 }

@@ -354,7 +354,10 @@ export class SoftwareVcpu implements Vcpu {
    * Delivers an event. When its delivery leaves for an exit (an EPT violation of a stack or descriptor table), the
    * event is kept and delivered again at the next run.
    */
-  #deliver(event: GuestEvent): Exit | undefined {
+  #deliver(cause: GuestEvent): Exit | undefined {
+    const { state } = this
+    const repeating = state.get32(S.ENDED) === S.ENDED_REPEATING
+    const event = repeating ? { ...cause, resumes: true } : cause
     this.#count.start(0)
     this.record = 0
     this.#pending.undelivered = event
@@ -367,7 +370,7 @@ export class SoftwareVcpu implements Vcpu {
       this.#pending.undelivered = undefined
       this.#countDelivery()
       this.#pendBreakpointsMet()
-      this.state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
+      state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
     } catch (thrown) {
       if (!(thrown instanceof VmExit)) throw thrown
@@ -409,6 +412,7 @@ export class SoftwareVcpu implements Vcpu {
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       this.#port.hasCodeBreakpoints ||
       this.#pending.answered
+    state.set32(S.ENDED, 0)
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
       return careful ? this.#runOne() : this.#runMany(budget)
@@ -501,7 +505,8 @@ export class SoftwareVcpu implements Vcpu {
     const { state } = this.#processor
     // The shadow that lay on this instruction is over; one that it cast itself stays.
     if (shadow !== 0) state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~shadow)
-    if ((system & RFLAGS_TF) !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
+    if ((system & RFLAGS_TF) !== 0 && state.get32(S.ENDED) !== S.ENDED_UNSTEPPED)
+      state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
     this.#pendBreakpointsMet()
   }
 
@@ -514,8 +519,10 @@ export class SoftwareVcpu implements Vcpu {
 
   /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
   #codeBreakpoint(system: number): number {
-    if (!this.#port.hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
     const { finder, state } = this.#processor
+    if (!this.#port.hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
+    // MOV SS holds every debug exception off (SDM vol. 3, 6.8.3).
+    if ((state.get32(S.INTERRUPTIBILITY) & MOV_SS_SHADOW) !== 0) return 0
     this.record = 0
     finder.locate()
     return instructionBreakpointsAt(state, finder.linear)
@@ -569,7 +576,11 @@ export class SoftwareVcpu implements Vcpu {
     }
     this.#pending.completion = undefined
     mmu.endInstruction()
-    if (thrown instanceof GuestFault) return this.#deliver(eventOf(thrown))
+    if (thrown instanceof GuestFault) {
+      const event = eventOf(thrown)
+      // The one debug exception that an instruction itself throws is general detection, a fault.
+      return this.#deliver(thrown.vector === DEBUG_EXCEPTION ? { ...event, resumes: true } : event)
+    }
     throw thrown
   }
 

@@ -4,6 +4,7 @@ import { isNullSelector } from '../../x86/descriptor.ts'
 import { RFLAGS_DF } from '../../x86/rflags.ts'
 import type { Assist, AssistCpu, AssistInstruction } from '../assist.ts'
 import { Segment } from '../cpu-state.ts'
+import { portBreakpointsMet } from '../data-breakpoints.ts'
 import { generalProtection } from '../fault.ts'
 import * as S from '../state.ts'
 import { ioPrivilege, protectedMode, virtual8086 } from './cpu-mode.ts'
@@ -29,6 +30,12 @@ function requirePort(cpu: AssistCpu, port: number, size: PortSize): void {
   if (bits & ((1 << size) - 1)) throw generalProtection()
 }
 
+/** The trap of a breakpoint on the port follows the instruction. */
+function meetBreakpoints(cpu: AssistCpu, port: number, size: PortSize): void {
+  const met = portBreakpointsMet(cpu.state, port, size)
+  if (met !== 0) cpu.state.set32(S.PENDING_DEBUG, cpu.state.get32(S.PENDING_DEBUG) | met)
+}
+
 /** The value that the port gave: from the hypervisor, which is asked when there is none yet. */
 function readPort(cpu: AssistCpu, port: number, size: PortSize): number {
   const completion = cpu.takeCompletion()
@@ -48,6 +55,7 @@ const input =
     const port = portOf(cpu, instruction)
     requirePort(cpu, port, size)
     const value = readPort(cpu, port, size)
+    meetBreakpoints(cpu, port, size)
     if (size === 4) state.setGpr32(RAX, value)
     else if (size === 2) state.setGpr16(RAX, value)
     else state.setGpr16(RAX, (state.gpr32(RAX) & 0xff00) | (value & 0xff))
@@ -59,6 +67,7 @@ const output =
     const port = portOf(cpu, instruction)
     requirePort(cpu, port, size)
     const value = (cpu.state.gpr32(RAX) & valueMask(size)) >>> 0
+    meetBreakpoints(cpu, port, size)
     cpu.exitRetired({ reason: 'io', port, size, write: true, value })
   }
 
@@ -87,7 +96,9 @@ function advance(cpu: AssistCpu, instruction: AssistInstruction, index: number, 
   if (instruction.repeat === 0) return
   const count = addressRegister(cpu, instruction, RCX) - 1n
   setAddressRegister(cpu, instruction, RCX, count)
-  if (count !== 0n) cpu.state.rip = instruction.rip
+  if (count === 0n) return
+  cpu.state.rip = instruction.rip
+  cpu.state.set32(S.ENDED, S.ENDED_REPEATING)
 }
 
 /** The destination is translated before the port is read: a device must not lose data to a page fault. */
@@ -104,6 +115,7 @@ const inputString =
     if (size === 4) memory.write32(address, value)
     else if (size === 2) memory.write16(address, value & 0xffff)
     else memory.write8(address, value & 0xff)
+    meetBreakpoints(cpu, port, size)
     advance(cpu, instruction, RDI, size)
   }
 
@@ -116,6 +128,7 @@ const outputString =
     const port = dx(cpu)
     requirePort(cpu, port, size)
     const value = size === 4 ? memory.read32(address) : size === 2 ? memory.read16(address) : memory.read8(address)
+    meetBreakpoints(cpu, port, size)
     advance(cpu, instruction, RSI, size)
     cpu.exitRetired({ reason: 'io', port, size, write: true, value })
   }

@@ -5,7 +5,7 @@
  */
 
 import { EFER_LMA, EFER_SCE } from '../../x86/control-registers.ts'
-import { RFLAGS_IF, RFLAGS_RESERVED_1, RFLAGS_RF, RFLAGS_VM } from '../../x86/rflags.ts'
+import { RFLAGS_IF, RFLAGS_RESERVED_1, RFLAGS_RF, RFLAGS_TF, RFLAGS_VM } from '../../x86/rflags.ts'
 import type { Assist } from '../assist.ts'
 import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode } from '../fault.ts'
@@ -66,6 +66,7 @@ const syscall: Assist = cpu => {
     state.setGpr32(R11, flags)
     copy64(state, S.RIP, mode64(state) ? S.MSR_LSTAR : S.MSR_CSTAR)
     state.rflags = flags & ~state.get32(S.MSR_FMASK)
+    if ((state.get32(S.FLAG_SYSTEM) & RFLAGS_TF) === 0) state.set32(S.ENDED, S.ENDED_UNSTEPPED)
     flatSegment(state, Segment.CS, selector, KERNEL_CODE64)
   } else {
     state.setGpr32(RCX, state.get32(S.RIP))
