@@ -53,6 +53,54 @@ describe('An SSE instruction', () => {
     expect(vectorOf(0, UNMAPPED + 8)).toBe(13)
   })
 
+  it('of SSE3 to SSE4.2, AES or SHA needs aligned memory too, but for LDDQU and string comparisons', async () => {
+    const aligned = [
+      'Haddps_xmm_xmmm128',
+      'Pshufb_xmm_xmmm128',
+      'Pabsb_xmm_xmmm128',
+      'Pblendvb_xmm_xmmm128',
+      'Ptest_xmm_xmmm128',
+      'Movntdqa_xmm_m128',
+      'Roundps_xmm_xmmm128_imm8',
+      'Palignr_xmm_xmmm128_imm8',
+      'Aesenc_xmm_xmmm128',
+      'Aeskeygenassist_xmm_xmmm128_imm8',
+      'Pclmulqdq_xmm_xmmm128_imm8',
+      'Sha256rnds2_xmm_xmmm128',
+    ]
+    const unaligned = [
+      'Lddqu_xmm_m128',
+      'Movddup_xmm_xmmm64',
+      'Pmovzxbd_xmm_xmmm32',
+      'Roundss_xmm_xmmm32_imm8',
+      'Insertps_xmm_xmmm32_imm8',
+      'Pinsrd_xmm_rm32_imm8',
+      'Pcmpistri_xmm_xmmm128_imm8',
+      'Pcmpestrm_xmm_xmmm128_imm8',
+    ]
+    const codes = [...aligned, ...unaligned]
+    const { memory, vectorOf } = await machine(
+      ...codes.map(code => formOf(code, code.endsWith('imm8') ? 'rmi' : 'rm', [0])),
+    )
+    const vectors = codes.map((_, index) => vectorOf(index, MEMORY_AT + 1))
+    expect(vectors).toEqual(codes.map(code => (aligned.includes(code) ? 13 : undefined)))
+    // Alignment comes before paging, and whether SSE is enabled before both.
+    expect(vectorOf(1, UNMAPPED + 1)).toBe(13)
+    memory.u32[S.VECTOR_CHECK >> 2] = 6
+    expect(codes.map((_, index) => vectorOf(index, UNMAPPED + 1))).toEqual(codes.map(() => 6))
+  })
+
+  it('that stores a lane is as wide as the lane', async () => {
+    const stores = [
+      'Pextrb_r32m8_xmm_imm8',
+      'Pextrw_r32m16_xmm_imm8',
+      'Pextrq_rm64_xmm_imm8',
+      'Extractps_rm32_xmm_imm8',
+    ]
+    const { vectorOf } = await machine(...stores.map(code => formOf(code, 'mri', [0, 0])))
+    expect(stores.map((_, index) => vectorOf(index, UNMAPPED - 1))).toEqual([undefined, 14, 14, 14])
+  })
+
   it('refuses reserved bits of MXCSR and keeps the old value', async () => {
     const { memory, vectorOf } = await machine(formOf('Ldmxcsr_m32', 'm', []))
     memory.u32[MEMORY_AT >> 2] = 0x1_1f80
@@ -112,6 +160,26 @@ describe('An MMX instruction', () => {
     expect(vectorOf(0, UNMAPPED)).toBe(7)
     memory.u32[S.MMX_CHECK >> 2] = 6
     expect(vectorOf(0, UNMAPPED)).toBe(6)
+  })
+
+  it('of SSSE3 is one like the others', async () => {
+    const { memory, vectorOf } = await machine(
+      formOf('Pshufb_mm_mmm64', 'rm', [0]),
+      formOf('Pabsw_mm_mmm64', 'rm', [0]),
+      formOf('Phaddw_mm_mmm64', 'rm', [0]),
+      formOf('Palignr_mm_mmm64_imm8', 'rmi', [0]),
+    )
+    for (const index of [0, 1, 2, 3]) {
+      memory.u32[S.X87_TOP >> 2] = 5
+      expect(vectorOf(index, UNMAPPED)).toBe(14)
+      expect(memory.u32[S.X87_TOP >> 2]).toBe(5)
+      // No alignment is needed.
+      expect(vectorOf(index, MEMORY_AT + 1)).toBeUndefined()
+      expect(memory.u32[S.X87_TOP >> 2]).toBe(0)
+      memory.u32[S.X87_STATUS >> 2] = 0x80
+      expect(vectorOf(index, UNMAPPED)).toBe(16)
+      memory.u32[S.X87_STATUS >> 2] = 0
+    }
   })
 
   it('makes the x87 registers valid, and puts ones above the 64 bits it writes', async () => {

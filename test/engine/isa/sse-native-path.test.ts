@@ -70,4 +70,21 @@ describe('SSE arithmetic', () => {
     runAll(0.1, 0.7)
     expect(calls()).toBe(0)
   })
+
+  it('is native within a register, too, and where it rounds to integers', async () => {
+    const codes = ['Haddpd_xmm_xmmm128', 'Addsubpd_xmm_xmmm128', 'Dppd_xmm_xmmm128_imm8', 'Roundsd_xmm_xmmm64_imm8']
+    const rounded = await counted(codes, 0x1fa0)
+    expect(rounded.runAll(0.1, 0.7)).toEqual([0.2, 0.1 - 0.7, 0, 1])
+    expect(rounded.calls()).toBe(0)
+    // Whole numbers, the precision flag clear.
+    const exact = await counted(codes, 0x1f80)
+    expect(exact.runAll(96, 16)).toEqual([192, 80, 0, 16])
+    expect(exact.calls()).toBe(0)
+  })
+
+  it('rounds to integers in software where a flag must be set', async () => {
+    const { runAll, calls } = await counted(['Roundsd_xmm_xmmm64_imm8'], 0x1f80)
+    runAll(0.1, 0.7)
+    expect(calls()).toBe(1)
+  })
 })
