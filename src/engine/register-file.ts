@@ -44,6 +44,7 @@ const WORDS: Readonly<Record<string, number>> = {
   cr4: S.CR4,
   ...Object.fromEntries([0, 1, 2, 3].map(index => [`pdpte${index}`, S.PDPTES + index * 8])),
   xcr0: S.XCR0,
+  random: S.RANDOM,
   efer: S.EFER,
   ...Object.fromEntries([0, 1, 2, 3, 6, 7].map(index => [`dr${index}`, S.DR + index * 8])),
   msr_star: S.MSR_STAR,
@@ -91,6 +92,7 @@ export class StateRegisterFile implements RegisterFile {
     if (name === 'msr_apic_base') return this.#effects.apicBase
     if (name === 'cr8') return BigInt(this.#effects.taskPriority)
     if (name === 'mxcsr') return BigInt(this.#state.get32(S.MXCSR))
+    if (name === 'a20m') return this.#state.get32(S.A20_MASK) === 0 ? 0n : 1n
     if (name === 'pkru') return BigInt(this.#state.get32(S.PKRU))
     if (isSegment(name)) return BigInt(this.segment(name).selector)
     const vector = vectorRegister(name)

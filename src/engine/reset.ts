@@ -25,7 +25,10 @@ export function setConstants(state: CpuState): void {
 export function resetState(state: CpuState, all: boolean): void {
   const { memory } = state
   const cacheBits = state.get32(S.CR0) & (CR0_CD | CR0_NW)
+  const random = state.get64(S.RANDOM)
   if (all) memory.u8.fill(0, S.STATE_BASE, S.STATE_BASE + S.STATE_SIZE)
+  // Random numbers do not begin anew: a machine that is reset finds others than before.
+  state.set64(S.RANDOM, random)
   setConstants(state)
   for (let i = 0; i < 16; i++) state.setGpr(i, 0n)
   // EDX holds the signature that CPUID tells.

@@ -47,6 +47,10 @@ const SHADOW = 1 | MOV_SS_SHADOW
 const NMI_BLOCKED = 8
 const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
+const A20 = 1 << 20
+
+/** Keeps the random numbers of a machine's processors apart. */
+const RANDOM_SEED_STEP = 0x2545_f491_4f6c_dd1dn
 
 /** Deliveries of events without a retired instruction between them, before they count as one each. */
 const FREE_DELIVERIES = 64
@@ -119,6 +123,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#port.apic = this.apic
     this.registers = new StateRegisterFile(this.state, this.#port)
     this.reset()
+    this.registers.set('random', BigInt(options.index) * RANDOM_SEED_STEP)
   }
 
   // --- Vcpu: power, state
@@ -276,6 +281,14 @@ export class SoftwareVcpu implements Vcpu {
 
   get priority(): number {
     return this.apic.priority
+  }
+
+  setA20(enabled: boolean): void {
+    const mask = enabled ? 0 : A20
+    if (this.#peek32(S.A20_MASK) === mask) return
+    this.#processor.activate(this)
+    this.state.set32(S.A20_MASK, mask)
+    this.#port.flushTlb(false)
   }
 
   // --- Vcpu: completions

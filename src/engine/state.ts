@@ -166,6 +166,8 @@ export const SSE_PENDING = field(4)
 export const PDPTES = field(4 * 8, 8)
 /** Rights of the protection keys, two bits each. */
 export const PKRU = field(4)
+/** State of the stream that RDRAND and RDSEED take numbers from. */
+export const RANDOM = field(8)
 /** Bit 20 while the A20M# pin keeps that address line low, else 0. */
 export const A20_MASK = field(4)
 /** Number of the highest bit of a linear address below its sign extension: 47, or 56 with CR4.LA57 (i64). Derived. */

@@ -304,6 +304,9 @@ export class BlockDecoder {
       (entry.definition?.implicit && !entry.string ? R.USES_STACK : 0)
     if (entry.definition === undefined) {
       u16[(at + R.ASSIST) >> 1] = entry.assist
+      // MONITOR's address is in RAX, and takes a segment prefix.
+      const prefix = instruction.segmentPrefix
+      if (!hasMemory && prefix !== Register.None) u16[(at + R.SEGMENT) >> 1] = REGISTER_ADDRESS[prefix]
       u8[at + R.ACCESS_SIZE] = Math.min(entry.memoryBytes, 255)
       return handlerKey(entry.ends ? 'AssistEnds' : 'Assist', '', true, true)
     }

@@ -19,6 +19,7 @@ import { defineFlag } from './flag.ts'
 import { defineMmx } from './mmx.ts'
 import { defineMove } from './move.ts'
 import { defineMultiply } from './multiply.ts'
+import { defineRandomNumber } from './random-number.ts'
 import { defineSegmentRegister } from './segment-register.ts'
 import { codeNumber } from './shapes.ts'
 import { defineShift } from './shift.ts'
@@ -29,7 +30,7 @@ import { defineTimeStamp } from './time-stamp.ts'
 
 /** System instructions that change neither RIP nor mode nor interruptibility: the block goes on after them. */
 const CONTINUES =
-  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
+  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|(Rd|Wr)[fg]sbase|Monitor[wdq]|Mwait|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
 /** Instructions whose memory operand is a destination, for the segment check. */
 const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
 const X87_STORES = /^(Fi?st{1,2}p?_|Fbstp|Fn?st|Fn?save|Fxsave)/
@@ -53,6 +54,7 @@ export function createDefinitions(model?: CpuModel): Definitions {
   defineFlag(table)
   defineSegmentRegister(table)
   defineTimeStamp(table)
+  defineRandomNumber(table)
   defineSse(table)
   defineMmx(table)
   defineAvx(table)

@@ -135,5 +135,7 @@ export function defineMove(table: DefinitionTable): void {
   nothing.push('Prefetch_m8', 'Prefetchw_m8', 'Prefetchwt1_m8', ...[3, 4, 5, 6, 7].map(n => `Prefetchreserved${n}_m8`))
   // 0F 18 to 0F 1F are hints and NOPs before they become anything else. Unwinders run RDSSP unasked.
   nothing.push('Prefetchit0_m8', 'Prefetchit1_m8', 'Cldemote_m8', 'Rdsspd_r32', 'Rdsspq_r64')
+  // Everything happens in order here (SDM vol. 2, SERIALIZE).
+  nothing.push('Serialize')
   table.define(nothing, { name: 'Nop', bits: [], hot: true, emit: () => {} })
 }

@@ -1,4 +1,4 @@
-/** The time-stamp counter (SDM vol. 2: RDTSC, RDTSCP), exact in the middle of a block. */
+/** The time-stamp counter, exact in the middle of a block, and the number beside it (SDM vol. 2: RDTSC, RDTSCP, RDPID). */
 
 import { CR4_TSD } from '../../x86/control-registers.ts'
 import * as S from '../state.ts'
@@ -28,4 +28,10 @@ export function defineTimeStamp(table: DefinitionTable): void {
       scope.setGpr(RCX, 32, scope.state32(S.MSR_TSC_AUX))
     },
   })
+  for (const bits of [32, 64] as const)
+    table.define(`Rdpid_r${bits}`, {
+      name: `Rdpid${bits}`,
+      bits: [bits],
+      emit: scope => scope.write(0, bits === 64 ? scope.state64(S.MSR_TSC_AUX) : scope.state32(S.MSR_TSC_AUX)),
+    })
 }

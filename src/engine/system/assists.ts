@@ -11,9 +11,11 @@ import { flagAssists } from './flags.ts'
 import { frameAssists } from './frame.ts'
 import { interruptReturnAssists } from './interrupt-return.ts'
 import { ioAssists } from './io.ts'
+import { monitorAssists } from './monitor.ts'
 import { msrAssists } from './msr.ts'
 import { processorControlAssists } from './processor-control.ts'
 import { protectionKeyAssists } from './protection-keys.ts'
+import { segmentBaseAssists } from './segment-base.ts'
 import { segmentLoadAssists } from './segment-load.ts'
 import { softwareInterruptAssists } from './software-interrupt.ts'
 import { syscallAssists } from './syscall.ts'
@@ -34,9 +36,11 @@ export const systemAssists: Readonly<Record<string, Assist>> = {
   ...frameAssists,
   ...interruptReturnAssists,
   ...ioAssists,
+  ...monitorAssists,
   ...msrAssists,
   ...processorControlAssists,
   ...protectionKeyAssists,
+  ...segmentBaseAssists,
   ...segmentLoadAssists,
   ...softwareInterruptAssists,
   ...syscallAssists,
@@ -58,7 +62,7 @@ const SIZE_BY_SUFFIX: readonly (readonly [RegExp, number])[] = [
   [/^Arpl_/, 2],
   [/_(rm16|r32m16|r64m16)$/, 2],
   [/^Mov_(rm16|r32m16|r64m16)_Sreg$/, 2],
-  [/^Insb_|^Outsb_|^Clflush_/, 1],
+  [/^Insb_|^Outsb_|^Clflush(opt)?_/, 1],
   [/^Insw_|^Outsw_/, 2],
   [/^Insd_|^Outsd_/, 4],
 ]

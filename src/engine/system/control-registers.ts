@@ -29,7 +29,7 @@ import type { Assist, AssistCpu, AssistInstruction } from '../assist.ts'
 import { type CpuState, Segment } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
-import { codeRights, mode64, requireSupervisor } from './cpu-mode.ts'
+import { codeRights, mode64, requireSupervisor, requireSystemInformation } from './cpu-mode.ts'
 import { PHYSICAL_ADDRESS_BITS } from './cpuid.ts'
 import { readRm16, writeRm16 } from './operand.ts'
 import { fetchPdptes, setPdptes, usesPdptes } from './pdptes.ts'
@@ -173,6 +173,7 @@ const lmsw: Assist = (cpu, instruction) => {
 }
 
 const smsw: Assist = (cpu, instruction) => {
+  requireSystemInformation(cpu.state)
   const cr0 = cpu.state.get32(S.CR0)
   writeRm16(cpu, instruction, instruction.register0, cr0)
 }

@@ -1,6 +1,6 @@
 /** Which mode the processor is in, and the checks that many instructions share. */
 
-import { CR0_PE, CR4_LA57, EFER_LMA } from '../../x86/control-registers.ts'
+import { CR0_PE, CR4_LA57, CR4_UMIP, EFER_LMA } from '../../x86/control-registers.ts'
 import { RFLAGS_IOPL, RFLAGS_VM } from '../../x86/rflags.ts'
 import { RIGHTS_L } from '../../x86/segment-rights.ts'
 import type { AssistCpu } from '../assist.ts'
@@ -24,6 +24,11 @@ export const ioPrivilege = (state: CpuState): number => (state.get32(S.FLAG_SYST
 /** #GP(0) outside privilege level 0; virtual-8086 mode runs at 3, real mode at 0. */
 export function requireSupervisor(state: CpuState): void {
   if (state.cpl !== 0) throw generalProtection()
+}
+
+/** #GP(0) for SGDT, SIDT, SLDT, STR and SMSW outside privilege level 0 under CR4.UMIP (SDM vol. 3, 2.5). */
+export function requireSystemInformation(state: CpuState): void {
+  if (state.get32(S.CR4) & CR4_UMIP && state.cpl !== 0) throw generalProtection()
 }
 
 /** #UD where selectors have no descriptors. */

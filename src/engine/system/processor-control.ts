@@ -8,7 +8,7 @@ const ACTIVITY_HLT = 1
 
 const privilegedNothing: Assist = cpu => requireSupervisor(cpu.state)
 
-/** CLFLUSH is a load for protection and paging (SDM vol. 2, CLFLUSH). */
+/** CLFLUSH and CLFLUSHOPT are loads for protection and paging (SDM vol. 2). */
 const clflush: Assist = (cpu, { address }) => {
   cpu.memory.read8(address)
 }
@@ -26,6 +26,7 @@ export const processorControlAssists: Readonly<Record<string, Assist>> = {
   Invd: privilegedNothing,
   Wbinvd: privilegedNothing,
   Clflush_m8: clflush,
+  Clflushopt_m8: clflush,
   Vmcall: hypercall,
   Vmmcall: hypercall,
 }

@@ -13,7 +13,14 @@ import type { Assist, AssistCpu } from '../assist.ts'
 import { Segment, type SegmentIndex } from '../cpu-state.ts'
 import { generalProtection, segmentNotPresent } from '../fault.ts'
 import * as S from '../state.ts'
-import { isCanonicalBase, longMode, mode64, requireProtectedMode, requireSupervisor } from './cpu-mode.ts'
+import {
+  isCanonicalBase,
+  longMode,
+  mode64,
+  requireProtectedMode,
+  requireSupervisor,
+  requireSystemInformation,
+} from './cpu-mode.ts'
 import {
   hasSystemType,
   nullCache,
@@ -28,6 +35,7 @@ const storeTable =
   (base: number, limit: number): Assist =>
   (cpu, { address }) => {
     const { memory, state } = cpu
+    requireSystemInformation(state)
     const wide = mode64(state)
     memory.probeWrite(address, wide ? 10 : 6)
     memory.write16(address, state.get32(limit))
@@ -58,6 +66,7 @@ const storeSelector =
   (index: SegmentIndex): Assist =>
   (cpu, instruction) => {
     requireProtectedMode(cpu.state)
+    requireSystemInformation(cpu.state)
     const at = S.SEGMENTS + index * S.SEGMENT_STRIDE + S.SEGMENT_SELECTOR
     writeRm16(cpu, instruction, instruction.register0, cpu.state.get32(at))
   }
