@@ -33,6 +33,9 @@ import {
 } from './forms.ts'
 import { BLOCKS_LOAD, BLOCKS_MEMORY, type Fpu } from './fpu.ts'
 
+/** Bytes: SDM vol. 3, table 6-7. */
+const FLOAT80_ALIGNMENT = 8
+
 /** Pushes a binary32 or binary64 operand, widened; also one whose denormal exception is unmasked. */
 function loadWidened(fpu: Fpu, source: Unpacked): void {
   if (!fpu.hasRoom()) return
@@ -52,7 +55,7 @@ function loadExact(fpu: Fpu, value: Float80): void {
 const loadInteger = (fpu: Fpu, source: Unpacked): void => loadExact(fpu, pack80(source))
 
 const readFloat80 = (memory: LinearMemory, address: bigint): Float80 => {
-  const bytes = memory.readBytes(address, 10)
+  const bytes = memory.readBytes(address, 10, false, FLOAT80_ALIGNMENT)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return { low: view.getBigUint64(0, true), high: view.getUint16(8, true) }
 }
@@ -123,16 +126,16 @@ function storeInteger(bits: 16 | 32 | 64, pops: boolean, truncates = false): Ass
 const storeBcd = store(10, true, (env, value) => {
   const integer = toBcd(env, value)
   const bytes = integer === undefined ? bcdIndefinite() : encodeBcd(integer)
-  return (memory, address) => memory.writeBytes(address, bytes)
+  return (memory, address) => memory.writeBytes(address, bytes, false, FLOAT80_ALIGNMENT)
 })
 
 /** FSTP m80: any encoding, unchanged. */
 const storeFloat80 = storeForm(10, (fpu, memory, address) => {
   if (fpu.isEmpty(0)) {
     if (!fpu.stackFault(false)) return
-    memory.writeBytes(address, bytesOfFloat80(pack80(DEFAULT_NAN)))
+    memory.writeBytes(address, bytesOfFloat80(pack80(DEFAULT_NAN)), false, FLOAT80_ALIGNMENT)
   } else {
-    memory.writeBytes(address, bytesOfFloat80(fpu.raw(0)))
+    memory.writeBytes(address, bytesOfFloat80(fpu.raw(0)), false, FLOAT80_ALIGNMENT)
     fpu.clearC1()
   }
   fpu.pop()
@@ -202,7 +205,10 @@ export const loadStoreAssists: Readonly<Record<string, Assist>> = {
   Fild_m16int: loadForm(readInteger16, loadInteger),
   Fild_m32int: loadForm(readInteger32, loadInteger),
   Fild_m64int: loadForm(readInteger64, loadInteger),
-  Fbld_m80bcd: loadForm((memory, address) => fromBcd(decodeBcd(memory.readBytes(address, 10))), loadExact),
+  Fbld_m80bcd: loadForm(
+    (memory, address) => fromBcd(decodeBcd(memory.readBytes(address, 10, false, FLOAT80_ALIGNMENT))),
+    loadExact,
+  ),
   Fst_m32fp: storeFloat32(false),
   Fstp_m32fp: storeFloat32(true),
   Fst_m64fp: storeFloat64(false),
