@@ -34,9 +34,14 @@ export class CpuModelError extends Error {}
 
 /** What belongs to the platform more than to a level of instructions, and what no kernel is slower with. */
 const SYSTEM: readonly FeatureName[] = ['pcid', 'x2apic', 'tsc-deadline', 'smep', 'smap', 'pdpe1gb', 'rdtscp']
-/** x86-64-v2 of the psABI, with the cryptography of the processors that brought it. */
-const LEVEL_2: readonly FeatureName[] = ['cx16', 'popcnt']
-const LEVEL_3: readonly FeatureName[] = []
+/** x86-64-v2 of the psABI, with the cryptography that came at the same time. */
+const LEVEL_2: readonly FeatureName[] = ['cx16', 'popcnt', 'sse4.2', 'ssse3', 'sse4.1', 'sse3', 'aes', 'pclmulqdq']
+/** x86-64-v3, with what its processors have beside it. */
+const LEVEL_3: readonly FeatureName[] = [
+  ...['avx', 'avx2', 'fma', 'f16c', 'bmi1', 'bmi2', 'lzcnt', 'movbe', 'adx', 'sha'],
+  ...['xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'fsgsbase', 'invpcid', 'rdrand', 'rdseed', 'clflushopt', 'rdpid'],
+  ...['umip', 'pku'],
+].filter(isFeatureName)
 
 /** By name; instruction levels as the x86-64 psABI defines them (chapter 3.1.1, micro-architecture levels). */
 const MODELS = {

@@ -5,10 +5,14 @@ import {
   CodeExt,
   Decoder,
   DecoderOptions,
+  Encoder,
   EncodingKind,
+  Instruction,
   MandatoryPrefix,
   OpCodeOperandKind,
   OpCodeTableKind,
+  OpKind,
+  Register,
 } from 'iced-x86'
 
 export type Bits = 16 | 32 | 64
@@ -45,11 +49,71 @@ const inReg = (kind: string): boolean => /^(r\d+|seg|cr|dr|tr|xmm|mm|bnd)_reg(_m
 const inOpcode = (kind: string): boolean => kind.endsWith('_opcode')
 
 /**
+ * One instance of a form with a VEX prefix, by iced-x86's encoder: registers of different numbers, so that a gather is
+ * valid, memory at RBX or EBX with index register 1 where the form wants a vector of indices.
+ */
+function encodeVexForm(code: Code, form: Form, bits: Bits): number[] | undefined {
+  const info = CodeExt.opCode(code)
+  const kinds = [info.op0Kind, info.op1Kind, info.op2Kind, info.op3Kind, info.op4Kind].slice(0, info.opCount)
+  const valid = { 16: info.mode16, 32: info.mode32, 64: info.mode64 }[bits]
+  info.free()
+  const names = kinds.map(kind => OpCodeOperandKind[kind])
+  const register = names.some(name => /_or_mem$|_rm$/.test(name))
+  const memory = names.some(name => /^mem|^sibmem|_or_mem$/.test(name))
+  // Branches with a VEX prefix were Knights Corner's alone.
+  const branch = names.some(name => name.startsWith('br'))
+  if (!valid || branch || !(form === 'register' ? register || !memory : memory)) return undefined
+  const instruction = new Instruction()
+  instruction.code = code
+  names.forEach((name, operand) => {
+    if (name.startsWith('imm')) {
+      instruction.setOpKind(operand, OpKind.Immediate8)
+      return
+    }
+    if (name === 'seg_rDI') {
+      instruction.setOpKind(operand, bits === 64 ? OpKind.MemorySegRDI : OpKind.MemorySegEDI)
+      return
+    }
+    if (name.startsWith('mem') || name === 'sibmem' || (name.endsWith('_or_mem') && form === 'memory')) {
+      instruction.setOpKind(operand, OpKind.Memory)
+      instruction.memoryBase = bits === 64 ? Register.RBX : Register.EBX
+      if (name.includes('vsib'))
+        instruction.memoryIndex = name.includes('_y') || /vsib\d+y/.test(name) ? Register.YMM1 : Register.XMM1
+      return
+    }
+    instruction.setOpKind(operand, OpKind.Register)
+    instruction.setOpRegister(operand, firstOf(name) + operand + (operand > 0 ? 1 : 0))
+  })
+  const encoder = new Encoder(bits)
+  try {
+    encoder.encode(instruction, 0n)
+    return [...encoder.takeBuffer()]
+  } finally {
+    encoder.free()
+    instruction.free()
+  }
+}
+
+function firstOf(kind: string): Register {
+  if (kind.startsWith('xmm')) return Register.XMM0
+  if (kind.startsWith('ymm')) return Register.YMM0
+  if (kind.startsWith('r32')) return Register.EAX
+  if (kind.startsWith('r64')) return Register.RAX
+  if (kind.startsWith('k')) return Register.K0
+  if (kind.startsWith('tmm')) return Register.TMM0
+  throw new Error(`no register for an operand of kind ${kind}`)
+}
+
+/**
  * One instance in a mode, with RBX or EBX as base of a memory operand, and register 3 for register operands; undefined
  * where there is no such form.
  */
 export function encodeForm(code: Code, form: Form, bits: Bits): number[] | undefined {
   const info = CodeExt.opCode(code)
+  if (info.encoding === EncodingKind.VEX) {
+    info.free()
+    return encodeVexForm(code, form, bits)
+  }
   const kinds = [info.op0Kind, info.op1Kind, info.op2Kind, info.op3Kind]
     .slice(0, info.opCount)
     .map(kind => OpCodeOperandKind[kind])
