@@ -170,6 +170,12 @@ export interface Vcpu {
   /** Processor priority, for lowest-priority arbitration. */
   readonly priority: number
 
+  /**
+   * The A20M# pin (SDM vol. 3, 21.1.1): while A20 is off, bit 20 of every address that leaves the processor is 0. On
+   * after {@link reset}; part of the saved state.
+   */
+  setA20(enabled: boolean): void
+
   /** Everything of this vCPU that continues a run, as JSON. */
   save(): VcpuState
   restore(state: VcpuState): void

@@ -1,6 +1,6 @@
 /** Guest memory by linear address, as a debugger reads it: permissions do not matter, and nothing is marked accessed. */
 
-import { ACCESS_READ, ACCESS_SMAP_OFF } from '../engine/mmu/page-walk.ts'
+import { ACCESS_READ, ACCESS_SMAP_OFF, type PagingMode } from '../engine/mmu/page-walk.ts'
 import { GuestWalk } from './guest-walk.ts'
 import type { MachineView, VcpuView } from './machine-view.ts'
 
@@ -31,14 +31,21 @@ export function readLinear(
 }
 
 function readPage(machine: MachineView, walk: GuestWalk, address: bigint, length: number): Uint8Array | undefined {
-  if (walk.control.mode === '4-level' && !isCanonical(address)) return undefined
-  if (walk.control.mode !== '4-level' && address >> 32n !== 0n) return undefined
+  const bits = LINEAR_BITS[walk.control.mode]
+  if (bits > 32 ? !isCanonical(address, bits) : address >> 32n !== 0n) return undefined
   const { fault, gpa } = walk.walk(address, ACCESS_READ | ACCESS_SMAP_OFF)
   return fault < 0 ? machine.readPhysical(gpa, length) : undefined
 }
 
-/** Bits 63:47 are all the same (SDM vol. 1, 3.3.7.1). */
-export function isCanonical(address: bigint): boolean {
-  const upper = address >> 47n
-  return upper === 0n || upper === 0x1ffffn
+/** Bits of a linear address that are translated. */
+export const LINEAR_BITS: Readonly<Record<PagingMode, number>> = {
+  none: 32,
+  '32-bit': 32,
+  pae: 32,
+  '4-level': 48,
+  '5-level': 57,
 }
+
+/** Are all bits from the highest of `bits` up the same (SDM vol. 1, 3.3.7.1)? */
+export const isCanonical = (address: bigint, bits: number): boolean =>
+  BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address

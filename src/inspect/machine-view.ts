@@ -7,7 +7,8 @@ import type { SegmentName, SegmentRegister } from '../engine/processor.ts'
 
 export interface VcpuView {
   readonly index: number
-  /** `rax`..`r15`, `rip`, `rflags`, `cr0`, `cr2`, `cr3`, `cr4`, `efer`, `dr0`.., MSRs by name such as `msr_lstar`. */
+  /** `rax`..`r15`, `rip`, `rflags`, `cr0`, `cr2`, `cr3`, `cr4`, `pdpte0`..`pdpte3`,
+   * `efer`, `pkru`, `dr0`.., `a20m` (1 while the A20M# pin is asserted), MSRs by name such as `msr_lstar`. */
   register(name: string): bigint
   segment(name: SegmentName): SegmentRegister
   table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number }

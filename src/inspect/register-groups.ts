@@ -1,6 +1,7 @@
 /** The registers of a vCPU as a person wants to see them: in groups, flags and control registers taken apart. */
 
 import type { SegmentName, SegmentRegister } from '../engine/processor.ts'
+import { CR4_PKE } from '../x86/control-registers.ts'
 import {
   RIGHTS_CODE,
   RIGHTS_DB,
@@ -10,8 +11,8 @@ import {
   RIGHTS_UNUSABLE,
   rightsDpl,
 } from '../x86/segment-rights.ts'
-import { type DecodedRegister, decodeRegister, fieldValue, summarizeFields } from './control-bits.ts'
-import { cpuMode } from './cpu-mode.ts'
+import { type DecodedRegister, decodeRegister, fieldValue, isSet, summarizeFields } from './control-bits.ts'
+import { cpuMode, pagingMode } from './cpu-mode.ts'
 import type { VcpuView } from './machine-view.ts'
 
 export interface RegisterNode {
@@ -139,7 +140,29 @@ function controlNodes(vcpu: VcpuView, describe: (address: bigint) => string | un
     return { name, value: text, children, address: { space: 'physical', address: value & 0xf_ffff_ffff_f000n } }
   })
   nodes.splice(1, 0, addressNode('cr2', vcpu.register('cr2'), 16, describe))
-  return nodes
+  return [...nodes, ...pdpteNodes(vcpu), ...keyNodes(vcpu)]
+}
+
+/** PDPTE registers, where PAE paging uses them (SDM vol. 3, 4.4.1). */
+function pdpteNodes(vcpu: VcpuView): RegisterNode[] {
+  if (pagingMode(vcpu) !== 'PAE paging') return []
+  return [0, 1, 2, 3].map(index => {
+    const name = `pdpte${index}`
+    const value = vcpu.register(name)
+    if ((value & 1n) === 0n) return { name, value: `${hex(value)} [not present]` }
+    return { name, value: hex(value), address: { space: 'physical', address: value & 0xf_ffff_ffff_f000n } }
+  })
+}
+
+/** PKRU with the keys that it restricts (SDM vol. 3, 4.6.2). */
+function keyNodes(vcpu: VcpuView): RegisterNode[] {
+  if (!isSet(vcpu.register('cr4'), CR4_PKE)) return []
+  const value = vcpu.register('pkru')
+  const children = Array.from({ length: 16 }, (_, key): RegisterNode => {
+    const rights = Number((value >> BigInt(2 * key)) & 3n)
+    return { name: `key ${key}`, value: (rights & 1) !== 0 ? 'no access' : rights === 2 ? 'read only' : 'all' }
+  })
+  return [{ name: 'pkru', value: hex(value), children }]
 }
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`

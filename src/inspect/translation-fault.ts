@@ -3,6 +3,7 @@
 import {
   type PagingControl,
   PF_FETCH,
+  PF_KEY,
   PF_PRESENT,
   PF_RESERVED,
   PF_USER,
@@ -42,6 +43,7 @@ const ERROR_BITS: readonly (readonly [mask: number, name: string])[] = [
   [PF_USER, 'U'],
   [PF_RESERVED, 'RSVD'],
   [PF_FETCH, 'I/D'],
+  [PF_KEY, 'PK'],
 ]
 
 const QUALIFICATION_OF: Record<AccessKind, number> = {
@@ -50,8 +52,9 @@ const QUALIFICATION_OF: Record<AccessKind, number> = {
   execute: EPT_QUALIFICATION_FETCH,
 }
 
-export function nonCanonical(linear: bigint): TranslationFault {
-  return { kind: 'non-canonical', why: `bits 63:47 of 0x${linear.toString(16)} are not all the same` }
+/** @param bits of a linear address */
+export function nonCanonical(linear: bigint, bits: number): TranslationFault {
+  return { kind: 'non-canonical', why: `bits 63:${bits - 1} of 0x${linear.toString(16)} are not all the same` }
 }
 
 export function eptMisconfiguration(ept: EptTranslation): TranslationFault {
@@ -82,7 +85,7 @@ function whyViolation(ept: EptTranslation, access: AccessKind, structure: boolea
 }
 
 export function pageFault(
-  { fault, unreadable, writable, user, executable }: WalkResult,
+  { fault, unreadable, writable, user, executable, key }: WalkResult,
   levels: readonly GuestLevel[],
   control: PagingControl,
   access: AccessKind,
@@ -95,6 +98,7 @@ export function pageFault(
     if ((fault & PF_RESERVED) !== 0) return `a reserved bit is set in the ${level} entry`
     if ((fault & PF_PRESENT) === 0) return `the ${level} entry is not present`
     if (access === 'execute' && control.noExecute && !executable) return 'the page may not be executed (XD)'
+    if ((fault & PF_KEY) !== 0) return `PKRU forbids a ${access} of pages with protection key ${key}`
     if (vcpu.cpl === 3 && !user) return 'the page is for the supervisor and the access is from CPL 3'
     if (vcpu.cpl < 3 && user && access === 'execute' && control.smep)
       return 'SMEP: the supervisor may not execute a user page'

@@ -9,6 +9,7 @@ import {
   ACCESS_SMAP_OFF,
   ACCESS_USER,
   ACCESS_WRITE,
+  type PagingControl,
   type PagingLevel,
   type WalkResult,
 } from '../engine/mmu/page-walk.ts'
@@ -17,7 +18,7 @@ import { isSet } from './control-bits.ts'
 import { type PagingMode, pagingMode } from './cpu-mode.ts'
 import { type EptTranslation, translateEpt } from './ept-translation.ts'
 import { GuestWalk } from './guest-walk.ts'
-import { isCanonical } from './linear-memory.ts'
+import { isCanonical, LINEAR_BITS } from './linear-memory.ts'
 import type { MachineView, VcpuView } from './machine-view.ts'
 import { ENTRY_ACCESSED, ENTRY_DIRTY, entryFlags } from './page-table-entry.ts'
 import {
@@ -47,7 +48,9 @@ export interface GuestLevel {
   readonly flags: string
   /** What this entry and those above allow together. */
   readonly accumulated: Permissions
-  /** How the entry's own address is translated; absent without EPT. */
+  /** The entry was not read: it is in this register since CR3 was loaded (PAE paging; SDM vol. 3, 4.4.1). */
+  readonly register?: string
+  /** How the entry's own address is translated; absent without EPT, and for one in a register. */
   readonly ept?: EptTranslation
 }
 
@@ -61,6 +64,8 @@ export interface TranslatedPage {
   readonly size: number
   readonly permissions: Permissions
   readonly global: boolean
+  /** Protection key; absent where there are none: supervisor pages, or CR4.PKE clear. */
+  readonly key?: number
   readonly ept?: EptTranslation
 }
 
@@ -96,8 +101,6 @@ export function translate(
   const paging = pagingMode(vcpu)
   const cr3 = request.cr3 ?? vcpu.register('cr3')
   const head = { linear, cr3, paging, access, cpl: vcpu.cpl }
-  if (paging === '4-level paging' && !isCanonical(linear)) return { ...head, levels: [], fault: nonCanonical(linear) }
-
   const levels: GuestLevel[] = []
   let blocked: TranslationFault | undefined
   const eptOf = new Map<number, EptTranslation>()
@@ -108,6 +111,8 @@ export function translate(
     blocked = eptFault(ept, 'read', true)
     return blocked === undefined
   })
+  const bits = LINEAR_BITS[walk.control.mode]
+  if (bits > 32 && !isCanonical(linear, bits)) return { ...head, levels: [], fault: nonCanonical(linear, bits) }
   const result = walk.walk(linear, accessBits(access, vcpu), (level, table, index, entryAddress, low, high) => {
     const ept = eptOf.get(entryAddress)
     levels.push({
@@ -118,31 +123,35 @@ export function translate(
       entry: (BigInt(high) << 32n) | BigInt(low),
       flags: entryFlags(low, high, level, paging),
       accumulated: accumulate(levels.at(-1)?.accumulated ?? ALL, low, high, level, paging),
+      ...(level === 'PDPT' && walk.control.mode === 'pae' && walk.control.pdptes !== undefined
+        ? { register: `PDPTE${index}` }
+        : {}),
       ...(ept === undefined ? {} : { ept }),
     })
   })
   if (blocked !== undefined) return { ...head, levels, fault: blocked }
   if (result.fault >= 0) return { ...head, levels, fault: pageFault(result, levels, walk.control, access, vcpu) }
-  return { ...head, levels, ...arrival(machine, result, levels, access, paging) }
+  return { ...head, levels, ...arrival(machine, result, levels, access, walk.control) }
 }
 
 /** The last step: the page itself through EPT. */
 function arrival(
   machine: MachineView,
-  { gpa, pageShift, writable, user, executable, global }: WalkResult,
+  { gpa, pageShift, writable, user, executable, global, key }: WalkResult,
   levels: readonly GuestLevel[],
   access: AccessKind,
-  paging: PagingMode,
+  { protectionKeys }: PagingControl,
 ): { page: TranslatedPage; fault?: TranslationFault } {
   const page = {
     gpa: BigInt(gpa),
     size: 2 ** pageShift,
     permissions: { writable, user, executable },
     global,
+    ...(protectionKeys && user ? { key } : {}),
   }
   const ept = translateEpt(machine, gpa)
   if (ept === undefined) return { page: { ...page, hpa: page.gpa } }
-  const fault = markingFault(levels, access, paging) ?? eptFault(ept, access, false)
+  const fault = markingFault(levels, access) ?? eptFault(ept, access, false)
   return {
     page: { ...page, ept, ...(ept.hpa === undefined ? {} : { hpa: ept.hpa }) },
     ...(fault === undefined ? {} : { fault }),
@@ -150,13 +159,9 @@ function arrival(
 }
 
 /** Setting accessed and dirty bits is a write to the tables, to which EPT permissions apply (SDM vol. 3, 29.3.3.2). */
-function markingFault(
-  levels: readonly GuestLevel[],
-  access: AccessKind,
-  paging: PagingMode,
-): TranslationFault | undefined {
-  for (const [i, { entry, level, ept }] of levels.entries()) {
-    if (level === 'PDPT' && paging === 'PAE paging') continue
+function markingFault(levels: readonly GuestLevel[], access: AccessKind): TranslationFault | undefined {
+  for (const [i, { entry, register, ept }] of levels.entries()) {
+    if (register !== undefined) continue
     const dirties = access === 'write' && i === levels.length - 1
     const marks = !isSet(entry, ENTRY_ACCESSED) || (dirties && !isSet(entry, ENTRY_DIRTY))
     if (marks && ept !== undefined && !ept.rights.includes('w')) return eptViolation(ept, 'write', true)

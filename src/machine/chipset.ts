@@ -66,6 +66,8 @@ export class Chipset {
     const { clock } = vm
     const bus = new SystemBus()
     const onReset = () => vm.requestStop({ kind: 'reset' })
+    // Two gates, one line: the last change of either counts, as in other emulated PCs.
+    const onA20 = (enabled: boolean) => vm.setA20(enabled)
 
     const ioApic = new IoApic({ send: message => vm.deliver(message), id: ioApicId(configuration.cpus) })
     const picInput = ioApic.line(PIC_PIN)
@@ -113,8 +115,9 @@ export class Chipset {
         keyboardInterrupt: interrupt(KEYBOARD_IRQ),
         mouseInterrupt: interrupt(MOUSE_IRQ),
         onReset,
+        onA20,
       }),
-      new FastReset({ onReset }),
+      new FastReset({ onReset, onA20 }),
       pci,
       new AcpiPm({ clock, interrupt: interrupt(SCI_IRQ), onPowerOff: () => vm.requestStop({ kind: 'power-off' }) }),
       fwCfg,

@@ -83,6 +83,11 @@ export class Vm {
     this.#fabric.raiseLint0()
   }
 
+  /** For the devices that drive the A20M# pin of all processors. */
+  setA20(enabled: boolean): void {
+    for (const vcpu of this.vcpus) vcpu.setA20(enabled)
+  }
+
   /** For devices that end the run (power-off, reset, debug exit): `run` comes back after the access that is being served. */
   requestStop(stop: VmStop): void {
     this.#stop ??= stop

@@ -231,12 +231,65 @@ describe('other kinds of paging', () => {
     })
   })
 
-  test('PAE, whose top level has no permissions', () => {
+  /** PAE tables whose top entry 3 is in the register, and is another one in memory. */
+  function paeTables(): FakeMachine {
     const machine = new FakeMachine()
-    machine.vcpu.protectedMode().set({ cr0: 0x8000_0011n, cr3: 0x1020n, cr4: 0x20n })
-    machine.writeEntry(0x1020 + 3 * 8, 0x2000n | PRESENT)
+    machine.vcpu.protectedMode().set({ cr0: 0x8000_0011n, cr3: 0x1020n, cr4: 0x20n, pdpte3: 0x2000n | PRESENT })
+    machine.writeEntry(0x1020 + 3 * 8, 0x5000n | PRESENT)
     machine.writeEntry(0x2000, 0x3000n | PRESENT | WRITABLE | USED)
     machine.writeEntry(0x3008, 0x7000n | PRESENT | WRITABLE | USED)
+    return machine
+  }
+
+  test('PAE, from the loaded registers, which are not what memory has', () => {
+    const machine = paeTables()
+    const { levels } = translate(machine, machine.vcpu, 0xc000_1042n)
+    expect(levels[0]).toMatchObject({ level: 'PDPT', register: 'PDPTE3', entry: 0x2000n | PRESENT })
+    expect(levels[1]).not.toHaveProperty('register')
+    // Of another address space there are no registers.
+    machine.writeEntry(0x1100 + 3 * 8, 0x2000n | PRESENT)
+    const other = translate(machine, machine.vcpu, 0xc000_1042n, { cr3: 0x1100n })
+    expect(other.levels[0]).not.toHaveProperty('register')
+    expect(other.page?.gpa).toBe(0x7042n)
+  })
+
+  test('5 levels, where addresses have 57 bits', () => {
+    const machine = fourLevels()
+    machine.writeEntry(0x8000 + 0x101 * 8, 0x1000n | PRESENT | WRITABLE | USER | USED)
+    machine.vcpu.set({ cr3: 0x8000n, cr4: 0x16b0n })
+    const linear = 0xff01_8000_0040_3123n
+    const { levels, page, paging } = translate(machine, machine.vcpu, linear)
+    expect([paging, levels[0].level, levels[0].index, page?.gpa]).toEqual(['5-level paging', 'PML5', 0x101, 0x9123n])
+    expect(translate(machine, machine.vcpu, 0x0100_0000_0000_0000n).fault).toMatchObject({
+      kind: 'non-canonical',
+      why: 'bits 63:56 of 0x100000000000000 are not all the same',
+    })
+    expect([...readLinear(machine, machine.vcpu, linear, 4)]).toEqual([1, 2, 3, 4])
+  })
+
+  test('protection keys, and the fault of one that PKRU locks', () => {
+    const machine = fourLevels(0x9000n | PRESENT | WRITABLE | USER | USED | (5n << 59n))
+    machine.vcpu.set({ cr4: 0x40_06b0n })
+    expect(translate(machine, machine.vcpu, LINEAR).page).toMatchObject({ key: 5 })
+    machine.vcpu.set({ pkru: 1n << 11n })
+    machine.vcpu.cpl = 3
+    expect(translate(machine, machine.vcpu, LINEAR).fault).toBeUndefined()
+    expect(translate(machine, machine.vcpu, LINEAR, { access: 'write' }).fault).toMatchObject({
+      errorBits: 'P W U PK',
+      why: 'PKRU forbids a write of pages with protection key 5',
+    })
+  })
+
+  test('the A20M# pin, which keeps address bit 20 low', () => {
+    const machine = new FakeMachine(2 ** 21)
+    machine.vcpu.set({ a20m: 1n })
+    expect(translate(machine, machine.vcpu, 0x10_0042n).page?.gpa).toBe(0x42n)
+    machine.vcpu.set({ a20m: 0n })
+    expect(translate(machine, machine.vcpu, 0x10_0042n).page?.gpa).toBe(0x10_0042n)
+  })
+
+  test('PAE, whose top level has no permissions', () => {
+    const machine = paeTables()
     expect(translate(machine, machine.vcpu, 0xc000_1042n, { access: 'write' })).toMatchObject({
       paging: 'PAE paging',
       levels: [

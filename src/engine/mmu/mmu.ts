@@ -219,7 +219,7 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.#code.emptyJumpCache()
   }
 
-  /** The guest-physical address that leaves the processor: bit 20 is low while A20M# is asserted (SDM vol. 3, 9.2.3). */
+  /** The guest-physical address that leaves the processor: bit 20 is low while A20M# is asserted (SDM vol. 3, 21.1.1). */
   #masked(gpa: number): number {
     return gpa - (gpa & this.context.a20Mask)
   }
@@ -301,7 +301,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** Host address to load `bytes` from. @param record of the instruction, to tell stack accesses */
   slowRead(low: number, high: number, bytes: number, record: number): number {
     this.#stackAccess = this.#reachesStack(low, bytes, record)
-    this.#requireCanonical(high)
+    this.#requireCanonicalRange(low, high, bytes)
     this.#requireAligned(low, bytes)
     if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, false)
     const { asid, access } = this.context
@@ -316,7 +316,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** @param bytes with READ_FIRST where the instruction reads its operand before it writes it */
   slowWrite(low: number, high: number, bytes: number, record: number): number {
     this.#stackAccess = this.#reachesStack(low, bytes & ~READ_FIRST, record)
-    this.#requireCanonical(high)
+    this.#requireCanonicalRange(low, high, bytes & ~READ_FIRST)
     this.#requireAligned(low, bytes & ~READ_FIRST)
     return this.#prepareStore(low, high, bytes & ~READ_FIRST, false, (bytes & READ_FIRST) !== 0)
   }
@@ -344,6 +344,12 @@ export class Mmu implements LinearMemory, EntryMemory {
   #requireCanonical(high: number): void {
     if (!this.context.longMode || this.isCanonical(high)) return
     throw this.#stackAccess ? stackFault(0) : generalProtection(0)
+  }
+
+  /** The last byte is checked before the first is translated. What isn't canonical begins at a multiple of 4 GB. */
+  #requireCanonicalRange(low: number, high: number, bytes: number): void {
+    this.#requireCanonical(high)
+    if ((low >>> 0) + bytes > 2 ** 32) this.#requireCanonical((high + 1) | 0)
   }
 
   /**

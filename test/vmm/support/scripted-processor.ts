@@ -103,6 +103,10 @@ export class ScriptedVcpu implements Vcpu {
     return { reason: 'budget' }
   }
 
+  setA20(enabled: boolean): void {
+    this.events.push(`a20 ${enabled ? 'on' : 'off'}`)
+  }
+
   completeAccess(value: bigint): void {
     this.events.push(`access ${value.toString(16)}`)
   }
