@@ -127,7 +127,8 @@ function work(options: Options): void {
     try {
       const end = interpreted.run(noise)
       const other = compiled.run(noise)
-      if (other.digest !== end.digest) throw new Error('the tiers come to different ends')
+      const differs = differences(end, other)
+      if (differs.length > 0) throw new Error(`the tiers come to different ends: ${differs.join(', ')}`)
       report({ kind: 'end', seed, end })
       instructions += 2 * end.instructions
     } catch (error) {
@@ -143,6 +144,11 @@ function work(options: Options): void {
     }
     if (guests % GUESTS_OF_A_MACHINE === 0) [interpreted, compiled] = machines(options.model)
   }
+}
+
+function differences({ digests }: End, other: End): string[] {
+  const others: Readonly<Record<string, string>> = other.digests
+  return Object.entries(digests).flatMap(([part, digest]) => (others[part] === digest ? [] : [part]))
 }
 
 /** The exits of one guest in both tiers, up to where they part. */

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { parseCpuModel } from '../../src/engine/cpu-model.ts'
 import { EPT_EXECUTE, EPT_READ, EPT_WRITE } from '../../src/engine/mmu/ept-walk.ts'
 import type { Exit, Vcpu } from '../../src/engine/processor.ts'
+import * as S from '../../src/engine/state.ts'
 import { EPT_RIGHTS } from '../../src/vmm/ept.ts'
 import { Guest, Host } from '../engine/guest/guest.ts'
 import { Random } from '../engine/guest/random.ts'
@@ -27,8 +28,8 @@ export interface Noise {
 
 /** How a guest of noise ended. Equal for equal noise on an equal model, whatever executes it. */
 export interface End {
-  /** Of every exit with its count and RIP, of both vCPUs' whole state, and of RAM. */
-  readonly digest: string
+  /** Of every exit with its count and RIP, of each vCPU's whole state, and of RAM. */
+  readonly digests: Readonly<Record<'exits' | 'vcpu0' | 'vcpu1' | 'ram', string>>
   readonly instructions: number
   readonly exits: Readonly<Record<string, number>>
   /** Modes by name as the exits found them, rings included. */
@@ -63,7 +64,7 @@ export class NoiseMachine {
     // the processor decides how long: every run begins with none.
     guest.host.processor.invept(guest.ept.root)
     guest.clock.count = 0
-    const hash = createHash('sha256')
+    const trail = createHash('sha256')
     const exits: Record<string, number> = {}
     const modes: Record<string, number> = {}
     for (const vcpu of guest.vcpus) enter(vcpu, random, this.#model, entry)
@@ -77,21 +78,37 @@ export class NoiseMachine {
       const mode = modeOf(vcpu)
       modes[mode] = (modes[mode] ?? 0) + 1
       const line = `${exit.reason} ${guest.clock.count} ${vcpu.index} ${mode} ${vcpu.registers.get('rip').toString(16)}`
-      hash.update(line)
+      trail.update(line)
       trace(line)
       if (!answer(guest, random, vcpu, exit) || random.chance(0.005)) enter(vcpu, random, this.#model, entry)
     }
-    for (const vcpu of guest.vcpus) hash.update(JSON.stringify(vcpu.save()))
-    hash.update(guest.read(0, RAM))
+    const [vcpu0, vcpu1] = guest.vcpus.map(stateDigest)
+    const ram = createHash('sha256').update(guest.read(0, RAM)).digest('hex')
     giveRights(guest)
     this.checkFrames()
-    return { digest: hash.digest('hex'), instructions: guest.clock.count, exits, modes }
+    const digests = { exits: trail.digest('hex'), vcpu0, vcpu1, ram }
+    return { digests, instructions: guest.clock.count, exits, modes }
   }
 
   /** Throws when a frame that is not the guest's has changed. */
   checkFrames(): void {
     this.#guard.check()
   }
+}
+
+/** Parts of the state that code generated for either tier uses between instructions: address and bytes. */
+const SCRATCH: readonly (readonly [number, number])[] = [
+  [S.LINK_SLOT, 4],
+  [S.ACCESS_VALUE, 32],
+  [S.ACCESS_BUFFER, 64],
+  ...[S.SSE_A, S.SSE_B, S.SSE_C, S.SSE_RESULT].map(at => [at, 16] as const),
+]
+
+function stateDigest(vcpu: Vcpu): string {
+  const { state, ...rest } = vcpu.save()
+  const bytes = Buffer.from(state, 'base64')
+  for (const [at, length] of SCRATCH) bytes.fill(0, at - S.STATE_BASE, at - S.STATE_BASE + length)
+  return createHash('sha256').update(bytes).update(JSON.stringify(rest)).digest('hex')
 }
 
 function neighbour(host: Host): void {
