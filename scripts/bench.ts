@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: how fast guests run under Ringside, as ratios to QEMU's TCG on the same machine in the same run.
  * Six loops (guests/bench/bench.c), and Debian's kernel from power-on to a shell prompt. The two take turns, several
- * rounds; medians of wall time from process start are compared, nothing is subtracted.
+ * rounds; medians of wall time from process start are compared, nothing is subtracted. With `--against COMMIT` the
+ * bundle of that commit takes turns too.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -12,7 +13,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInitramfs, SHELL_PROMPT } from '../test/linux/initramfs.ts'
 import { fetchKernel } from '../test/linux/kernel.ts'
-import { type Guest, qemu, qemuVersion, ringside } from './bench/contestants.ts'
+import { BUNDLE, type Guest, qemu, qemuVersion, ringside } from './bench/contestants.ts'
+import { buildEarlier } from './bench/earlier.ts'
 import { type Command, describe, geometricMean, median, type Run, time } from './bench/stopwatch.ts'
 
 /** Iterations of each loop: seconds under QEMU, so that starting a process matters little on either side. */
@@ -33,12 +35,15 @@ interface Row {
   readonly instructions: number
   readonly ringsideSeconds: number
   readonly qemuSeconds: number
+  readonly earlierSeconds: number | undefined
 }
 
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: [...LOOPS, BOOT].join(',') },
+    against: { type: 'string' },
+    cpu: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -47,7 +52,9 @@ const only = options.only.split(',')
 const unknown = only.filter(name => name !== BOOT && !LOOPS.includes(name))
 
 if (options.help || unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
-  console.log(`usage: npm run bench -- [--rounds N] [--only ${[...LOOPS, BOOT].join(',')}]`)
+  console.log(
+    `usage: npm run bench -- [--rounds N] [--only ${[...LOOPS, BOOT].join(',')}] [--against COMMIT] [--cpu MODEL]`,
+  )
   process.exit(options.help ? 0 : 64)
 }
 const version = qemuVersion()
@@ -60,7 +67,10 @@ if (version === undefined) {
 const built = spawnSync(process.execPath, [fileURLToPath(new URL('build.ts', import.meta.url))], { stdio: 'ignore' })
 if (built.status !== 0) throw new Error('the bundle could not be built: npm run build shows why')
 const scratch = mkdtempSync(join(tmpdir(), 'ringside-bench-'))
+const model = options.cpu === undefined ? {} : { cpu: options.cpu }
+let earlier: string | undefined
 try {
+  if (options.against !== undefined) earlier = buildEarlier(options.against, scratch)
   await bench()
 } finally {
   rmSync(scratch, { recursive: true })
@@ -68,17 +78,20 @@ try {
 
 async function bench(): Promise<void> {
   console.log(`Ringside on Node ${process.versions.node} beside ${version}, medians of ${rounds} rounds\n`)
-  console.log(cells('', 'instructions', 'Ringside', 'QEMU TCG', 'Ringside', 'QEMU TCG', 'ratio'))
-  console.log(cells('', 'millions', 's', 's', 'MIPS', 'MIPS', 'of speed'))
+  const more = earlier === undefined ? [[], []] : [[options.against?.slice(0, 12) ?? ''], ['s', 'of speed']]
+  console.log(cells('', 'instructions', 'Ringside', 'QEMU TCG', 'Ringside', 'QEMU TCG', 'ratio', ...more[0]))
+  console.log(cells('', 'millions', 's', 's', 'MIPS', 'MIPS', 'of speed', ...more[1]))
   const loops: Row[] = []
   for (const name of LOOPS.filter(name => only.includes(name))) {
-    const row = await compare(name, { image: BENCH_IMAGE, commandLine: `loop=${name} n=${ITERATIONS[name]}` })
+    const row = await compare(name, { image: BENCH_IMAGE, commandLine: `loop=${name} n=${ITERATIONS[name]}`, ...model })
     loops.push(row)
     print(row)
   }
   if (loops.length > 1) {
     const mean = geometricMean(loops.map(row => row.qemuSeconds / row.ringsideSeconds))
-    console.log(cells('geometric mean', '', '', '', '', '', mean.toFixed(2)))
+    const gain = geometricMean(loops.map(row => (row.earlierSeconds ?? row.ringsideSeconds) / row.ringsideSeconds))
+    const more = earlier === undefined ? [] : ['', gain.toFixed(2)]
+    console.log(cells('geometric mean', '', '', '', '', '', mean.toFixed(2), ...more))
   }
   if (only.includes(BOOT)) print(await compare(BOOT, linuxGuest(), SHELL_PROMPT))
 }
@@ -86,18 +99,23 @@ async function bench(): Promise<void> {
 function linuxGuest(): Guest {
   const initrd = join(scratch, 'initramfs.gz')
   writeFileSync(initrd, buildInitramfs())
-  return { image: fetchKernel().image, initrd, commandLine: 'console=ttyS0' }
+  return { image: fetchKernel().image, initrd, commandLine: 'console=ttyS0', ...model }
 }
 
 async function compare(name: string, guest: Guest, until?: string): Promise<Row> {
   const statistics = join(scratch, `${name}.json`)
-  const ours = ringside(guest, statistics, until)
+  const ours = ringside(BUNDLE, guest, statistics, until)
+  // An earlier one may have no models of the processor to choose from: it runs its own.
+  const { cpu: _, ...plain } = guest
+  const before = earlier === undefined ? undefined : ringside(earlier, plain, join(scratch, 'earlier.json'), until)
   const theirs = qemu(guest)
   const ringsideSeconds: number[] = []
   const qemuSeconds: number[] = []
+  const earlierSeconds: number[] = []
   for (let round = 0; round < rounds; round++) {
     const ourRun = await time(ours, until)
     const theirRun = await time(theirs, until)
+    if (before !== undefined) earlierSeconds.push((await time(before, until)).seconds)
     if (until === undefined) checkResult(name, ours, ourRun, theirRun)
     ringsideSeconds.push(ourRun.seconds)
     qemuSeconds.push(theirRun.seconds)
@@ -107,6 +125,7 @@ async function compare(name: string, guest: Guest, until?: string): Promise<Row>
     instructions: instructionsIn(statistics),
     ringsideSeconds: median(ringsideSeconds),
     qemuSeconds: median(qemuSeconds),
+    earlierSeconds: before === undefined ? undefined : median(earlierSeconds),
   }
 }
 
@@ -139,6 +158,9 @@ function print(row: Row): void {
       // QEMU boots through its firmware and takes its own path through Linux: its count is not ours.
       row.name === BOOT ? '' : (millions / row.qemuSeconds).toFixed(0),
       ratio.toFixed(2),
+      ...(row.earlierSeconds === undefined
+        ? []
+        : [row.earlierSeconds.toFixed(2), (row.earlierSeconds / row.ringsideSeconds).toFixed(2)]),
     ),
   )
 }

@@ -8,21 +8,24 @@ export interface Guest {
   readonly image: string
   readonly commandLine: string
   readonly initrd?: string
+  /** Model of Ringside's processor; its default if absent. QEMU keeps its own default. */
+  readonly cpu?: string
 }
 
 const MEMORY = '256M'
-const CLI = fileURLToPath(new URL('../../dist/ringside.mjs', import.meta.url))
+export const BUNDLE = fileURLToPath(new URL('../../dist/ringside.mjs', import.meta.url))
 
 /** `statistics` is the file for the instruction count; with `until` Ringside ends by itself at that text. */
-export function ringside(guest: Guest, statistics: string, until?: string): Command {
+export function ringside(bundle: string, guest: Guest, statistics: string, until?: string): Command {
   return {
     program: process.execPath,
     arguments: [
-      CLI,
+      bundle,
       'run',
       guest.image,
       ...(guest.initrd === undefined ? [] : ['--initrd', guest.initrd]),
       ...['--cmdline', guest.commandLine, '--memory', MEMORY, '--no-reboot', '--stats', statistics],
+      ...(guest.cpu === undefined ? [] : ['--cpu', guest.cpu]),
       ...(until === undefined ? [] : ['--until', until]),
     ],
   }
