@@ -30,9 +30,9 @@ import { defineTimeStamp } from './time-stamp.ts'
 
 /** System instructions that change neither RIP nor mode nor interruptibility: the block goes on after them. */
 const CONTINUES =
-  /^(Rdtsc|Rdtscp|Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Mov_rm16_Sreg|Mov_r(32|64)m16_Sreg|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|(Rd|Wr)[fg]sbase|Monitor[wdq]|Mwait|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
+  /^(Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|(Rd|Wr)[fg]sbase|Monitor[wdq]|Mwait|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
 /** Instructions whose memory operand is a destination, for the segment check. */
-const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Mov_r(m16|32m16|64m16)_Sreg|Ins)/
+const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Ins)/
 const X87_STORES = /^(Fi?st{1,2}p?_|Fbstp|Fn?st|Fn?save|Fxsave)/
 
 /** @param model leaves out what it does not execute; absent: everything is there */
@@ -58,16 +58,13 @@ export function createDefinitions(model?: CpuModel): Definitions {
   defineSse(table)
   defineMmx(table)
   defineAvx(table)
-  for (const name of Object.keys(systemAssists)) {
-    // Frequent ones (CLI, STI, PUSHF, RDTSC, SWAPGS, ...) have generated definitions.
-    if (table.entries.has(name)) continue
+  for (const name of Object.keys(systemAssists))
     table.define(name, {
       assist: systemAssists[name],
       memoryBytes: systemMemorySizes[name] ?? 0,
       writes: WRITES_MEMORY.test(name),
       ends: !CONTINUES.test(name),
     })
-  }
   for (const name of Object.keys(x87Assists))
     table.define(name, {
       assist: x87Assists[name],

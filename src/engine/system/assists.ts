@@ -61,7 +61,6 @@ const SIZE_BY_SUFFIX: readonly (readonly [RegExp, number])[] = [
   [/_m128$/, 16],
   [/^Arpl_/, 2],
   [/_(rm16|r32m16|r64m16)$/, 2],
-  [/^Mov_(rm16|r32m16|r64m16)_Sreg$/, 2],
   [/^Insb_|^Outsb_|^Clflush(opt)?_/, 1],
   [/^Insw_|^Outsw_/, 2],
   [/^Insd_|^Outsd_/, 4],

@@ -1,8 +1,8 @@
-/** RDMSR and WRMSR, RDTSC, RDTSCP, RDPMC, CPUID. An MSR that is not here leaves to the hypervisor, which decides. */
+/** RDMSR and WRMSR, RDPMC, CPUID. An MSR that is not here leaves to the hypervisor, which decides. */
 
-import { CR0_PG, CR4_TSD, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../../x86/control-registers.ts'
+import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../../x86/control-registers.ts'
 import type { Assist, AssistCpu } from '../assist.ts'
-import { type CpuState, Segment } from '../cpu-state.ts'
+import { Segment } from '../cpu-state.ts'
 import { generalProtection } from '../fault.ts'
 import * as S from '../state.ts'
 import { isCanonicalBase, requireSupervisor } from './cpu-mode.ts'
@@ -152,22 +152,6 @@ function writeMsr(cpu: AssistCpu, msr: number, value: bigint): boolean {
   return outcome === 'unknown' ? cpu.exit({ reason: 'wrmsr', msr, value }) : outcome === 'written'
 }
 
-/** CR4.TSD keeps the counter from rings 1 to 3. */
-function requireTimeStamp(state: CpuState): void {
-  if (state.get32(S.CR4) & CR4_TSD && state.cpl !== 0) throw generalProtection()
-}
-
-const rdtsc: Assist = cpu => {
-  requireTimeStamp(cpu.state)
-  writeEdxEax(cpu.state, cpu.tsc)
-}
-
-const rdtscp: Assist = cpu => {
-  requireTimeStamp(cpu.state)
-  writeEdxEax(cpu.state, cpu.tsc)
-  cpu.state.setGpr32(RCX, cpu.state.get32(S.MSR_TSC_AUX))
-}
-
 /** No performance counter exists. */
 const rdpmc: Assist = () => {
   throw generalProtection()
@@ -189,8 +173,6 @@ const cpuidAssist: Assist = cpu => {
 export const msrAssists: Readonly<Record<string, Assist>> = {
   Rdmsr: rdmsr,
   Wrmsr: wrmsr,
-  Rdtsc: rdtsc,
-  Rdtscp: rdtscp,
   Rdpmc: rdpmc,
   Cpuid: cpuidAssist,
 }

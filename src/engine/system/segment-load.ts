@@ -10,14 +10,14 @@ import {
 } from '../../x86/descriptor.ts'
 import { RFLAGS_VM } from '../../x86/rflags.ts'
 import { RIGHTS_DB, RIGHTS_G, RIGHTS_UNUSABLE } from '../../x86/segment-rights.ts'
-import type { Assist, AssistCpu, AssistInstruction } from '../assist.ts'
+import type { Assist, AssistCpu } from '../assist.ts'
 import { Segment, type SegmentCache, type SegmentIndex } from '../cpu-state.ts'
 import { generalProtection, invalidOpcode, segmentNotPresent, stackFault } from '../fault.ts'
 import * as S from '../state.ts'
 import { mode64, paragraphMode } from './cpu-mode.ts'
 import { loadDescriptor, nullCache, readDescriptor, selectorGeneralProtection } from './descriptors.ts'
-import { readRm16, writeRegister, writeRm16 } from './operand.ts'
-import { type ElementSize, Stack } from './stack.ts'
+import { readRm16, writeRegister } from './operand.ts'
+import { Stack } from './stack.ts'
 
 /** Rights that virtual-8086 mode gives every segment: present, ring 3, writable, accessed (SDM vol. 3, 21.2). */
 export const V86_RIGHTS = 0xf3
@@ -97,11 +97,6 @@ const SEGMENT_BY_ENCODING: readonly SegmentIndex[] = [
   Segment.GS,
 ]
 
-const movFromSegment: Assist = (cpu, instruction) => {
-  const at = S.SEGMENTS + instruction.register1 * S.SEGMENT_STRIDE + S.SEGMENT_SELECTOR
-  writeRm16(cpu, instruction, instruction.register0, cpu.state.get32(at))
-}
-
 const movToSegment: Assist = (cpu, instruction) => {
   const index = SEGMENT_BY_ENCODING[instruction.register0]
   if (index === undefined || index === Segment.CS) throw invalidOpcode()
@@ -121,20 +116,6 @@ const pop =
     if (index === Segment.SS) blockByMovSs(cpu)
   }
 
-/** A push of a segment register moves the stack pointer by the operand size and writes the selector zero-extended. */
-const push =
-  (index: SegmentIndex): Assist =>
-  (cpu, instruction) => {
-    const stack = Stack.current(cpu)
-    const at = S.SEGMENTS + index * S.SEGMENT_STRIDE + S.SEGMENT_SELECTOR
-    stack.push(BigInt(cpu.state.get32(at)), elementSize(instruction))
-    stack.flush()
-    stack.commit()
-  }
-
-const elementSize = (instruction: AssistInstruction): ElementSize =>
-  instruction.operandSize === 64 ? 8 : instruction.operandSize === 32 ? 4 : 2
-
 /** LDS, LES, LFS, LGS, LSS: offset first in memory, then the selector. */
 const loadFarPointer =
   (index: SegmentIndex): Assist =>
@@ -152,26 +133,9 @@ const loadFarPointer =
   }
 
 export const segmentLoadAssists: Readonly<Record<string, Assist>> = {
-  Mov_rm16_Sreg: movFromSegment,
-  Mov_r32m16_Sreg: movFromSegment,
-  Mov_r64m16_Sreg: movFromSegment,
   Mov_Sreg_rm16: movToSegment,
   Mov_Sreg_r32m16: movToSegment,
   Mov_Sreg_r64m16: movToSegment,
-  Pushw_ES: push(Segment.ES),
-  Pushd_ES: push(Segment.ES),
-  Pushw_CS: push(Segment.CS),
-  Pushd_CS: push(Segment.CS),
-  Pushw_SS: push(Segment.SS),
-  Pushd_SS: push(Segment.SS),
-  Pushw_DS: push(Segment.DS),
-  Pushd_DS: push(Segment.DS),
-  Pushw_FS: push(Segment.FS),
-  Pushd_FS: push(Segment.FS),
-  Pushq_FS: push(Segment.FS),
-  Pushw_GS: push(Segment.GS),
-  Pushd_GS: push(Segment.GS),
-  Pushq_GS: push(Segment.GS),
   Popw_ES: pop(Segment.ES),
   Popd_ES: pop(Segment.ES),
   Popw_SS: pop(Segment.SS),

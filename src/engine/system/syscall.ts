@@ -1,5 +1,5 @@
 /**
- * SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS. CPUID says AuthenticAMD, so they follow the AMD64 Architecture
+ * SYSCALL, SYSRET, SYSENTER, SYSEXIT. CPUID says AuthenticAMD, so they follow the AMD64 Architecture
  * Programmer's Manual, vol. 3: SYSCALL works in legacy and compatibility mode, SYSENTER only outside long mode, and a
  * SYSRET to a non-canonical address faults at the fetch, in ring 3. These are hot: no allocation, no BigInt.
  */
@@ -27,7 +27,6 @@ const USER_STACK = 0xc0f3
 /** Every RFLAGS bit that SYSRET can load: all but RF, VM and the reserved ones. */
 const SYSRET_FLAGS = 0x3c7fd5
 
-const GS_BASE = S.SEGMENTS + Segment.GS * S.SEGMENT_STRIDE + S.SEGMENT_BASE
 
 function flatSegment(state: CpuState, index: number, selector: number, rights: number): void {
   const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
@@ -136,18 +135,6 @@ const sysexit: Assist = cpu => {
   cpu.contextChanged()
 }
 
-const swapgs: Assist = cpu => {
-  const { state } = cpu
-  if (!mode64(state)) throw invalidOpcode()
-  requireSupervisor(state)
-  const lo = state.get32(GS_BASE)
-  const hi = state.get32(GS_BASE + 4)
-  copy64(state, GS_BASE, S.MSR_KERNEL_GS_BASE)
-  state.set32(S.MSR_KERNEL_GS_BASE, lo)
-  state.set32(S.MSR_KERNEL_GS_BASE + 4, hi)
-  cpu.contextChanged()
-}
-
 export const syscallAssists: Readonly<Record<string, Assist>> = {
   Syscall: syscall,
   Sysretd: sysret,
@@ -155,5 +142,4 @@ export const syscallAssists: Readonly<Record<string, Assist>> = {
   Sysenter: sysenter,
   Sysexitd: sysexit,
   Sysexitq: sysexit,
-  Swapgs: swapgs,
 }

@@ -4,15 +4,15 @@ import { systemAssists, systemMemorySizes } from '../../../src/engine/system/ass
 
 /** Families of system instructions, by iced-x86 `Code` name. */
 const FAMILIES =
-  /^(Mov_(rm16|r32m16|r64m16)_Sreg|Mov_Sreg_|Mov_r(32|64)_[cd]r|Mov_[cd]r_|(Push|Pop)[wdq]_[C-GS]S$|L[defgs]s_r|[SL](ldt|tr|gdt|idt|msw)_|Str_|Ltr_|Ver[rw]_|Lar_|Lsl_|Arpl_|(Jmp|Call)_(ptr|m16)|Retf|Iret|Int(o|1|3|_imm8)$|Bound_|Syscall|Sysret|Sysenter|Sysexit|Swapgs|Rdmsr$|Wrmsr$|Rdtsc|Rdpmc|Cpuid|(In|Out)_|(Ins|Outs)[bwd]_|Hlt|Cl(ts|i|ac)$|St(i|ac)$|Invlpg_m|Invd$|Wbinvd$|Clflush_m8|(Push|Pop)f[wdq])/
+  /^(Mov_Sreg_|Mov_r(32|64)_[cd]r|Mov_[cd]r_|Pop[wdq]_[C-GS]S$|L[defgs]s_r|[SL](ldt|tr|gdt|idt|msw)_|Str_|Ltr_|Ver[rw]_|Lar_|Lsl_|Arpl_|(Jmp|Call)_(ptr|m16)|Retf|Iret|Int(o|1|3|_imm8)$|Bound_|Syscall|Sysret|Sysenter|Sysexit|Rdmsr$|Wrmsr$|Rdpmc|Cpuid|(In|Out)_|(Ins|Outs)[bwd]_|Hlt|Cl(ts|ac)$|Stac$|Invlpg_m|Invd$|Wbinvd$|Clflush_m8|Popf[wdq])/
 /** In the Code enum, and undefined on every processor that CPUID could make this one: POP CS is an 8086's. */
 const ABSENT = new Set(['Popw_CS'])
 
 describe('the table of system instructions', () => {
   const names = Object.keys(Code).filter(name => FAMILIES.test(name) && !ABSENT.has(name))
 
-  it('has every form of its families', () => {
-    expect(names.length).toBeGreaterThan(150)
+  it('has every form of its families, but for those with generated definitions', () => {
+    expect(names.length).toBeGreaterThan(100)
     expect(names.filter(name => systemAssists[name] === undefined)).toEqual([])
   })
 

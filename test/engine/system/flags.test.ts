@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import * as S from '../../../src/engine/state.ts'
 import { longCpu, protectedCpu, toUser, toUser64 } from './fake-cpu.ts'
 
 const GP = { vector: 13, errorCode: 0 }
@@ -30,35 +29,6 @@ describe('POPF', () => {
     cpu.memory.write16(0x8000n, 0x0202)
     cpu.run('Popfw', { operandSize: 16 })
     expect(cpu.state.rflags).toBe(0x23202)
-  })
-})
-
-describe('PUSHF', () => {
-  it('hides RF and VM and is 64 bits wide in long mode', () => {
-    const cpu = toUser64(longCpu())
-    cpu.state.rflags = 0x10ad7
-    cpu.run('Pushfq', { operandSize: 64 })
-    expect(cpu.memory.read64(cpu.state.gpr(4))).toBe(0xad7n)
-  })
-})
-
-describe('CLI and STI', () => {
-  it('need CPL within IOPL', () => {
-    const cpu = toUser(protectedCpu())
-    expect(cpu.faultOf('Cli')).toMatchObject(GP)
-    expect(cpu.faultOf('Sti')).toMatchObject(GP)
-    cpu.state.rflags = 0x3002
-    cpu.run('Sti')
-    expect(cpu.state.rflags).toBe(0x3202)
-  })
-
-  it('hold interrupts off for one instruction when IF was clear', () => {
-    const cpu = protectedCpu()
-    cpu.run('Sti')
-    expect(cpu.state.get32(S.INTERRUPTIBILITY)).toBe(1)
-    cpu.state.set32(S.INTERRUPTIBILITY, 0)
-    cpu.run('Sti')
-    expect(cpu.state.get32(S.INTERRUPTIBILITY)).toBe(0)
   })
 })
 

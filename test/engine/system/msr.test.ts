@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { Segment } from '../../../src/engine/cpu-state.ts'
-import * as S from '../../../src/engine/state.ts'
 import { type FakeCpu, longCpu, protectedCpu, toUser } from './fake-cpu.ts'
 
 const GP = { vector: 13, errorCode: 0 }
@@ -94,18 +93,6 @@ describe('model-specific registers', () => {
 
   it('are privileged', () => {
     expect(toUser(protectedCpu()).faultOf('Rdmsr')).toMatchObject(GP)
-  })
-})
-
-describe('RDTSC', () => {
-  it('is kept from ring 3 by CR4.TSD', () => {
-    const cpu = toUser(protectedCpu())
-    cpu.state.set64(S.MSR_TSC_AUX, 3n)
-    cpu.run('Rdtscp')
-    expect(edxEax(cpu)).toBe(1000n)
-    expect(cpu.state.gpr(1)).toBe(3n)
-    cpu.state.set32(S.CR4, 4)
-    expect(cpu.faultOf('Rdtsc')).toMatchObject(GP)
   })
 })
 

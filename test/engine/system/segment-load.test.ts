@@ -137,15 +137,6 @@ describe('far pointers', () => {
     expect(cpu.faultOf('Les_r32_m1632', { hasMemory: true, address: 0x6000n, register0: 7 }).vector).toBe(13)
     expect(cpu.state.gpr(7)).toBe(0xcafe0000n)
   })
-
-  it('come from the stack in one push and pop', () => {
-    const cpu = protectedCpu()
-    cpu.run('Pushd_DS')
-    expect(cpu.memory.read32(0x7ffcn)).toBe(KERNEL_DS)
-    cpu.run('Popd_FS')
-    expect(cpu.selector(Segment.FS)).toBe(KERNEL_DS)
-    expect(cpu.state.gpr32(4)).toBe(0x8000)
-  })
 })
 
 describe('LTR', () => {

@@ -93,16 +93,3 @@ describe('SYSENTER and SYSEXIT', () => {
     expect(toUser64(longCpu()).faultOf('Sysenter').vector).toBe(6)
   })
 })
-
-describe('SWAPGS', () => {
-  it('exchanges the GS base, in ring 0 of 64-bit code only', () => {
-    const cpu = longCpu()
-    cpu.setSegment(Segment.GS, 0, 0x10000, 0, 0x7f0000001000n)
-    cpu.state.set64(S.MSR_KERNEL_GS_BASE, 0xffff888012345000n)
-    cpu.run('Swapgs')
-    expect(cpu.state.segment(Segment.GS).base).toBe(0xffff888012345000n)
-    expect(cpu.state.get64(S.MSR_KERNEL_GS_BASE)).toBe(0x7f0000001000n)
-    expect(toUser64(longCpu()).faultOf('Swapgs')).toMatchObject({ vector: 13 })
-    expect(protectedCpu().faultOf('Swapgs').vector).toBe(6)
-  })
-})
