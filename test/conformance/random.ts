@@ -69,30 +69,49 @@ const EXTENDEDS: readonly (readonly [number, bigint])[] = [
   [0x3ffe, 0xffffffffffffffffn],
 ]
 
-export class Random {
-  #state: bigint
+/** Ends of the range of bytes and 16-bit integers; half-precision zeros, denormals, ends of the range, infinities, NaNs. */
+const WORDS = [
+  0x0000, 0x8000, 0x7fff, 0xffff, 0x00ff, 0xff00, 0x8080, 0x7f7f, 0x0001, 0x83ff, 0x0400, 0x3c00, 0xbc01, 0x7bff,
+  0xfc00, 0x7e00, 0x7c01, 0xfd55,
+]
 
-  constructor(seed: number) {
-    this.#state = (BigInt(seed) << 1n) | 1n
+/** Lanes from which registers and memory are filled: making each anew would take longer than executing the case. */
+const POOL_LANES = 8192
+
+export class Random {
+  /** State of sfc32 (Chris Doty-Humphrey, PractRand): 96 bits and a counter. */
+  #a: number
+  #b: number
+  #c = 1
+  #counter = 1
+
+  constructor(seed: number, stream = 0) {
+    this.#a = seed | 0
+    this.#b = stream | 0
+    for (let i = 0; i < 12; i++) this.bits32()
   }
 
-  /** xorshift64*. */
+  /** 0 to 2^32 - 1. */
+  bits32(): number {
+    const sum = (this.#a + this.#b + this.#counter) | 0
+    this.#counter = (this.#counter + 1) | 0
+    this.#a = this.#b ^ (this.#b >>> 9)
+    this.#b = (this.#c + (this.#c << 3)) | 0
+    this.#c = ((this.#c << 21) | (this.#c >>> 11)) + sum
+    return sum >>> 0
+  }
+
   bits64(): bigint {
-    let state = this.#state
-    state ^= state >> 12n
-    state = BigInt.asUintN(64, state ^ (state << 25n))
-    state ^= state >> 27n
-    this.#state = state
-    return BigInt.asUintN(64, state * 0x2545f4914f6cdd1dn)
+    return (BigInt(this.bits32()) << 32n) | BigInt(this.bits32())
   }
 
   /** 0 to `limit` - 1. */
   below(limit: number): number {
-    return Number((this.bits64() >> 32n) % BigInt(limit))
+    return this.bits32() % limit
   }
 
   chance(probability: number): boolean {
-    return this.below(1000) < probability * 1000
+    return this.bits32() < probability * 2 ** 32
   }
 
   pick<T>(choices: readonly T[]): T {
@@ -110,7 +129,7 @@ export class Random {
     if (this.chance(0.4)) return this.pick(FLOATS)
     // Exponents near each other, so that sums cancel and do not just keep the larger operand.
     if (this.chance(0.7)) return ((this.below(2) << 31) | ((112 + this.below(48)) << 23) | this.below(1 << 23)) >>> 0
-    return Number(this.bits64() & 0xffffffffn)
+    return this.bits32()
   }
 
   double(): bigint {
@@ -120,11 +139,19 @@ export class Random {
     return (BigInt(this.below(2)) << 63n) | (exponent << 52n) | (this.bits64() >> 12n)
   }
 
-  /** Eight bytes to be taken for an integer, a double or two floats. */
+  /** Half-precision floats and 16-bit integers, four of them. */
+  #words(): bigint {
+    let lane = 0n
+    for (let i = 0; i < 4; i++) lane = (lane << 16n) | BigInt(this.chance(0.5) ? this.pick(WORDS) : this.below(0x10000))
+    return lane
+  }
+
+  /** Eight bytes to be taken for integers, a double, floats or half-precision floats. */
   lane(): bigint {
-    const kind = this.below(3)
-    if (kind === 0) return this.integer()
-    if (kind === 1) return this.double()
+    const kind = this.below(7)
+    if (kind < 2) return this.integer()
+    if (kind < 4) return this.double()
+    if (kind === 4) return this.#words()
     return (BigInt(this.float()) << 32n) | BigInt(this.float())
   }
 
@@ -133,5 +160,37 @@ export class Random {
     if (this.chance(0.4)) return this.pick(EXTENDEDS)
     if (this.chance(0.1)) return [this.below(0x10000), this.bits64()]
     return [(this.below(2) << 15) | (16383 - 40 + this.below(80)), this.bits64() | (1n << 63n)]
+  }
+}
+
+/** Lanes made once, from which slices at random places are taken. */
+export class LanePool {
+  readonly #lanes: Uint8Array
+  readonly #extended: Uint8Array
+
+  constructor(seed: number) {
+    const random = new Random(seed, -1)
+    const lanes = new BigUint64Array(POOL_LANES)
+    for (let i = 0; i < POOL_LANES; i++) lanes[i] = random.lane()
+    this.#lanes = new Uint8Array(lanes.buffer)
+    this.#extended = new Uint8Array(POOL_LANES * 16)
+    const view = new DataView(this.#extended.buffer)
+    for (let i = 0; i < POOL_LANES; i++) {
+      const [exponent, significand] = random.extended()
+      view.setBigUint64(i * 16, significand, true)
+      view.setUint16(i * 16 + 8, exponent, true)
+    }
+  }
+
+  /** `bytes` bytes of lanes, beginning with a whole one. */
+  lanes(random: Random, bytes: number): Uint8Array {
+    const at = random.below(POOL_LANES - bytes / 8) * 8
+    return this.#lanes.subarray(at, at + bytes)
+  }
+
+  /** Eight 80-bit values, 16 bytes each. */
+  x87Registers(random: Random): Uint8Array {
+    const at = random.below(POOL_LANES - 8) * 16
+    return this.#extended.subarray(at, at + 128)
   }
 }

@@ -1,55 +1,65 @@
 /**
- * Executes cases in the software processor: user mode, 64-bit, behind page tables that map the three pages of a case
- * where the host has them. Guest-physical memory is host-physical memory here: there is no hypervisor.
+ * Executes cases in the software processor: user mode, behind page tables that map the pages of a case where the host
+ * has them, and supervisor's pages with GDT and LDT. Guest-physical memory is host-physical memory here: there is no
+ * hypervisor, and every exception is an exit.
  */
 
 import { FRAMES_BASE } from '../../src/engine/layout.ts'
-import type { ApicBus, Processor, SegmentRegister, Vcpu } from '../../src/engine/processor.ts'
+import type { ApicBus, SegmentName, Vcpu } from '../../src/engine/processor.ts'
+import type { SoftwareProcessor } from '../../src/engine/software-processor.ts'
+import * as S from '../../src/engine/state.ts'
 import { VirtualClock } from '../../src/util/virtual-clock.ts'
-import { type CaseRecord, CODE_PAGE, NO_EXCEPTION, RECORD_PAGE, WINDOW, WINDOW_PAGE } from './record.ts'
+import { type CaseRecord, CODE_PAGE, SEGMENT_ORDER, WINDOW_OFFSET, WINDOW_PAGE, WINDOW_SIZE } from './record.ts'
+import { descriptorOf, GDT, LDT, segmentOf } from './segments.ts'
 
 const PAGE_TABLE = FRAMES_BASE
-const [PDPT, PAGE_DIRECTORY, LAST_TABLE] = [1, 2, 3].map(index => PAGE_TABLE + index * 0x1000)
-/** Host frames behind the pages of a case. */
-const FRAMES: ReadonlyMap<number, number> = new Map([
-  [WINDOW_PAGE, PAGE_TABLE + 0x4000],
-  [RECORD_PAGE, PAGE_TABLE + 0x5000],
-  [CODE_PAGE, PAGE_TABLE + 0x6000],
-])
-const frameOf = (page: number): number => FRAMES.get(page) ?? 0
+const [PDPT, PAGE_DIRECTORY, LAST_TABLE, WINDOW_FRAME, CODE_FRAME, SYSTEM_FRAME] = [1, 2, 3, 4, 5, 6].map(
+  index => PAGE_TABLE + index * 0x1000,
+)
 /** Bytes of host memory that a runner needs. */
 export const HOST_MEMORY_NEEDED = PAGE_TABLE + 0x10000
 
+/** Linear page of GDT, LDT and task-state segment, which user mode can't reach. */
+const SYSTEM_PAGE = 0x20010000
+const LDT_OFFSET = 0x400
+const TSS_OFFSET = 0x800
+const IDT_OFFSET = 0xa00
+const KERNEL_CODE = 0x10
+/** Handlers of INT3, INTO and INT1, which exceptions as exits don't stop: a HLT for each vector, and their stack. */
+const HANDLERS_OFFSET = 0xe00
+const HANDLERS = 32
+const STACK_OFFSET = 0x1000
+
+const PRESENT_WRITABLE = 3n
 const PRESENT_WRITABLE_USER = 7n
+const NO_EXECUTE = 1n << 63n
 
-// As Linux sets them up for a program: protection, paging, native x87 errors; PAE, SSE and its exceptions; long mode.
-const CR0 = 0x80010033n
-const CR4 = 0x620n
+// As Linux sets them up for a program: protection, alignment checks, paging, native x87 errors; PAE, SSE and its
+// exceptions, FSGSBASE, XSAVE; long mode with NX.
+const CR0 = 0x80050033n
+const CR4 = 0x50620n
 const EFER = 0xd01n
+const XCR0 = 7n
 
-const USER_CODE: SegmentRegister = { selector: 0x33, base: 0n, limit: 0xffffffff, rights: 0xa0fb }
-const USER_DATA: SegmentRegister = { selector: 0x2b, base: 0n, limit: 0xffffffff, rights: 0xc0f3 }
+const HLT = 0xf4
+/** A case is one instruction; a repeated one counts each of its iterations. */
+const BUDGET = 4096
+/** IF and the bit that is always 1 are in every state; RF is nobody's business. */
+const RF = 1 << 16
 
-const GENERAL = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ')
-
-/** UD2 behind the instruction tells that it completed. */
-const UD2 = [0x0f, 0x0b]
-const INVALID_OPCODE = 6
-/** Offsets in the code page of `fxrstor64 [rax]` and `fxsave64 [rax]`. */
-const LOAD = 0x100
-const STORE = 0x200
-/** A case is one instruction, or WAIT and another; a repeated one counts each of its few iterations. */
-const BUDGET = 64
+const RSP = 4
 
 const NO_BUS: ApicBus = { send() {}, endOfInterrupt() {} }
 
 export class EngineRunner {
-  readonly #processor: Processor
+  readonly #processor: SoftwareProcessor
   readonly #vcpu: Vcpu
+  readonly #state: SoftwareProcessor['state']
 
   /** @param processor with at least {@link HOST_MEMORY_NEEDED} bytes. */
-  constructor(processor: Processor) {
+  constructor(processor: SoftwareProcessor) {
     this.#processor = processor
+    this.#state = processor.state
     this.#buildPageTables()
     this.#vcpu = processor.createVcpu({
       index: 0,
@@ -63,76 +73,171 @@ export class EngineRunner {
         tscOffset: 0n,
       },
     })
-    this.#enterUserMode()
-    this.#writeFrame(frameOf(CODE_PAGE) + LOAD, [0x48, 0x0f, 0xae, 0x08])
-    this.#writeFrame(frameOf(CODE_PAGE) + STORE, [0x48, 0x0f, 0xae, 0x00])
+    this.#prepare()
   }
 
-  /** What the instruction leaves. */
-  execute(before: CaseRecord): CaseRecord {
+  /** What the instruction leaves, executed for the `entries`th time: a hot block is compiled before. */
+  execute(before: CaseRecord, entries = 1): CaseRecord {
     const { u8 } = this.#processor.memory
-    const registers = this.#vcpu.registers
+    const code = CODE_FRAME + before.codeOffset
+    u8.set(before.code, code)
+    this.#processor.frameWritten(code, before.code.length)
     const after = before.clone()
-    const windowFrame = frameOf(WINDOW_PAGE)
-    u8.fill(0, windowFrame, windowFrame + 4096)
-    this.#writeFrame(windowFrame + WINDOW - WINDOW_PAGE, before.window)
-    this.#writeFrame(frameOf(CODE_PAGE), [...before.code, ...UD2])
-    this.#writeFrame(frameOf(RECORD_PAGE), before.fx)
-
-    this.#runOne(LOAD)
-    for (const [index, name] of GENERAL.entries()) registers.set(name, before.gpr(index))
-    registers.set('rflags', before.rflags)
-    registers.set('rip', BigInt(CODE_PAGE))
-    after.vector = this.#runCase(before.code.length)
-    for (const [index, name] of GENERAL.entries()) after.setGpr(index, registers.get(name))
-    after.rflags = registers.get('rflags')
-    this.#runOne(STORE)
-
-    const recordFrame = frameOf(RECORD_PAGE)
-    after.fx.set(u8.subarray(recordFrame, recordFrame + 512))
-    const window = windowFrame + WINDOW - WINDOW_PAGE
-    after.window.set(u8.subarray(window, window + after.window.length))
+    for (let entry = 0; entry < entries; entry++) {
+      u8.fill(0, WINDOW_FRAME, WINDOW_FRAME + 4096)
+      u8.set(before.window, WINDOW_FRAME + WINDOW_OFFSET)
+      this.#load(before)
+      const delivered = this.#run(after)
+      this.#store(after)
+      if (delivered) this.#takeFrame(after)
+    }
+    u8.fill(HLT, code, code + before.code.length)
+    this.#processor.frameWritten(code, before.code.length)
     return after
   }
 
-  #runCase(length: number): bigint {
+  /** Was the case ended by an event that went through a gate? */
+  #run(after: CaseRecord): boolean {
     const exit = this.#vcpu.run(BUDGET)
+    if (exit.reason === 'hlt') {
+      after.vector = Number(this.#state.rip) - 1 - (SYSTEM_PAGE + HANDLERS_OFFSET)
+      after.errorCode = 0
+      after.cr2 = 0n
+      return true
+    }
     if (exit.reason !== 'exception') throw new Error(`the case ended by ${exit.reason}`)
-    const completed = exit.vector === INVALID_OPCODE && this.#vcpu.registers.get('rip') === BigInt(CODE_PAGE + length)
-    return completed ? NO_EXCEPTION : BigInt(exit.vector)
+    after.vector = exit.vector
+    after.errorCode = exit.errorCode ?? 0
+    after.cr2 = exit.address ?? 0n
+    return false
   }
 
-  /** Executes the FXRSTOR or FXSAVE at `offset` of the code page on the record page. */
-  #runOne(offset: number): void {
-    this.#vcpu.registers.set('rax', BigInt(RECORD_PAGE))
-    this.#vcpu.registers.set('rip', BigInt(CODE_PAGE + offset))
-    const exit = this.#vcpu.run(1)
-    if (exit.reason !== 'budget') throw new Error(`${offset === LOAD ? 'FXRSTOR' : 'FXSAVE'} ended by ${exit.reason}`)
+  /** What the event pushed: RIP, CS, RFLAGS, RSP, SS (SDM vol. 3, 6.14.2). */
+  #takeFrame(after: CaseRecord): void {
+    const { view } = this.#processor.memory
+    const [rip, cs, rflags, rsp, ss] = [5, 4, 3, 2, 1].map(word =>
+      view.getBigUint64(SYSTEM_FRAME + STACK_OFFSET - word * 8, true),
+    )
+    after.rip = rip
+    after.rflags = Number(rflags) & ~RF
+    after.setGpr(RSP, rsp)
+    after.setSelector(SEGMENT_ORDER.indexOf('cs'), Number(cs))
+    after.setSelector(SEGMENT_ORDER.indexOf('ss'), Number(ss))
   }
 
-  #enterUserMode(): void {
+  #load(record: CaseRecord): void {
+    const { memory } = this.#processor
+    const state = this.#state
+    memory.u8.set(record.generalRegisters, S.GPR)
+    state.rflags = record.rflags
+    state.rip = record.rip
+    state.set32(S.X87_CONTROL, record.fcw)
+    const top = (record.fsw >> 11) & 7
+    state.set32(S.X87_STATUS, record.fsw & ~0x3800)
+    state.set32(S.X87_TOP, top)
+    state.set32(S.X87_TAGS, record.ftw)
+    for (let index = 0; index < 8; index++) memory.u8.set(record.st(index), S.X87_REGISTERS + ((top + index) & 7) * 16)
+    state.set32(S.X87_OPCODE, 0)
+    state.set64(S.X87_IP, 0n)
+    state.set64(S.X87_DP, 0n)
+    state.set32(S.X87_CS, 0)
+    state.set32(S.X87_DS, 0)
+    state.set32(S.MXCSR, record.mxcsr)
+    for (let index = 0; index < 16; index++) {
+      memory.u8.set(record.xmm(index), S.VECTORS + index * S.VECTOR_STRIDE)
+      memory.u8.set(record.ymmHigh(index), S.VECTORS + index * S.VECTOR_STRIDE + 16)
+    }
+    state.set32(S.INTERRUPTIBILITY, 0)
+    state.set32(S.PENDING_DEBUG, 0)
+    state.set32(S.ACTIVITY, 0)
+    const { registers } = this.#vcpu
+    SEGMENT_ORDER.forEach((name, index) => {
+      registers.setSegment(name, this.#segment(record, name, index))
+    })
+  }
+
+  #segment(record: CaseRecord, name: SegmentName, index: number) {
+    const selector = record.selector(index)
+    if (selector !== 0 || (name !== 'fs' && name !== 'gs')) return segmentOf(selector)
+    return { ...segmentOf(0), base: name === 'fs' ? record.fsBase : record.gsBase }
+  }
+
+  #store(record: CaseRecord): void {
+    const { u8 } = this.#processor.memory
+    const state = this.#state
+    record.generalRegisters.set(u8.subarray(S.GPR, S.GPR + 128))
+    record.rflags = state.rflags & ~RF
+    record.rip = state.rip
+    record.fcw = state.get32(S.X87_CONTROL)
+    const top = state.get32(S.X87_TOP)
+    record.fsw = (state.get32(S.X87_STATUS) & ~0x3800) | (top << 11)
+    record.ftw = state.get32(S.X87_TAGS)
+    for (let index = 0; index < 8; index++) {
+      const at = S.X87_REGISTERS + ((top + index) & 7) * 16
+      record.st(index).set(u8.subarray(at, at + 10))
+    }
+    record.mxcsr = state.get32(S.MXCSR)
+    for (let index = 0; index < 16; index++) {
+      const at = S.VECTORS + index * S.VECTOR_STRIDE
+      record.xmm(index).set(u8.subarray(at, at + 16))
+      record.ymmHigh(index).set(u8.subarray(at + 16, at + 32))
+    }
+    const { registers } = this.#vcpu
+    SEGMENT_ORDER.forEach((name, index) => {
+      record.setSelector(index, registers.segment(name).selector)
+    })
+    record.fsBase = registers.get('fs_base')
+    record.gsBase = registers.get('gs_base')
+    record.window.set(u8.subarray(WINDOW_FRAME + WINDOW_OFFSET, WINDOW_FRAME + WINDOW_OFFSET + WINDOW_SIZE))
+  }
+
+  #prepare(): void {
     this.#vcpu.reset()
-    const registers = this.#vcpu.registers
+    const { registers } = this.#vcpu
+    const { memory } = this.#processor
     registers.set('efer', EFER)
     registers.set('cr4', CR4)
     registers.set('cr3', BigInt(PAGE_TABLE))
     registers.set('cr0', CR0)
-    registers.setSegment('cs', USER_CODE)
-    for (const name of ['ss', 'ds', 'es', 'fs', 'gs'] as const) registers.setSegment(name, USER_DATA)
+    this.#state.set64(S.XCR0, XCR0)
+    memory.u8.fill(HLT, CODE_FRAME, CODE_FRAME + 4096)
+    const entry = (offset: number, value: bigint) => memory.view.setBigUint64(SYSTEM_FRAME + offset, value, true)
+    GDT.forEach((descriptor, index) => {
+      entry(index * 8, descriptor)
+    })
+    LDT.forEach((segment, index) => {
+      entry(LDT_OFFSET + index * 8, descriptorOf(segment))
+    })
+    registers.setTable('gdtr', { base: BigInt(SYSTEM_PAGE), limit: 0x7f })
+    memory.u8.fill(HLT, SYSTEM_FRAME + HANDLERS_OFFSET, SYSTEM_FRAME + HANDLERS_OFFSET + HANDLERS)
+    for (let vector = 0; vector < HANDLERS; vector++) {
+      const offset = SYSTEM_PAGE + HANDLERS_OFFSET + vector
+      // A present interrupt gate of DPL 3.
+      entry(
+        IDT_OFFSET + vector * 16,
+        (BigInt(offset >>> 16) << 48n) | BigInt((KERNEL_CODE << 16) | (offset & 0xffff)) | 0xee00_0000_0000n,
+      )
+    }
+    registers.setTable('idtr', { base: BigInt(SYSTEM_PAGE + IDT_OFFSET), limit: HANDLERS * 16 - 1 })
+    entry(TSS_OFFSET + 4, BigInt(SYSTEM_PAGE + STACK_OFFSET))
+    const ldt = { base: BigInt(SYSTEM_PAGE + LDT_OFFSET), limit: LDT.length * 8 - 1 }
+    registers.setSegment('ldtr', { ...ldt, selector: 0x50, rights: 0x82 })
+    // Its I/O permission bitmap lies beyond the limit: no port may be used.
+    memory.view.setUint16(SYSTEM_FRAME + TSS_OFFSET + 102, 0x68, true)
+    registers.setSegment('tr', { base: BigInt(SYSTEM_PAGE + TSS_OFFSET), limit: 0x67, selector: 0x40, rights: 0x8b })
   }
 
   #buildPageTables(): void {
     const { view } = this.#processor.memory
-    const entry = (table: number, index: number, address: number) =>
-      view.setBigUint64(table + index * 8, BigInt(address) | PRESENT_WRITABLE_USER, true)
-    entry(PAGE_TABLE, 0, PDPT)
-    entry(PDPT, 0, PAGE_DIRECTORY)
-    entry(PAGE_DIRECTORY, WINDOW_PAGE >>> 21, LAST_TABLE)
-    for (const [page, frame] of FRAMES) entry(LAST_TABLE, (page >>> 12) & 511, frame)
-  }
-
-  #writeFrame(address: number, bytes: ArrayLike<number>): void {
-    this.#processor.memory.u8.set(bytes, address)
-    this.#processor.frameWritten(address, bytes.length)
+    const entry = (table: number, index: number, address: number, rights: bigint) =>
+      view.setBigUint64(table + index * 8, BigInt(address) | rights, true)
+    entry(PAGE_TABLE, 0, PDPT, PRESENT_WRITABLE_USER)
+    entry(PDPT, 0, PAGE_DIRECTORY, PRESENT_WRITABLE_USER)
+    entry(PAGE_DIRECTORY, WINDOW_PAGE >>> 21, LAST_TABLE, PRESENT_WRITABLE_USER)
+    const page = (linear: number, frame: number, rights: bigint) =>
+      entry(LAST_TABLE, (linear >>> 12) & 511, frame, rights)
+    page(WINDOW_PAGE, WINDOW_FRAME, PRESENT_WRITABLE_USER | NO_EXECUTE)
+    page(CODE_PAGE, CODE_FRAME, PRESENT_WRITABLE_USER)
+    page(SYSTEM_PAGE, SYSTEM_FRAME, PRESENT_WRITABLE)
   }
 }
