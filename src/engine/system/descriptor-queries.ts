@@ -48,7 +48,8 @@ const query =
     setZero(cpu.state, valid)
   }
 
-const lar = query(LAR_TYPES, LAR_TYPES_LONG, ({ hi }) => hi & 0x00f0ff00)
+/** Bits 19:16 of LAR's answer are undefined (SDM vol. 2, LAR); processors give the descriptor's, which are the limit's. */
+const lar = query(LAR_TYPES, LAR_TYPES_LONG, ({ hi }) => hi & 0x00ffff00)
 const lsl = query(LSL_TYPES, LSL_TYPES_LONG, ({ lo, hi }) => descriptorLimit(lo, hi))
 
 const verify =

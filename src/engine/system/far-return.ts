@@ -43,8 +43,9 @@ export const returnStackWidth = (cpu: AssistCpu, code: SegmentCache, stack: Segm
 export function dropInnerSegments(cpu: AssistCpu, cpl: number): void {
   for (const index of DATA_SEGMENTS) {
     const { rights } = cpu.state.segment(index)
-    if (rights & RIGHTS_UNUSABLE || rightsDpl(rights) >= cpl) continue
-    if (!isCode(rights) || !isConformingCode(rights)) cpu.state.setSegment(index, nullCache(0))
+    // Null selectors lose their RPL too: not in the manual, but what processors do.
+    const inner = rightsDpl(rights) < cpl && !(isCode(rights) && isConformingCode(rights))
+    if (rights & RIGHTS_UNUSABLE || inner) cpu.state.setSegment(index, nullCache(0))
   }
 }
 

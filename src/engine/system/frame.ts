@@ -24,7 +24,8 @@ const enter: Assist = (cpu, instruction) => {
   const stack = Stack.current(cpu)
   const frame = new Stack(cpu, cpu.state.segment(Segment.SS), stack.width, cpu.state.gpr(RBP))
   stack.push(cpu.state.gpr(RBP), size)
-  const newFrame = stack.pointer
+  // The whole of ESP or RSP, also where the stack moves only SP.
+  const newFrame = stack.pointer | ((cpu.state.gpr(RSP) >> BigInt(stack.width)) << BigInt(stack.width))
   for (let i = 1; i < level; i++) stack.push(frame.peek(-i * size, size), size)
   if (level > 0) stack.push(newFrame, size)
   stack.skip(-locals)

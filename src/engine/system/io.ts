@@ -105,11 +105,12 @@ function advance(cpu: AssistCpu, instruction: AssistInstruction, index: number, 
 const inputString =
   (size: PortSize): Assist =>
   (cpu, instruction) => {
-    if (exhausted(cpu, instruction)) return
     const { memory } = cpu
     const { address } = instruction
     const port = dx(cpu)
+    // Before the count is looked at, as processors do.
     requirePort(cpu, port, size)
+    if (exhausted(cpu, instruction)) return
     memory.probeWrite(address, size)
     const value = readPort(cpu, port, size)
     if (size === 4) memory.write32(address, value)
@@ -122,11 +123,12 @@ const inputString =
 const outputString =
   (size: PortSize): Assist =>
   (cpu, instruction) => {
-    if (exhausted(cpu, instruction)) return
     const { memory } = cpu
     const { address } = instruction
     const port = dx(cpu)
+    // Before the count is looked at, as processors do.
     requirePort(cpu, port, size)
+    if (exhausted(cpu, instruction)) return
     const value = size === 4 ? memory.read32(address) : size === 2 ? memory.read16(address) : memory.read8(address)
     meetBreakpoints(cpu, port, size)
     advance(cpu, instruction, RSI, size)

@@ -171,7 +171,7 @@ describe('questions about selectors', () => {
     cpu.state.setGpr(1, BigInt(USER_CS))
     cpu.run('Lar_r32_r32m16', { register0: 0, register1: 1 })
     expect(zero(cpu)).toBe(true)
-    expect(cpu.state.gpr32(0)).toBe(0x00c0fa00)
+    expect(cpu.state.gpr32(0)).toBe(0x00cffa00)
     cpu.run('Lsl_r32_r32m16', { register0: 0, register1: 1 })
     expect(cpu.state.gpr32(0)).toBe(0xffffffff)
     cpu.state.setGpr(1, BigInt(KERNEL_DS))
