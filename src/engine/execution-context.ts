@@ -101,9 +101,7 @@ export class ExecutionContext {
     const translation = this.#translation
     this.#deriveControl()
     translation.longMode = (state.get32(S.EFER) & EFER_LMA) !== 0
-    const wide = (state.get32(S.CR4) & CR4_LA57) !== 0
-    translation.canonicalShift = wide ? 24 : 15
-    state.set32(S.CANONICAL_SHIFT, wide ? 56 : 47)
+    translation.canonicalShift = (state.get32(S.CR4) & CR4_LA57) === 0 ? 15 : 24
     translation.a20Mask = state.get32(S.A20_MASK)
     const pcid = currentPcid(state)
     const smapOff = (state.get32(S.FLAG_SYSTEM) & RFLAGS_AC) !== 0

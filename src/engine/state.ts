@@ -170,7 +170,5 @@ export const PKRU = field(4)
 export const RANDOM = field(8)
 /** Bit 20 while the A20M# pin keeps that address line low, else 0. */
 export const A20_MASK = field(4)
-/** Number of the highest bit of a linear address below its sign extension: 47, or 56 with CR4.LA57 (i64). Derived. */
-export const CANONICAL_SHIFT = field(8)
 
 if (cursor > STATE_BASE + STATE_SIZE) throw new RangeError('processor state outgrew STATE_SIZE')

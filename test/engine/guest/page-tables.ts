@@ -3,8 +3,9 @@
 import type { SegmentRegister, Vcpu } from '../../../src/engine/processor.ts'
 import type { Guest } from './guest.ts'
 
-export type Mode = '32-bit' | 'PAE' | '4-level'
-export const MODES: readonly Mode[] = ['32-bit', 'PAE', '4-level']
+export type Mode = '32-bit' | 'PAE' | '4-level' | '5-level'
+export const MODES: readonly Mode[] = ['32-bit', 'PAE', '4-level', '5-level']
+export const isLong = (mode: Mode): boolean => mode === '4-level' || mode === '5-level'
 
 export const P = 1n
 export const RW = 2n
@@ -20,6 +21,7 @@ const SHIFTS: Readonly<Record<Mode, readonly number[]>> = {
   '32-bit': [22, 12],
   PAE: [30, 21, 12],
   '4-level': [39, 30, 21, 12],
+  '5-level': [48, 39, 30, 21, 12],
 }
 
 export class PageTables {
@@ -93,7 +95,7 @@ const FLAT = { base: 0n, limit: 0xffff_ffff }
 /** Flat segments of the mode's code size at a privilege level. */
 export function enterRing(vcpu: Vcpu, mode: Mode, cpl: 0 | 3): void {
   const dpl = cpl << 5
-  const code: SegmentRegister = { ...FLAT, selector: 8 | cpl, rights: (mode === '4-level' ? 0xa09b : 0xc09b) | dpl }
+  const code: SegmentRegister = { ...FLAT, selector: 8 | cpl, rights: (isLong(mode) ? 0xa09b : 0xc09b) | dpl }
   const data: SegmentRegister = { ...FLAT, selector: 16 | cpl, rights: 0xc093 | dpl }
   vcpu.registers.setSegment('cs', code)
   for (const name of ['ss', 'ds', 'es', 'fs', 'gs'] as const) vcpu.registers.setSegment(name, data)
@@ -107,6 +109,7 @@ export interface PagingOptions {
   readonly pse?: boolean
   readonly pcid?: boolean
   readonly global?: boolean
+  readonly keys?: boolean
 }
 
 /** Turns paging on, in ring 0. */
@@ -114,10 +117,16 @@ export function enablePaging(vcpu: Vcpu, tables: PageTables, options: PagingOpti
   const { mode, root } = tables
   vcpu.reset()
   const bit = (set: boolean | undefined, position: number) => (set ? 1n << BigInt(position) : 0n)
-  const long = mode === '4-level'
+  const long = isLong(mode)
   vcpu.registers.set('efer', (long ? 0x500n : 0n) | bit(options.noExecute, 11))
   const features =
-    bit(options.pse, 4) | bit(options.global, 7) | bit(options.pcid, 17) | bit(options.smep, 20) | bit(options.smap, 21)
+    bit(options.pse, 4) |
+    bit(options.global, 7) |
+    bit(mode === '5-level', 12) |
+    bit(options.pcid, 17) |
+    bit(options.smep, 20) |
+    bit(options.smap, 21) |
+    bit(options.keys, 22)
   vcpu.registers.set('cr4', (mode === '32-bit' ? 0n : 0x20n) | features)
   vcpu.registers.set('cr3', BigInt(root))
   vcpu.registers.set('cr0', 0x8000_0011n | bit(options.writeProtect, 16))
