@@ -24,7 +24,13 @@ interface Rule {
 function collect(): Rule[] {
   const output = execFileSync(
     process.execPath,
-    [fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url)), 'list', '--json', 'test/rules'],
+    [
+      fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url)),
+      'list',
+      '--json',
+      '--no-staticParse',
+      'test/rules',
+    ],
     { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const listed: readonly { readonly name: string; readonly file: string }[] = JSON.parse(output)
