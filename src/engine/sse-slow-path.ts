@@ -8,6 +8,7 @@ import type { CpuState } from './cpu-state.ts'
 import { invalidOpcode, simdFloatingPoint } from './fault.ts'
 import type { FloatEnvironment } from './float/environment.ts'
 import {
+  type FusedSigns,
   type SseArithmetic,
   sse32To64,
   sse64To32,
@@ -18,16 +19,27 @@ import {
   sseCompareFlags32,
   sseCompareFlags64,
   sseEnvironment,
+  sseFromHalf,
   sseFromInteger32,
   sseFromInteger64,
+  sseMultiplyAdd32,
+  sseMultiplyAdd64,
   sseOutcome,
   sseRound32,
   sseRound64,
+  sseToHalf,
   sseToInteger32,
   sseToInteger64,
 } from './float/sse-scalar.ts'
 import type { HostMemory } from './host-memory.ts'
-import { decodeOperation, SseKind, type SseOperation } from './isa/sse-operation.ts'
+import {
+  decodeOperation,
+  FUSED_ALTERNATING,
+  FUSED_NEGATE_ADDEND,
+  FUSED_NEGATE_PRODUCT,
+  SseKind,
+  type SseOperation,
+} from './isa/sse-operation.ts'
 import * as S from './state.ts'
 
 const ARITHMETIC: ReadonlyMap<number, SseArithmetic> = new Map([
@@ -114,9 +126,27 @@ function executeLane32(
       case SseKind.toInt64Truncated:
         u64[wideResult] = sseToInteger32(b, 64, kind === SseKind.toInt64Truncated, env)
         break
+      case SseKind.fusedMultiplyAdd:
+        u32[result] = sseMultiplyAdd32(a, b, u32[(S.SSE_C >> 2) + lane], fusedSigns(immediate, lane), env)
+        break
+      case SseKind.toHalf:
+        u32[result] = sseToHalf(b, immediate, env)
+        break
+      case SseKind.fromHalf:
+        u32[result] = sseFromHalf(b, env)
+        break
       default:
         throw new RangeError(`SSE slow path: unknown operation ${kind}`)
     }
+}
+
+/** Lanes with even numbers subtract where others add, if the operation alternates. */
+function fusedSigns(immediate: number, lane: number): FusedSigns {
+  const inverted = (immediate & FUSED_ALTERNATING) !== 0 && lane % 2 === 0
+  return {
+    product: (immediate & FUSED_NEGATE_PRODUCT) !== 0,
+    addend: ((immediate & FUSED_NEGATE_ADDEND) !== 0) !== inverted,
+  }
 }
 
 function executeLane64(
@@ -157,6 +187,9 @@ function executeLane64(
       case SseKind.toInt64:
       case SseKind.toInt64Truncated:
         u64[result] = sseToInteger64(b, 64, kind === SseKind.toInt64Truncated, env)
+        break
+      case SseKind.fusedMultiplyAdd:
+        u64[result] = sseMultiplyAdd64(a, b, u64[(S.SSE_C >> 3) + lane], fusedSigns(immediate, lane), env)
         break
       default:
         throw new RangeError(`SSE slow path: unknown operation ${kind}`)

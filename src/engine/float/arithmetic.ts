@@ -30,18 +30,30 @@ function sum(format: FloatFormat, env: FloatEnvironment, a: Unpacked, b: Unpacke
   if (b.kind === 'infinity') return infinity(negativeB)
   if (a.kind === 'zero' && b.kind === 'zero' && a.negative === negativeB) return a
 
-  let [largeSignificand, largeExponent, smallSignificand, smallExponent] = [0n, 0, 0n, 0]
-  const signedA = a.negative ? -a.significand : a.significand
-  const signedB = negativeB ? -b.significand : b.significand
-  if (b.kind === 'zero' || (a.kind !== 'zero' && a.exponent >= b.exponent)) {
-    ;[largeSignificand, largeExponent, smallSignificand, smallExponent] = [signedA, a.exponent, signedB, b.exponent]
-  } else {
-    ;[largeSignificand, largeExponent, smallSignificand, smallExponent] = [signedB, b.exponent, signedA, a.exponent]
-  }
+  return roundedSum(
+    format,
+    env,
+    { significand: a.negative ? -a.significand : a.significand, exponent: a.exponent },
+    { significand: negativeB ? -b.significand : b.significand, exponent: b.exponent },
+    FAR,
+  )
+}
+
+/** A number with its sign. */
+export interface Exact {
+  readonly significand: bigint
+  readonly exponent: number
+}
+
+/** a + b. @param far binary places beyond which the smaller one only matters as a sticky bit */
+export function roundedSum(format: FloatFormat, env: FloatEnvironment, a: Exact, b: Exact, far: number): Unpacked {
+  const aIsLarge = b.significand === 0n || (a.significand !== 0n && a.exponent >= b.exponent)
+  const { significand: largeSignificand, exponent: largeExponent } = aIsLarge ? a : b
+  let { significand: smallSignificand, exponent: smallExponent } = aIsLarge ? b : a
   if (smallSignificand === 0n) smallExponent = largeExponent
-  if (largeExponent - smallExponent > FAR) {
+  if (largeExponent - smallExponent > far) {
     smallSignificand = smallSignificand < 0n ? -1n : 1n
-    smallExponent = largeExponent - FAR
+    smallExponent = largeExponent - far
   }
   const total = (largeSignificand << BigInt(largeExponent - smallExponent)) + smallSignificand
   // SDM vol. 1, 4.8.3.1: an exact zero of unlike signs is +0, or -0 when rounding down.

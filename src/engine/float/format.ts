@@ -6,12 +6,13 @@
 /** An interchange format. Exponents are those of the leading significand bit, unbiased. */
 export interface FloatFormat {
   /** Significand bits, the integer bit included. */
-  readonly precision: 24 | 53 | 64
+  readonly precision: 11 | 24 | 53 | 64
   readonly minExponent: number
   readonly maxExponent: number
   readonly bias: number
 }
 
+export const BINARY16: FloatFormat = { precision: 11, minExponent: -14, maxExponent: 15, bias: 15 }
 export const BINARY32: FloatFormat = { precision: 24, minExponent: -126, maxExponent: 127, bias: 127 }
 export const BINARY64: FloatFormat = { precision: 53, minExponent: -1022, maxExponent: 1023, bias: 1023 }
 export const EXTENDED: FloatFormat = {
@@ -93,6 +94,11 @@ function unpackInterchange(format: FloatFormat, negative: boolean, biased: numbe
   return { kind: 'normal', negative, exponent: biased - format.bias - fractionBits, significand }
 }
 
+/** @param bits binary16, as an unsigned number */
+export function unpack16(bits: number): Unpacked {
+  return unpackInterchange(BINARY16, (bits & 0x8000) !== 0, (bits >> 10) & 0x1f, BigInt(bits & 0x3ff))
+}
+
 /** @param bits binary32, as an unsigned or signed 32-bit number */
 export function unpack32(bits: number): Unpacked {
   return unpackInterchange(BINARY32, bits >>> 31 === 1, (bits >>> 23) & 0xff, BigInt(bits & 0x7fffff))
@@ -139,6 +145,12 @@ function fields(format: FloatFormat, a: Unpacked): { biased: number; significand
     case 'unsupported':
       throw new RangeError('an unsupported extended encoding has no value to encode')
   }
+}
+
+/** @param a a value rounded to binary16 */
+export function pack16(a: Unpacked): number {
+  const { biased, significand } = fields(BINARY16, a)
+  return (a.negative ? 0x8000 : 0) | (biased << 10) | (Number(significand) & 0x3ff)
 }
 
 /** @param a a value rounded to binary32 */

@@ -14,7 +14,20 @@ import {
   Rounding,
   roundingMode,
 } from './environment.ts'
-import { BINARY32, BINARY64, type FloatFormat, pack32, pack64, type Unpacked, unpack32, unpack64 } from './format.ts'
+import {
+  BINARY16,
+  BINARY32,
+  BINARY64,
+  type FloatFormat,
+  pack16,
+  pack32,
+  pack64,
+  type Unpacked,
+  unpack16,
+  unpack32,
+  unpack64,
+} from './format.ts'
+import { multiplyAdd } from './fused.ts'
 
 /** MXCSR fields. SDM vol. 1, figure 10-3. */
 export const MXCSR_DAZ = 1 << 6
@@ -186,4 +199,38 @@ export function sseRound32(a: number, immediate: number, env: FloatEnvironment):
 /** ROUNDSD, ROUNDPD (SSE4.1). */
 export function sseRound64(a: bigint, immediate: number, env: FloatEnvironment): bigint {
   return pack64(roundLane(unpack64(a), immediate, env))
+}
+
+/** How FMA's signs go: `product` and `addend` say which are negated. */
+export interface FusedSigns {
+  readonly product: boolean
+  readonly addend: boolean
+}
+
+/** VFMADD and its like: a * b + c. */
+export function sseMultiplyAdd32(a: number, b: number, c: number, signs: FusedSigns, env: FloatEnvironment): number {
+  const factors = [unpack32(a), unpack32(b)] as const
+  return pack32(multiplyAdd(BINARY32, env, factors, unpack32(c), signs.product, signs.addend))
+}
+
+export function sseMultiplyAdd64(a: bigint, b: bigint, c: bigint, signs: FusedSigns, env: FloatEnvironment): bigint {
+  const factors = [unpack64(a), unpack64(b)] as const
+  return pack64(multiplyAdd(BINARY64, env, factors, unpack64(c), signs.product, signs.addend))
+}
+
+/** VCVTPS2PH: `immediate` is the rounding mode, or bit 2 for that of MXCSR. FTZ has no say (SDM vol. 2). */
+export function sseToHalf(a: number, immediate: number, env: FloatEnvironment): number {
+  const { rounding, flushToZero } = env
+  env.flushToZero = false
+  if ((immediate & 4) === 0) env.rounding = roundingMode(immediate)
+  const result = pack16(convert(BINARY16, env, unpack32(a)))
+  env.rounding = rounding
+  env.flushToZero = flushToZero
+  return result
+}
+
+/** VCVTPH2PS: DAZ has no say, and a denormal raises nothing (SDM vol. 2). */
+export function sseFromHalf(a: number, env: FloatEnvironment): number {
+  const half = unpack16(a)
+  return pack32(half.kind === 'denormal' ? { ...half, kind: 'normal' } : convert(BINARY32, env, half))
 }

@@ -9,6 +9,7 @@ import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { repeated, signMask } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { XMM_FORMS } from './vector-form.ts'
 import {
   type BinaryOperation,
   defineBinary,
@@ -131,7 +132,7 @@ const assistKey: UnaryImmediateOperation = (scope, source, immediate) => {
 export const AES_KEY_OPERATIONS: OperationTable<UnaryImmediateOperation> = { Aeskeygenassist: assistKey }
 
 export function defineAes(table: DefinitionTable): void {
-  defineBinary(table, AES_OPERATIONS)
+  defineBinary(table, AES_OPERATIONS, XMM_FORMS)
   defineUnary(table, AES_UNARY_OPERATIONS)
   defineUnaryImmediate(table, AES_KEY_OPERATIONS)
 }

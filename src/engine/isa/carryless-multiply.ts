@@ -5,6 +5,7 @@ import { select, simd, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import { lowHalf, lowVector } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { XMM_FORMS } from './vector-form.ts'
 import { defineImmediate, type ImmediateOperation, type OperationTable } from './vector-operation.ts'
 
 const highHalf = (v: Vector): Value<'i64'> => simd('i64', 'i64x2.extract_lane', [v], [1])
@@ -48,5 +49,5 @@ const multiply: ImmediateOperation = ({ f, runtime }, a, b, immediate) => {
 export const CARRYLESS_OPERATIONS: OperationTable<ImmediateOperation> = { Pclmulqdq: multiply }
 
 export function defineCarrylessMultiply(table: DefinitionTable): void {
-  defineImmediate(table, CARRYLESS_OPERATIONS)
+  defineImmediate(table, CARRYLESS_OPERATIONS, XMM_FORMS)
 }

@@ -35,7 +35,7 @@ function pair(low: Value<'i64'>, high: Value<'i64'>): Vector {
   return simd('v128', 'i64x2.replace_lane', [lowVector(low), high], [1])
 }
 
-const selectBytes = (value: Vector, indices: Vector): Vector => simd('v128', 'i8x16.swizzle', [value, indices])
+export const selectBytes = (value: Vector, indices: Vector): Vector => simd('v128', 'i8x16.swizzle', [value, indices])
 
 /** The low half of `a` and the high half of `b`. */
 const lowAndHigh = (a: Vector, b: Vector): Vector =>

@@ -5,8 +5,9 @@ import * as S from '../state.ts'
 import { i32, i64, select, type Value } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { byteImmediate, checkSse, destination, sourceAddress } from './sse-operands.ts'
+import { byteImmediate, zeroVector } from './sse-operands.ts'
 import type { Vector } from './sse-packed.ts'
+import { XMM_FORMS } from './vector-form.ts'
 import { setVectorFlags } from './vector-operation.ts'
 
 /** Where lengths are: nowhere, for strings that end at a zero, or in registers of that many bits. */
@@ -53,17 +54,17 @@ export const STRING_COMPARISONS = [
 ] as const
 
 export function defineSseString(table: DefinitionTable): void {
-  for (const { name, lengthBits, result } of STRING_COMPARISONS)
-    table.define(`${name}_xmm_xmmm128_imm8`, {
-      name,
-      bits: [128, 128, 8],
-      emit: scope => {
-        checkSse(scope)
+  for (const form of XMM_FORMS)
+    for (const { name, lengthBits, result } of STRING_COMPARISONS)
+      form.define(table, { mnemonics: name, sources: 1, immediate: true }, scope => {
         const { f } = scope
-        const b = f.let(f.load('v128', sourceAddress(scope, 1, true)))
-        const compared = compareStrings(scope, destination(scope), b, byteImmediate(scope), lengthBits)
+        const [b] = form.load(scope, 1, true)
+        const [a] = form.loadRegister(scope, 0)
+        const compared = compareStrings(scope, a, b, byteImmediate(scope), lengthBits)
         if (result === 'index') scope.setGpr(RCX, 32, compared.index)
-        else f.store(i32(0), compared.mask, S.VECTORS)
-      },
-    })
+        else {
+          f.store(i32(0), compared.mask, S.VECTORS)
+          if (form.vex) f.store(i32(0), zeroVector(), S.VECTORS + 16)
+        }
+      })
 }

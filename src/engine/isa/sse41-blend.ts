@@ -21,7 +21,7 @@ export function immediateMask(lanes: keyof typeof SPLATS, immediate: Value<'i32'
   return simd('v128', `${lanes}.eq`, [simd('v128', 'v128.and', [all, bits()]), bits()])
 }
 
-const blend =
+export const blend =
   (lanes: keyof typeof SPLATS): ImmediateOperation =>
   (_scope, a, b, immediate) =>
     simd('v128', 'v128.bitselect', [b, a, immediateMask(lanes, immediate)])

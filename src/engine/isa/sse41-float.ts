@@ -21,8 +21,7 @@ import { byteImmediate } from './sse-operands.ts'
 import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
 import { immediateMask } from './sse41-blend.ts'
-import { FORMS } from './vector-form.ts'
-import { defineImmediate, type ImmediateOperation, type OperationTable } from './vector-operation.ts'
+import { FORMS, type Halves, type VectorForm, XMM_FORMS } from './vector-form.ts'
 
 /** ROUNDPS and its like: immediate bits 1:0 are the rounding mode, bit 2 takes that of MXCSR instead. */
 const MODE_OF_MXCSR = 4
@@ -76,18 +75,28 @@ const DOUBLE = new FloatLanes('pd')
 
 /**
  * Products of the lanes that the upper half of the immediate selects, their sum in the lanes that the lower half
- * selects, zeros elsewhere. Each product and sum is rounded and has exceptions of its own; neighbours are added first.
+ * selects, zeros elsewhere. Neighbours are added first. The products, and each step of the sum, are rounded and raise
+ * exceptions of their own.
  */
-const dotProduct =
-  (format: FloatLanes, lanes: 'i32x4' | 'i64x2', distances: readonly number[]): ImmediateOperation =>
-  (scope, a, b, immediate) => {
-    const { f } = scope
-    const selected = f.let(immediateMask(lanes, immediate.shrU(4)))
-    let sum = floatArithmetic(scope, format, 'Mul', f.let(and(a, selected)), f.let(and(b, selected)))
-    for (const bytes of distances)
-      sum = floatArithmetic(scope, format, 'Add', f.let(lower(sum, bytes)), f.let(upper(sum, bytes)))
-    return and(sum, immediateMask(lanes, immediate))
+function dotProduct(
+  scope: InstructionScope,
+  format: FloatLanes,
+  a: Halves,
+  b: Halves,
+  immediate: Value<'i32'>,
+): Halves {
+  const { f } = scope
+  const lanes = format.lane === 32 ? 'i32x4' : 'i64x2'
+  const selected = f.let(immediateMask(lanes, immediate.shrU(4)))
+  const of = (v: Vector) => f.let(and(v, selected))
+  let sums = computeHalves(scope, b.length, i => floatArithmetic(scope, format, 'Mul', of(a[i]), of(b[i])))
+  for (let bytes = format.lane / 8; bytes < 16; bytes *= 2) {
+    const terms = sums
+    const sumOf = (v: Vector) => floatArithmetic(scope, format, 'Add', f.let(lower(v, bytes)), f.let(upper(v, bytes)))
+    sums = computeHalves(scope, b.length, i => sumOf(terms[i]))
   }
+  return sums.map(sum => and(sum, immediateMask(lanes, immediate)))
+}
 
 /** Of two neighbouring groups of `bytes` bytes the lower, or the upper, in the place of both. */
 const lower = (v: Vector, bytes: number): Vector => bytesOf(v, i => i & ~bytes)
@@ -101,13 +110,17 @@ const bytesOf = (v: Vector, index: (i: number) => number): Vector =>
     Array.from({ length: 16 }, (_, i) => index(i)),
   )
 
-export const DOT_PRODUCT_OPERATIONS: OperationTable<ImmediateOperation> = {
-  Dpps: dotProduct(SINGLE, 'i32x4', [4, 8]),
-  Dppd: dotProduct(DOUBLE, 'i64x2', [8]),
+function defineDotProduct(table: DefinitionTable, form: VectorForm, format: FloatLanes): void {
+  form.define(table, { mnemonics: `Dp${format.suffix}`, sources: 2, immediate: true }, scope => {
+    const b = form.load(scope, form.second)
+    const a = form.loadRegister(scope, form.first)
+    form.store(scope, dotProduct(scope, format, a, b, scope.f.let(byteImmediate(scope))))
+  })
 }
 
 export function defineSse41Float(table: DefinitionTable): void {
-  defineImmediate(table, DOT_PRODUCT_OPERATIONS)
+  for (const form of FORMS) defineDotProduct(table, form, SINGLE)
+  for (const form of XMM_FORMS) defineDotProduct(table, form, DOUBLE)
   for (const form of FORMS)
     for (const format of FLOAT_LANES) {
       const instruction = { mnemonics: `Round${format.suffix}`, sourceBits: format.bitsIn(form), immediate: true }

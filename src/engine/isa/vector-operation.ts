@@ -80,7 +80,13 @@ export function defineBinary(
 }
 
 /** Position of the fields for the upper half of 256 bits, where it has its own. */
-const UPPER_FIELDS: Readonly<Record<string, number>> = { Blendps: 4, Blendpd: 2, Mpsadbw: 3 }
+const UPPER_FIELDS: Readonly<Record<string, number>> = { Blendps: 4, Blendpd: 2, Pblendd: 4, Mpsadbw: 3, Permilpd: 2 }
+
+/** The immediate as the lower and the upper half see it. */
+function immediateFields(scope: InstructionScope, mnemonic: string): readonly [Value<'i32'>, Value<'i32'>] {
+  const immediate = scope.f.let(byteImmediate(scope))
+  return [immediate, immediate.shrU(UPPER_FIELDS[mnemonic] ?? 0)]
+}
 
 export function defineImmediate(
   table: DefinitionTable,
@@ -93,11 +99,9 @@ export function defineImmediate(
       forms,
       () => ({ mnemonics, sources: 2, immediate: true }),
       (scope, form) => {
-        const { f } = scope
         const b = form.load(scope, form.second)
         const a = form.loadRegister(scope, form.first)
-        const immediate = f.let(byteImmediate(scope))
-        const fields = [immediate, f.let(immediate.shrU(UPPER_FIELDS[mnemonics] ?? 0))]
+        const fields = immediateFields(scope, mnemonics)
         form.store(
           scope,
           computeHalves(scope, form.halves, i => operation(scope, a[i], b[i], fields[i])),
@@ -118,10 +122,10 @@ export function defineUnaryImmediate(
       () => ({ mnemonics, sources: 1, immediate: true }),
       (scope, form) => {
         const source = form.load(scope, 1)
-        const immediate = scope.f.let(byteImmediate(scope))
+        const fields = immediateFields(scope, mnemonics)
         form.store(
           scope,
-          computeHalves(scope, form.halves, i => operation(scope, source[i], immediate)),
+          computeHalves(scope, form.halves, i => operation(scope, source[i], fields[i])),
         )
       },
     )

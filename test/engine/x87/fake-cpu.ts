@@ -119,6 +119,9 @@ export function fakeInstruction(changes: Partial<AssistInstruction> = {}): Assis
     register0: 0,
     register1: 0,
     checkSegment: () => {},
+    addressAt: () => 0n,
+    scale: 1,
+    register: () => 0,
     repeat: 0,
     ...changes,
   }
