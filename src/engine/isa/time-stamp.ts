@@ -10,7 +10,8 @@ const GENERAL_PROTECTION = 13
 
 function readCounter(scope: InstructionScope): void {
   const { f } = scope
-  scope.raiseIf(scope.state32(S.CR4).and(CR4_TSD).and(scope.state32(S.CPL)), GENERAL_PROTECTION)
+  const kept = scope.state32(S.CR4).and(CR4_TSD).ne(0)
+  scope.raiseIf(kept.and(scope.state32(S.CPL).ne(0)), GENERAL_PROTECTION)
   // The counter at the end of the budget, less what is left of the budget and of this block.
   const left = scope.state32(S.BUDGET).add(scope.unretired())
   const counter = f.let(scope.state64(S.TSC_LIMIT).sub(left.extendS()))

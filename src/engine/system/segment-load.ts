@@ -1,4 +1,4 @@
-/** Loads of segment registers: MOV, POP, LDS and their like, and the stores that go with them. */
+/** Loads of segment registers: MOV, POP, LDS and their like. */
 
 import {
   isCode,
