@@ -175,9 +175,9 @@ export function switchTask(cpu: AssistCpu, task: TableDescriptor, how: TaskSwitc
   state.setSegment(Segment.LDTR, nullCache(image.ldt))
   cpu.contextChanged()
   if (image.trap) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DEBUG_TASK_SWITCH)
-  if (pdptes instanceof GuestFault) return pdptes
   try {
     enterNewTask(cpu, image, how, layout, ext)
+    if (pdptes instanceof GuestFault) return pdptes
   } catch (fault) {
     if (fault instanceof GuestFault) return fault
     throw fault
