@@ -8,6 +8,7 @@ import { CR4_OSXSAVE, CR4_PKE } from '../../x86/control-registers.ts'
 import type { CpuModel } from '../cpu-model.ts'
 import type { CpuidResult } from '../processor.ts'
 import { xsaveLeaf } from './cpuid-xsave.ts'
+import { MONITOR_LEAF } from './monitor.ts'
 
 export const PHYSICAL_ADDRESS_BITS = 40
 /** Frequency of the time-stamp counter and of the APIC timer: one tick is a nanosecond of virtual time. */
@@ -45,6 +46,8 @@ const ALWAYS_EXTENDED_EDX = bits(0, 2, 3, 4, 5, 6, 8, 12, 13, 15, 16, 17, 23, 24
 const ALWAYS_EXTENDED_ECX = bits(0)
 const EXTENDED_ECX_CMP_LEGACY = 1
 const INVARIANT_TSC = 1 << 8
+/** FXSAVE, XSAVE and their opposites have the x87 pointers without a pending exception, too, unlike older processors of AMD. */
+const SAVES_ERROR_POINTERS = 2
 
 const CLFLUSH_LINE_QWORDS = 8
 
@@ -78,6 +81,8 @@ export function cpuid(leaf: number, subleaf: number, processor: CpuidProcessor):
         ecx: (model.cpuidBits('1.ecx') | bits(ECX_HYPERVISOR) | (cr4 & CR4_OSXSAVE ? bits(ECX_OSXSAVE) : 0)) >>> 0,
         edx: (ALWAYS_EDX | model.cpuidBits('1.edx') | apic | (cpus > 1 ? bits(EDX_HTT) : 0)) >>> 0,
       }
+    case 5:
+      return model.has('monitor') ? MONITOR_LEAF : NOTHING
     case 7:
       return subleaf === 0 ? structuredFeatures(processor) : NOTHING
     case 0xb:
@@ -123,7 +128,7 @@ export function cpuid(leaf: number, subleaf: number, processor: CpuidProcessor):
     case 0x80000008:
       return {
         eax: PHYSICAL_ADDRESS_BITS | (model.linearAddressBits << 8),
-        ebx: 0,
+        ebx: bits(SAVES_ERROR_POINTERS),
         ecx: cpus > 1 ? (cpus - 1) | (coreIdBits(cpus) << 12) : 0,
         edx: 0,
       }

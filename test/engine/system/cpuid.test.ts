@@ -54,6 +54,19 @@ describe('CPUID', () => {
     expect(has(cpuid(7, 0, { ...max, cr4: 1 << 22 }).ecx, 4)).toBe(true)
   })
 
+  it('tells of monitored lines without a sleep state, so that no kernel idles in MWAIT, which ends at once', () => {
+    expect(cpuid(5, 0, { ...alone, model: parseCpuModel('baseline,+monitor') })).toEqual({
+      eax: 64,
+      ebx: 64,
+      ecx: 3,
+      edx: 0,
+    })
+  })
+
+  it('says that x87 pointers are saved without an exception, too', () => {
+    expect(has(cpuid(0x80000008, 0, alone).ebx, 2)).toBe(true)
+  })
+
   it('tells each processor its APIC id and the topology', () => {
     const { ebx, edx } = cpuid(1, 0, fourth)
     expect(ebx >>> 24).toBe(3)

@@ -158,7 +158,7 @@ describe('XSAVE areas', () => {
   it.skipIf(nativeUnavailable !== undefined)('and registers are as the host leaves them', () => {
     enableExtendedState()
     const random = new Random(13)
-    const cases = Array.from({ length: 1500 }, () => randomCase(random))
+    const cases = Array.from({ length: 800 }, () => randomCase(random))
     const lines = runNative(new URL('xsave-native.c', import.meta.url), cases.map(lineOf))
     const failures: string[] = []
     let faults = 0
@@ -177,7 +177,7 @@ describe('XSAVE areas', () => {
         )
     })
     expect(failures.slice(0, 5).join('\n')).toBe('')
-    expect(faults).toBeGreaterThan(50)
+    expect(faults).toBeGreaterThan(30)
   })
 })
 
