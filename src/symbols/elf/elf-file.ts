@@ -1,6 +1,6 @@
 /**
  * An ELF32 or ELF64 file, read lazily: the constructor looks at the file header only, everything else is read and
- * checked when it is asked for, so that a file whose debugging part is broken still loads, and the other way round.
+ * checked when it is asked for (and of a file on disk only that is read), so that a file whose debugging part is broken still loads, and the other way round.
  * All of it throws {@link ElfError}.
  */
 
@@ -19,6 +19,7 @@ import {
   SHT_SYMTAB,
 } from './constants.ts'
 import { ElfError } from './elf-error.ts'
+import { FileSource } from './file-source.ts'
 import { type ElfNote, parseNotes } from './notes.ts'
 import { type ElfSymbol, parseSymbols } from './symbols.ts'
 
@@ -49,6 +50,8 @@ export interface ElfSection {
   readonly entrySize: number
 }
 
+type UnnamedSection = Omit<ElfSection, 'name'> & { readonly nameOffset: number }
+
 /** Offsets of the fields that differ between the classes (gABI, figures 4-3, 4-8 and 5-1). */
 const LAYOUTS = {
   32: { header: 52, segment: 32, section: 40 },
@@ -60,23 +63,24 @@ export class ElfFile {
   readonly type: number
   readonly machine: number
   readonly entry: bigint
-  readonly #reader: BoundedReader
+  readonly source: FileSource
   readonly #programHeaders: { offset: number; entrySize: number; count: number }
   readonly #sectionHeaders: { offset: number; entrySize: number; count: number; names: number }
   #segments: readonly ElfSegment[] | undefined
   #sections: readonly ElfSection[] | undefined
 
-  constructor(bytes: Uint8Array) {
-    const reader = new BoundedReader(bytes)
-    this.#reader = reader
-    if (!ElfFile.hasMagic(bytes)) throw new ElfError('not an ELF file: it does not begin with 7F "ELF"')
+  constructor(file: Uint8Array | FileSource) {
+    this.source = file instanceof FileSource ? file : FileSource.of(file)
+    const start = this.source.read(0, Math.min(this.source.size, LAYOUTS[64].header), 'ELF header')
+    const reader = new BoundedReader(start)
+    if (!ElfFile.hasMagic(start)) throw new ElfError('not an ELF file: it does not begin with 7F "ELF"')
     const elfClass = reader.u8(4, 'ELF header')
     if (elfClass !== ELFCLASS32 && elfClass !== ELFCLASS64) {
       throw new ElfError(`ELF header: class ${elfClass} is neither 32-bit nor 64-bit`)
     }
     if (reader.u8(5, 'ELF header') !== ELFDATA2LSB) throw new ElfError('ELF header: the file is not little-endian')
     this.bits = elfClass === ELFCLASS32 ? 32 : 64
-    reader.check(0, LAYOUTS[this.bits].header, 'ELF header')
+    this.source.check(0, LAYOUTS[this.bits].header, 'ELF header')
     this.type = reader.u16(16, 'ELF header')
     this.machine = reader.u16(18, 'ELF header')
     const wide = this.bits === 64
@@ -114,23 +118,23 @@ export class ElfFile {
     return this.sections.find(section => section.name === name)
   }
 
-  /** The section headers as the file has them; undefined when it has none. A view, not a copy. */
+  /** The section headers as the file has them; undefined when it has none. */
   sectionTable(): { bytes: Uint8Array; entrySize: number; names: number } | undefined {
     const { offset, entrySize, names } = this.#sectionHeaders
     const count = this.sections.length
     if (count === 0) return undefined
-    return { bytes: this.#reader.slice(offset, count * entrySize, 'table of section headers'), entrySize, names }
+    return { bytes: this.source.read(offset, count * entrySize, 'table of section headers'), entrySize, names }
   }
 
-  /** What the file holds of a section; empty for one without file contents, such as `.bss`. A view, not a copy. */
+  /** What the file holds of a section, compressed or not; empty for one without contents, such as `.bss`. */
   sectionBytes(section: ElfSection): Uint8Array {
     if (section.type === SHT_NOBITS) return new Uint8Array(0)
-    return this.#reader.slice(section.offset, section.size, `section ${section.index} (${section.name})`)
+    return this.source.read(section.offset, section.size, `section ${section.index} (${section.name})`)
   }
 
-  /** What the file holds of a segment. A view, not a copy. */
+  /** What the file holds of a segment. */
   segmentBytes(segment: ElfSegment): Uint8Array {
-    return this.#reader.slice(segment.offset, segment.fileSize, `program header ${segment.index}`)
+    return this.source.read(segment.offset, segment.fileSize, `program header ${segment.index}`)
   }
 
   /** The symbols of `.symtab`, or of `.dynsym` where the file is stripped of the former. */
@@ -174,17 +178,16 @@ export class ElfFile {
   #readSegments(): readonly ElfSegment[] {
     const { offset, entrySize } = this.#programHeaders
     let { count } = this.#programHeaders
-    if (count === PN_XNUM) count = this.#sectionHeader(0).info
+    if (count === PN_XNUM) count = this.#firstSectionHeader().info
     if (count === 0) return []
     if (entrySize < LAYOUTS[this.bits].segment) {
       throw new ElfError(`ELF header: program headers of ${entrySize} bytes are too small`)
     }
-    this.#reader.check(offset, count * entrySize, `table of ${count} program headers`)
-    return Array.from({ length: count }, (_, index) => this.#segment(index, offset + index * entrySize))
+    const reader = new BoundedReader(this.source.read(offset, count * entrySize, `table of ${count} program headers`))
+    return Array.from({ length: count }, (_, index) => this.#segment(reader, index, index * entrySize))
   }
 
-  #segment(index: number, at: number): ElfSegment {
-    const reader = this.#reader
+  #segment(reader: BoundedReader, index: number, at: number): ElfSegment {
     const what = `program header ${index}`
     const type = reader.u32(at, what)
     if (this.bits === 32) {
@@ -216,28 +219,30 @@ export class ElfFile {
   #readSections(): readonly ElfSection[] {
     const { offset, entrySize } = this.#sectionHeaders
     if (offset === 0) return []
-    const first = this.#sectionHeader(0)
+    const first = this.#firstSectionHeader()
     const count = this.#sectionHeaders.count || first.size
     const names = this.#sectionHeaders.names === SHN_XINDEX ? first.link : this.#sectionHeaders.names
-    this.#reader.check(offset, count * entrySize, `table of ${count} section headers`)
-    const unnamed = Array.from({ length: count }, (_, index) => this.#sectionHeader(index))
+    const reader = new BoundedReader(this.source.read(offset, count * entrySize, `table of ${count} section headers`))
+    const unnamed = Array.from({ length: count }, (_, index) => this.#sectionHeader(reader, index, index * entrySize))
     const table = unnamed[names]
     if (names === 0 || !table) return unnamed.map(section => ({ ...section, name: '' }))
-    const strings = this.#reader.slice(table.offset, table.size, 'section name table')
+    const strings = this.source.read(table.offset, table.size, 'section name table')
     return unnamed.map(section => ({
       ...section,
       name: BoundedReader.string(strings, section.nameOffset, `name of section ${section.index}`),
     }))
   }
 
-  #sectionHeader(index: number): Omit<ElfSection, 'name'> & { nameOffset: number } {
+  #firstSectionHeader(): UnnamedSection {
     const { offset, entrySize } = this.#sectionHeaders
     if (entrySize < LAYOUTS[this.bits].section) {
       throw new ElfError(`ELF header: section headers of ${entrySize} bytes are too small`)
     }
-    const reader = this.#reader
+    return this.#sectionHeader(new BoundedReader(this.source.read(offset, entrySize, 'section header 0')), 0, 0)
+  }
+
+  #sectionHeader(reader: BoundedReader, index: number, at: number): UnnamedSection {
     const what = `section header ${index}`
-    const at = offset + index * entrySize
     const common = { index, nameOffset: reader.u32(at, what), type: reader.u32(at + 4, what) }
     if (this.bits === 32) {
       return {
