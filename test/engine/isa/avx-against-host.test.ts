@@ -128,6 +128,7 @@ describe.each(TIERS)('VEX instructions, $tier', ({ hotEntries }) => {
             `expected\n${describeState(theirs)}\ngot\n${ours.startsWith('{') ? ours : describeState(ours)}`,
         )
     })
+    expect(host.processor.compiler.compiled > 1000).toBe(hotEntries > 0)
     const names = [...new Set(failures.map(text => text.slice(0, text.indexOf(' '))))]
     expect(
       `${failures.slice(0, 3).join('\n\n')}${names.length > 3 ? `\n${names.length} codes: ${names.join(' ')}` : ''}`,
