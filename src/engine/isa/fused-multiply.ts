@@ -3,10 +3,21 @@
  * the last being added: 132 is operand 1 * operand 3 + operand 2.
  */
 
-import { i32, simd } from '../wasm/value.ts'
+import { i32, simd, v128 } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
+import { fusedDoubles, fusedSingles } from './fused-native.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import { computeHalves, FLOAT_LANES, type FloatLanes, software } from './sse-lanes.ts'
+import {
+  anyLane,
+  computeHalves,
+  FLOAT_LANES,
+  type FloatLanes,
+  not,
+  roundsNatively,
+  roundsToNearest,
+  software,
+} from './sse-lanes.ts'
+import { repeated } from './sse-operands.ts'
 import {
   FUSED_ALTERNATING,
   FUSED_NEGATE_ADDEND,
@@ -68,6 +79,18 @@ function emitScalar(scope: InstructionScope, form: VectorForm, format: FloatLane
   form.store(scope, [simd('v128', 'i8x16.shuffle', [result, old], bytes)])
 }
 
+/** `a` and `c` with the signs that the variant gives the product and the addend. */
+function withSigns(format: FloatLanes, signs: number, a: Vector, c: Vector): readonly [Vector, Vector] {
+  const all = format.lane === 32 ? 0x8000_0000_8000_0000n : 0x8000_0000_0000_0000n
+  const even = format.lane === 32 ? v128(0x8000_0000n, 0x8000_0000n) : v128(all, 0n)
+  const odd = format.lane === 32 ? v128(0x8000_0000n << 32n, 0x8000_0000n << 32n) : v128(0n, all)
+  const negated = (v: Vector, mask: Vector): Vector => simd('v128', 'v128.xor', [v, mask])
+  const addend = (signs & FUSED_NEGATE_ADDEND) !== 0
+  const factor = (signs & FUSED_NEGATE_PRODUCT) === 0 ? a : negated(a, repeated(all))
+  if ((signs & FUSED_ALTERNATING) !== 0) return [factor, negated(c, addend ? odd : even)]
+  return [factor, addend ? negated(c, repeated(all)) : c]
+}
+
 function multiplyAdd(
   scope: InstructionScope,
   format: FloatLanes,
@@ -76,6 +99,18 @@ function multiplyAdd(
   b: Vector,
   c: Vector,
 ): Vector {
-  const operation = format.operation(SseKind.fusedMultiplyAdd) | (signs << IMMEDIATE_SHIFT)
-  return software(scope, i32(operation), b, a, c)
+  const { f } = scope
+  const [factor, addend] = withSigns(format, signs, a, c)
+  const native = format.lane === 32 ? fusedSingles : fusedDoubles
+  const { result, unsafe, exact } = native(f, f.let(factor), b, f.let(addend))
+  const chosen = f.variable(result)
+  const named = f.let(anyLane(unsafe))
+  f.if(named.or(roundsNatively(scope).eqz()), () => {
+    const rounded = anyLane(not(exact))
+    f.if(named.or(rounded).or(roundsToNearest(scope).eqz()), () => {
+      const operation = format.operation(SseKind.fusedMultiplyAdd) | (signs << IMMEDIATE_SHIFT)
+      f.set(chosen, software(scope, i32(operation), b, a, c))
+    })
+  })
+  return chosen
 }
