@@ -164,3 +164,22 @@ describe('a device', () => {
     expect(guest.read32(0x40000)).toBe(0x5566_7788)
   })
 })
+
+describe('string I/O', () => {
+  it('sends elements at RSI, and stores those it gets at RDI', () => {
+    guest.write(DATA, [0x11, 0x22, 0, 0])
+    // rep outsb; insb; vmcall
+    guest.write(CODE, [0xf3, 0x6e, 0x6c, ...VMCALL])
+    guest.setRegisters({ rip: CODE, rsi: DATA, rdi: DATA + 2, rcx: 2, rdx: 0xe9 })
+    expect(guest.run(10)).toMatchObject({ reason: 'io', write: true, size: 1, value: 0x11 })
+    expect(guest.run(10)).toMatchObject({ reason: 'io', write: true, size: 1, value: 0x22 })
+    expect(guest.run(10)).toMatchObject({ reason: 'io', write: false, size: 1, port: 0xe9 })
+    guest.vcpu.completeIn(0x33)
+    expect(guest.run(10)).toEqual({ reason: 'vmcall' })
+    expect([...guest.read(DATA, 4)]).toEqual([0x11, 0x22, 0x33, 0])
+    expect([guest.register('rsi'), guest.register('rdi'), guest.register('rcx')]).toEqual([
+      ...[BigInt(DATA + 2), BigInt(DATA + 3)],
+      0n,
+    ])
+  })
+})

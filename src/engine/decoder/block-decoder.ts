@@ -55,6 +55,9 @@ interface CodeEntry {
 const LEA = /^Lea_/
 /** Destinations of string instructions, which no prefix can move out of ES. */
 const DESTINATION_ES: ReadonlySet<OpKind> = new Set([OpKind.MemoryESDI, OpKind.MemoryESEDI, OpKind.MemoryESRDI])
+/** Elements at RSI. */
+const SOURCE: ReadonlySet<OpKind> = new Set([OpKind.MemorySegSI, OpKind.MemorySegESI, OpKind.MemorySegRSI])
+const [RSI, RDI] = [6, 7]
 const STRING = /^(Movs[bwdq]_m|Stos|Lods|Scas|Cmps[bwdq]_m|Ins[bwd]_m|Outs[bwd]_DX)/
 
 export interface DecodedBlock {
@@ -286,7 +289,7 @@ export class BlockDecoder {
         case OpKind.MemoryESRDI:
           addressSize = stringAddressSize(kind)
           hasMemory = true
-          this.#stringOperand(at, mode, addressSize)
+          this.#stringOperand(at, mode, addressSize, SOURCE.has(kind))
           flat = u8[at + R.ADDRESS_KIND] === R.AddressKind.plain64
           break
         default:
@@ -338,7 +341,7 @@ export class BlockDecoder {
     let low = Number(BigInt.asIntN(32, displacement))
     if (absolute) {
       this.#wide(at, displacement)
-      this.#addressKind(at, mode, size, instruction.memorySegment, false)
+      this.#addressKind(at, mode, size, this.#segmentOf(mode), false)
       return size
     }
     if (base === Register.RIP && BigInt(low) !== displacement) {
@@ -351,8 +354,20 @@ export class BlockDecoder {
     if (instruction.code === Code.Pop_rm16 || instruction.code === Code.Pop_rm32 || instruction.code === Code.Pop_rm64)
       if (REGISTER_ADDRESS[base] === S.GPR + 4 * 8) low += popSize(instruction.code)
     i32[(at + R.DISPLACEMENT) >> 2] = low
-    this.#addressKind(at, mode, size, instruction.memorySegment, addressOnly)
+    this.#addressKind(at, mode, size, this.#segmentOf(mode), addressOnly)
     return size
+  }
+
+  /**
+   * Segment of the memory operand. In 64-bit mode only FS and GS can be chosen (SDM vol. 1, 3.4.2.1); whether the
+   * others are the stack's, which its faults tell, follows from the base whatever prefix there is.
+   */
+  #segmentOf(mode: number): Register {
+    const instruction = this.#instruction
+    const chosen = instruction.memorySegment
+    if ((mode & MODE_CODE_SIZE) !== MODE_CODE_64 || chosen === Register.FS || chosen === Register.GS) return chosen
+    const base = REGISTER_ADDRESS[instruction.memoryBase]
+    return base === S.GPR + 4 * 8 || base === S.GPR + 5 * 8 ? Register.SS : Register.DS
   }
 
   #addressKind(at: number, mode: number, size: number, segment: Register, addressOnly: boolean): void {
@@ -378,14 +393,14 @@ export class BlockDecoder {
   }
 
   /** Implicit operands of string instructions: the record names the source's segment; a destination is in ES. */
-  #stringOperand(at: number, mode: number, size: number): void {
+  #stringOperand(at: number, mode: number, size: number, source: boolean): void {
     const { u16 } = this.#memory
     const instruction = this.#instruction
     let segment: Register = Register.ES
     for (let operand = 0; operand < instruction.opCount; operand++)
       if (!DESTINATION_ES.has(instruction.opKind(operand)) && instruction.opKind(operand) !== OpKind.Register)
-        segment = instruction.memorySegment
-    u16[(at + R.BASE) >> 1] = S.GPR + 7 * 8
+        segment = this.#segmentOf(mode)
+    u16[(at + R.BASE) >> 1] = S.GPR + (source ? RSI : RDI) * 8
     u16[(at + R.INDEX) >> 1] = S.ZERO
     this.#addressKind(at, mode, size, segment, false)
   }
