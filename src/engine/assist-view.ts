@@ -13,19 +13,23 @@ const FS = S.SEGMENTS + Segment.FS * S.SEGMENT_STRIDE
 
 export class AssistView implements AssistInstruction {
   readonly #memory: HostMemory
+  readonly #state: CpuState
   #record = 0
   #blockRip = 0n
   #long = false
   /** Of the memory operand in its segment; undefined in 64-bit mode, which has no limits. */
   #offset: number | undefined
-  address = 0n
+  #address = 0n
+  #located = false
 
-  constructor(memory: HostMemory) {
+  constructor(memory: HostMemory, state: CpuState) {
     this.#memory = memory
+    this.#state = state
   }
 
   at(record: number, blockRip: bigint, long: boolean): this {
     this.#record = record
+    this.#located = false
     this.#blockRip = blockRip
     this.#long = long
     return this
@@ -36,8 +40,14 @@ export class AssistView implements AssistInstruction {
     return this.#memory.u16[(this.#record + R.ASSIST) >> 1] & 0x7fff
   }
 
+  /** Checked when it is asked for first: what an assist refuses before, such as #NM, comes before a segment fault. */
+  get address(): bigint {
+    if (!this.#located) this.#locate(this.#state)
+    return this.#address
+  }
+
   /** Computes {@link address}, and checks the segment's limit and rights. */
-  locate(state: CpuState, extra = 0n): void {
+  #locate(state: CpuState, extra = 0n): void {
     const { u16, u8, i32 } = this.#memory
     const record = this.#record
     const register = (field: number) => state.get64(u16[(record + field) >> 1])
@@ -50,23 +60,24 @@ export class AssistView implements AssistInstruction {
     const base = () => state.get64(segment + S.SEGMENT_BASE)
     const { AddressKind } = R
     this.#offset = undefined
+    this.#located = true
     switch (u8[record + R.ADDRESS_KIND]) {
       case AddressKind.plain64:
-        this.address = BigInt.asUintN(64, offset)
+        this.#address = BigInt.asUintN(64, offset)
         return
       case AddressKind.based64:
-        this.address = BigInt.asUintN(64, offset + base())
+        this.#address = BigInt.asUintN(64, offset + base())
         return
       case AddressKind.narrow64:
-        this.address = BigInt.asUintN(64, (offset & LOW_32) + (segment >= FS ? base() : 0n))
+        this.#address = BigInt.asUintN(64, (offset & LOW_32) + (segment >= FS ? base() : 0n))
         return
       case AddressKind.flat32:
-        this.address = offset & LOW_32
-        this.#offset = Number(this.address)
+        this.#address = offset & LOW_32
+        this.#offset = Number(this.#address)
         return
       case AddressKind.flat16:
-        this.address = offset & 0xffffn
-        this.#offset = Number(this.address)
+        this.#address = offset & 0xffffn
+        this.#offset = Number(this.#address)
         return
       case AddressKind.checked32:
         this.#checked(state, segment, offset & LOW_32)
@@ -81,16 +92,17 @@ export class AssistView implements AssistInstruction {
     const writes = (this.#memory.u16[(this.#record + R.ASSIST) >> 1] & 0x8000) !== 0
     this.#offset = Number(offset)
     if (bytes > 0) checkSegmentAccess(state, segment, this.#offset, bytes, writes)
-    this.address = (state.get64(segment + S.SEGMENT_BASE) + offset) & LOW_32
+    this.#address = (state.get64(segment + S.SEGMENT_BASE) + offset) & LOW_32
   }
 
-  checkSegment(state: CpuState, bytes: number, write: boolean): void {
-    if (this.#offset === undefined) return
-    checkSegmentAccess(state, this.#memory.u16[(this.#record + R.SEGMENT) >> 1], this.#offset, bytes, write)
+  checkSegment(state: CpuState, bytes: number, write: boolean, flush = false): void {
+    if (this.hasMemory && !this.#located) this.#locate(state)
+    if (!this.hasMemory || this.#offset === undefined) return
+    checkSegmentAccess(state, this.#memory.u16[(this.#record + R.SEGMENT) >> 1], this.#offset, bytes, write, flush)
   }
 
   addressAt(state: CpuState, offset: bigint, bytes: number, write: boolean): bigint {
-    this.locate(state, offset)
+    this.#locate(state, offset)
     this.checkSegment(state, bytes, write)
     return this.address
   }

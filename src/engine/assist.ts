@@ -29,7 +29,7 @@ export interface AssistInstruction {
    * Checks the limit and rights of the memory operand's segment for `bytes` from its first, where only the assist knows
    * how many it accesses.
    */
-  checkSegment(state: CpuState, bytes: number, write: boolean): void
+  checkSegment(state: CpuState, bytes: number, write: boolean, flush?: boolean): void
   /**
    * Linear address of an element of the memory operand, `offset` bytes from where the operand begins, segment-checked.
    * An operand with a vector of indices begins where index 0 leads.

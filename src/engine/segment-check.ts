@@ -15,20 +15,24 @@ import * as S from './state.ts'
 
 const SS = S.SEGMENTS + 2 * S.SEGMENT_STRIDE
 
-/** Throws when an access of `bytes` at `offset` in the segment cache at `segment` is not allowed. */
+/**
+ * Throws when an access of `bytes` at `offset` in the segment cache at `segment` is not allowed.
+ * @param flush a cache line is flushed: that may be in an execute-only segment, too (SDM vol. 2, CLFLUSH)
+ */
 export function checkSegmentAccess(
   state: CpuState,
   segment: number,
   offset: number,
   bytes: number,
   write: boolean,
+  flush = false,
 ): void {
   const fault = (): GuestFault => (segment === SS ? stackFault(0) : generalProtection(0))
   const rights = state.get32(segment + S.SEGMENT_RIGHTS)
   const limit = state.get32(segment + S.SEGMENT_LIMIT)
   if (rights & RIGHTS_UNUSABLE || !(rights & RIGHTS_P)) throw fault()
   const code = (rights & RIGHTS_CODE) !== 0
-  if (code ? write || !(rights & RIGHTS_READABLE) : write && !(rights & RIGHTS_WRITABLE)) throw fault()
+  if (code ? write || !(rights & RIGHTS_READABLE || flush) : write && !(rights & RIGHTS_WRITABLE)) throw fault()
   const last = offset + Math.max(bytes, 1) - 1
   if (!code && rights & RIGHTS_EXPAND_DOWN) {
     const top = rights & RIGHTS_DB ? 0xffff_ffff : 0xffff

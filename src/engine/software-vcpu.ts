@@ -94,7 +94,7 @@ export class SoftwareVcpu implements Vcpu {
       isCurrent: () => processor.isCurrent(this),
       activate: () => processor.activate(this),
     })
-    this.#view = new AssistView(processor.memory)
+    this.#view = new AssistView(processor.memory, processor.state)
     this.#count = new InstructionCount(processor.memory, options.clock, () => this.#port.tsc)
     this.apic = new LocalApic({
       id: options.index,
@@ -244,6 +244,8 @@ export class SoftwareVcpu implements Vcpu {
     const activity = this.#peek32(S.ACTIVITY)
     return (
       this.#pending.undelivered === undefined &&
+      // Debug traps come before interrupts (SDM vol. 3, table 6-2).
+      this.#peek32(S.PENDING_DEBUG) === 0 &&
       (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
       (this.#peek32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
       (activity === ACTIVE || activity === HLT)
@@ -620,8 +622,13 @@ export class SoftwareVcpu implements Vcpu {
     )
     this.state.rip = view.nextRip
     const assist = this.#processor.decoder.assists[view.assist]
-    if (view.hasMemory) view.locate(this.state)
-    assist(this.#port, view)
+    const { mmu } = this.#processor
+    mmu.stackOperand = view.hasMemory && view.segment === Segment.SS
+    try {
+      assist(this.#port, view)
+    } finally {
+      mmu.stackOperand = false
+    }
   }
 
   divideWide(signed: boolean, record: number): void {

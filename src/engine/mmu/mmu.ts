@@ -333,6 +333,8 @@ export class Mmu implements LinearMemory, EntryMemory {
     return low === pointer || low === ((pointer - bytes) | 0)
   }
   #stackAccess = false
+  /** Is the memory operand of the assist that runs in the stack segment? */
+  stackOperand = false
 
   /** Are the upper bits of a linear address all the same (SDM vol. 1, 3.3.7.1)? @param high bits 63:32 of it */
   isCanonical(high: number): boolean {
@@ -527,7 +529,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** As {@link #requireAligned}, but an address that is not canonical faults for that. */
   #requireAlignedAt(address: bigint, bytes: number): void {
     if (!this.context.checksAlignment) return
-    this.#stackAccess = false
+    this.#stackAccess = this.stackOperand
     this.#requireCanonical(Number(BigInt.asIntN(32, address >> 32n)))
     this.#requireAligned(Number(address & 0xffn), bytes)
   }
@@ -536,7 +538,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   #reading(address: bigint, bytes: number, system: boolean): number {
     const low = Number(address & 0xffff_ffffn)
     const high = Number(BigInt.asIntN(32, address >> 32n))
-    this.#stackAccess = false
+    this.#stackAccess = this.stackOperand && !system
     this.#requireCanonical(high)
     if (this.#watched.length > 0) this.#meetBreakpoints(low, high, bytes, false)
     const asid = system ? this.context.systemAsid : this.context.asid
@@ -568,7 +570,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   #writing(address: bigint, bytes: number, system: boolean, put: (at: number) => void): void {
     const low = Number(address & 0xffff_ffffn)
     const high = Number(BigInt.asIntN(32, address >> 32n))
-    this.#stackAccess = false
+    this.#stackAccess = this.stackOperand && !system
     this.#requireCanonical(high)
     const at = this.#prepareStore(low, high, bytes, system)
     put(at)
@@ -617,14 +619,13 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   probeWrite(address: bigint, length: number, system = false): void {
     if (!system && (length === 2 || length === 4 || length === 8)) this.#requireAlignedAt(address, length)
-    this.#stackAccess = false
     const asid = system ? this.context.systemAsid : this.context.asid
     const access = system ? this.context.systemAccess : this.context.access
     const last = address + BigInt(Math.max(length, 1) - 1)
     for (let page = address; page <= last; page = (page | 0xfffn) + 1n) {
       const low = Number(page & 0xffff_ffffn)
       const high = Number(BigInt.asIntN(32, page >> 32n))
-      this.#stackAccess = false
+      this.#stackAccess = this.stackOperand && !system
       this.#requireCanonical(high)
       const hpa = this.#writable(low, high, asid, access)
       if (hpa < 0) continue
