@@ -2,7 +2,7 @@
 
 import { Code, Decoder, DecoderOptions, Encoder, Instruction } from 'iced-x86'
 import { type Cell, nameOf, type Prefix } from './cells.ts'
-import { chooseSegments, type Draft } from './draft.ts'
+import { addressRegisters, chooseSegments, type Draft, RAX, RSP } from './draft.ts'
 import type { Mode } from './forms.ts'
 import { chooseOperands } from './operands.ts'
 import { type LanePool, Random } from './random.ts'
@@ -13,7 +13,7 @@ import { chooseStack, suit } from './suit.ts'
 export interface Case {
   readonly cell: Cell
   readonly record: CaseRecord
-  /** Linear address of the explicit memory operand, if it lies in the window. */
+  /** Linear address of the explicit memory operand. */
   readonly operand: number | undefined
 }
 
@@ -78,15 +78,16 @@ export class CaseMaker {
     const addressSize = addressSizeOf(cell)
     chooseSegments(record, cell.mode, addressSize, random)
     record.codeOffset = 0x100 + random.below(0xd00)
-    const draft: Draft = { cell, instruction, record, random, addressSize, operand: undefined }
+    const draft: Draft = { cell, instruction, record, random, addressSize, operand: undefined, target: undefined }
     record.rip = BigInt(CODE_PAGE + record.codeOffset - (cell.mode === 64 ? 0 : baseOf(record.selector(0))))
     chooseStack(draft)
     chooseOperands(draft)
     const code = this.#encode(cell, instruction, record.rip, random)
     if (code === undefined) return undefined
+    if (isOpen(draft)) return undefined
     record.code = code
     suit(draft)
-    return { cell, record, operand: draft.operand }
+    return { cell, record, operand: draft.target }
   }
 
   #encode(cell: Cell, instruction: Instruction, rip: bigint, random: Random): Uint8Array | undefined {
@@ -108,6 +109,16 @@ export class CaseMaker {
     const refused = prefix === 'lock' || (cell.form.vex && REFUSED_BY_VEX.has(prefix))
     return refused && decoded === Code.INVALID && decodedCode(bytes, mode) === cell.form.code ? code : undefined
   }
+}
+
+/**
+ * EDX:EAX says which components XSAVE and its like are about; as part of the address it may ask for AVX-512's, which the
+ * host has. And whether a far call from 64-bit to 32-bit code pushes by RSP or by ESP is each maker's own.
+ */
+function isOpen({ cell, instruction }: Draft): boolean {
+  const registers = addressRegisters(instruction)
+  if (/^Call_m16/.test(cell.form.name)) return registers.includes(RSP)
+  return /^(Xsave|Xrstor)/.test(cell.form.name) && registers.includes(RAX)
 }
 
 /** Does a prefix already stand before the opcode? */

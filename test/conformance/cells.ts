@@ -59,6 +59,7 @@ export const VENDOR_DIFFERENCES: readonly VendorDifference[] = [
     prefix: 'repne',
     because: 'reserved (SDM vol. 2, 2.1.1): AMD takes the condition from the prefix',
   },
+  { codes: /^Movsxd_r16_rm16$/, operand: 'memory', because: 'AMD reads 32 bits (APM vol. 3, MOVSXD), Intel 16' },
   { codes: /^Verw_/, prefix: 'lock', because: 'AMD ignores LOCK, Intel raises #UD (SDM vol. 2, LOCK)' },
   {
     codes: /^Mov_(cr_r(32|64)|r(32|64)_cr)$/,

@@ -4,7 +4,7 @@ import { type Instruction, MemorySizeExt, Register, RegisterExt } from 'iced-x86
 import type { Cell } from './cells.ts'
 import type { Mode } from './forms.ts'
 import type { Random } from './random.ts'
-import { type CaseRecord, CODE_PAGE, SEGMENT_ORDER, WINDOW, WINDOW_PAGE, WINDOW_SIZE } from './record.ts'
+import { type CaseRecord, CODE_PAGE, SEGMENT_ORDER, WINDOW, WINDOW_PAGE, WINDOW_SIZE, XSAVE_SIZE } from './record.ts'
 import {
   baseOf,
   LDT,
@@ -38,6 +38,8 @@ export interface Draft {
   readonly addressSize: Mode
   /** Linear address of the explicit memory operand, if there is one and it lies in the window with 16 bytes behind. */
   operand: number | undefined
+  /** The same, wherever it lies. */
+  target: number | undefined
 }
 
 const SEGMENT_REGISTERS: readonly Register[] = [
@@ -98,6 +100,11 @@ export function stackOffset(draft: Draft, linear: number): bigint {
   return BigInt.asUintN(stackSize(draft), BigInt(linear) - segmentBase(draft, Register.SS))
 }
 
+/** Is the stack in the middle of the window, and no edge of anything near? */
+export function hasRoomOnStack(draft: Draft): boolean {
+  return draft.record.gpr(RSP) === stackOffset(draft, MIDDLE)
+}
+
 /** Offset in CS of a place in the code page. */
 export function codeOffset(draft: Draft, place: number): bigint {
   return BigInt(CODE_PAGE + place) - segmentBase(draft, Register.CS)
@@ -123,10 +130,17 @@ export function chooseOverride(draft: Draft): Register {
 
 /** Where an operand of `bytes` bytes may lie: mostly aligned and in the window, now and then across an end. */
 export function chooseTarget({ random, cell }: Draft, bytes: number): number {
+  if (/^X(save|rstor)/.test(cell.form.name)) {
+    // How much of the area must be within limit and page, if not all is accessed, is each processor's own.
+    if (random.chance(0.04)) return WINDOW_PAGE + 4096
+    return (WINDOW + random.below(WINDOW_SIZE - XSAVE_SIZE)) & (random.chance(0.9) ? ~63 : ~7)
+  }
   const room = WINDOW_SIZE - Math.max(bytes, 16)
-  if (random.chance(0.02)) return WINDOW_PAGE + 4096 - random.below(bytes + 4)
+  // A far pointer must be one that the case has chosen.
+  const edges = !/^(Call|Jmp)_m16/.test(cell.form.name)
+  if (edges && random.chance(0.02)) return WINDOW_PAGE + 4096 - random.below(bytes + 4)
   // The end of the window is the limit of the LDT's segments, and its beginning that of the expand-down ones.
-  if (cell.mode !== 64 && random.chance(0.06)) {
+  if (edges && cell.mode !== 64 && random.chance(0.06)) {
     return random.chance(0.5) ? WINDOW + WINDOW_SIZE - random.below(bytes + 4) : WINDOW - random.below(4)
   }
   const offset = random.below(room + 1)
@@ -164,6 +178,7 @@ export function chooseAddress(draft: Draft): void {
   const override = chooseOverride(draft)
   const inWindow = target >= WINDOW && target + Math.max(bytes, 16) <= WINDOW + WINDOW_SIZE
   draft.operand = inWindow ? target : undefined
+  draft.target = target
   const form = random.below(20)
   if (form < 2) {
     const relative = cell.mode === 64 && form === 0

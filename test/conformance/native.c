@@ -114,7 +114,6 @@ static void take_result(struct record *record, const ucontext_t *context, const 
   record->error_code = (uint32_t)registers[REG_ERR];
   record->cr2 = record->vector == PAGE_FAULT ? (uint64_t)registers[REG_CR2] : 0;
   memcpy(record->window, (void *)(WINDOW_PAGE + WINDOW_OFFSET), WINDOW_SIZE);
-  memset((void *)(uint64_t)(CODE_PAGE + record->code_offset), HLT, record->code_length);
 }
 
 static void put_case(const struct record *record, ucontext_t *context) {
@@ -134,6 +133,7 @@ static void put_case(const struct record *record, ucontext_t *context) {
   context->uc_flags |= 6;
   memset((void *)WINDOW_PAGE, 0, 4096);
   memcpy((void *)(WINDOW_PAGE + WINDOW_OFFSET), record->window, WINDOW_SIZE);
+  memset((void *)CODE_PAGE, HLT, 4096);
   memcpy((void *)(uint64_t)(CODE_PAGE + record->code_offset), record->code, record->code_length);
 }
 
@@ -237,7 +237,6 @@ int main(int count, char **arguments) {
   }
   map_page(WINDOW_PAGE, PROT_READ | PROT_WRITE);
   map_page(CODE_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-  memset((void *)CODE_PAGE, HLT, 4096);
   catch_exceptions();
   READ_BASE(fs, own_fs_base);
   READ_BASE(gs, own_gs_base);

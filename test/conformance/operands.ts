@@ -10,6 +10,7 @@ import {
   codeOffset,
   codePlace,
   type Draft,
+  hasRoomOnStack,
   MIDDLE,
   pointer,
   RBX,
@@ -192,7 +193,7 @@ function chooseBranch(draft: Draft, operand: number, kind: OpCodeOperandKind): v
     case K.br16_2:
     case K.br32_4:
     case K.br64_4: {
-      const place = random.chance(0.95) ? codePlace(draft) : random.below(0x20000) - 0x10000
+      const place = random.chance(0.95) || !hasRoomOnStack(draft) ? codePlace(draft) : random.below(0x20000) - 0x10000
       setBranch(instruction, operand, kind, codeOffset(draft, place))
       return
     }

@@ -19,8 +19,8 @@ const [PDPT, PAGE_DIRECTORY, LAST_TABLE, WINDOW_FRAME, CODE_FRAME, SYSTEM_FRAME]
 /** Bytes of host memory that a runner needs. */
 export const HOST_MEMORY_NEEDED = PAGE_TABLE + 0x10000
 
-/** Linear page of GDT, LDT and task-state segment, which user mode can't reach. */
-const SYSTEM_PAGE = 0x20010000
+/** Linear page of GDT, LDT and task-state segment, which no case reaches. */
+const SYSTEM_PAGE = 0x20180000
 const LDT_OFFSET = 0x400
 const TSS_OFFSET = 0x800
 const IDT_OFFSET = 0xa00
@@ -42,6 +42,7 @@ const EFER = 0xd01n
 const XCR0 = 7n
 
 const HLT = 0xf4
+const CLEAN_CODE = new Uint8Array(4096).fill(HLT)
 /** A case is one instruction; a repeated one counts each of its iterations. */
 const BUDGET = 4096
 /** IF and the bit that is always 1 are in every state; RF is nobody's business. */
@@ -93,7 +94,16 @@ export class EngineRunner {
     }
     u8.fill(HLT, code, code + before.code.length)
     this.#processor.frameWritten(code, before.code.length)
+    this.#cleanCode()
     return after
+  }
+
+  /** Now and then a store reaches the code page. */
+  #cleanCode(): void {
+    const { u8 } = this.#processor.memory
+    if (Buffer.compare(u8.subarray(CODE_FRAME, CODE_FRAME + 4096), CLEAN_CODE) === 0) return
+    u8.set(CLEAN_CODE, CODE_FRAME)
+    this.#processor.frameWritten(CODE_FRAME, 4096)
   }
 
   /** Was the case ended by an event that went through a gate? */

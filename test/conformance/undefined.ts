@@ -34,6 +34,7 @@ const CL = 1
 
 /** #XM. */
 const SIMD_EXCEPTION = 19
+const FAULTS_OF_STORES: ReadonlySet<number> = new Set([12, 13, 14, 17])
 
 /** Bits of RFLAGS that may have any value after `instruction` started in the state `before`. */
 export function undefinedFlags(instruction: Instruction, before: CaseRecord): number {
@@ -95,7 +96,9 @@ export function undefinedStatusWord(instruction: Instruction): number {
  * Is it open whether the x87 registers were turned into MMX registers? A conversion from or to an MMX register that
  * raises an SSE exception is said to do both, and not in which order (SDM vol. 2, CVTPS2PI, CVTPI2PS).
  */
-export function undefinedMmxState(instruction: Instruction, after: CaseRecord): boolean {
+export function undefinedMmxState(instruction: Instruction, before: CaseRecord, after: CaseRecord): boolean {
+  // Nor is it said whether MASKMOVQ has done so when its store faults.
+  if (instruction.mnemonic === Mnemonic.Maskmovq) return FAULTS_OF_STORES.has(after.vector) && after.rip === before.rip
   return after.vector === SIMD_EXCEPTION && [0, 1].some(operand => isMmx(instruction.opRegister(operand)))
 }
 

@@ -32,7 +32,7 @@ import { defineTimeStamp } from './time-stamp.ts'
 const CONTINUES =
   /^(Rdmsr|Cpuid|Lar|Lsl|Verr|Verw|Smsw|Sgdt|Sidt|Sldt|Str|Mov_r(32|64)_[cd]r|Clflush|Wbinvd|Invd|Rdpmc|Arpl|Aaa|Aas|Daa|Das|Aam|Aad|Xsave(opt|c)?(64)?|Xgetbv|(Rd|Wr)[fg]sbase|Monitor[wdq]|Mwait|Pushaw|Pushad|Popaw|Popad|Enter[wdq])(_|$)/
 /** Instructions whose memory operand is a destination, for the segment check. */
-const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Arpl|Ins)/
+const WRITES_MEMORY = /^(Sgdt|Sidt|Sldt|Str|Smsw|Ins)/
 const X87_STORES = /^(Fi?st{1,2}p?_|Fbstp|Fn?st|Fn?save|Fxsave)/
 
 /** @param model leaves out what it does not execute; absent: everything is there */

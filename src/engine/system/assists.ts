@@ -53,17 +53,19 @@ export const systemAssists: Readonly<Record<string, Assist>> = {
 
 /** Bytes of a memory operand by the end of a `Code` name; the caller checks the segment limit for them. */
 const SIZE_BY_SUFFIX: readonly (readonly [RegExp, number])[] = [
+  // These ask for privilege before they look at their operand, and check it themselves; so do flushes, by a rule of theirs.
+  [/^(L[gi]dt|Lldt|Ltr|Lmsw|Outs[bwd]|Clflush(opt)?)_/, 0],
   [/_m1616$/, 4],
   [/_m3232$/, 8],
-  [/^Lgdt_m1632|^Lidt_m1632|^Sgdt_m1632|^Sidt_m1632/, 6],
+  [/^Sgdt_m1632|^Sidt_m1632/, 6],
   [/_m1632$/, 6],
   [/_m1664$/, 10],
   [/_m128$/, 16],
   [/^Arpl_/, 2],
   [/_(rm16|r32m16|r64m16)$/, 2],
-  [/^Insb_|^Outsb_|^Clflush(opt)?_/, 1],
-  [/^Insw_|^Outsw_/, 2],
-  [/^Insd_|^Outsd_/, 4],
+  [/^Insb_/, 1],
+  [/^Insw_/, 2],
+  [/^Insd_/, 4],
 ]
 
 /** Size in bytes of the memory operand of each system `Code` that can have one. INVLPG's is an address, never accessed. */

@@ -167,6 +167,7 @@ const clts: Assist = cpu => {
 /** Loads PE, MP, EM and TS; PE can be set and not cleared. */
 const lmsw: Assist = (cpu, instruction) => {
   requireSupervisor(cpu.state)
+  instruction.checkSegment(cpu.state, 2, false)
   const old = cpu.state.get32(S.CR0)
   const loaded = readRm16(cpu, instruction, instruction.register0) & 0xf
   writeCr0(cpu, (old & ~(CR0_MP | CR0_EM | CR0_TS)) | loaded)

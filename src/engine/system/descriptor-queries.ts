@@ -67,14 +67,16 @@ const verw = verify(rights => !isCode(rights) && isWritableData(rights))
 const arpl: Assist = (cpu, instruction) => {
   requireProtectedMode(cpu.state)
   const { hasMemory, address, register0, register1 } = instruction
-  if (hasMemory) cpu.memory.probeWrite(address, 2)
   const selector = readRm16(cpu, instruction, register0)
   const rpl = cpu.state.gpr32(register1) & 3
   const raise = (selector & 3) < rpl
   if (raise) {
     const value = (selector & ~3) | rpl
-    if (hasMemory) cpu.memory.write16(address, value)
-    else cpu.state.setGpr16(register0, value)
+    // Only then is the operand written.
+    if (hasMemory) {
+      instruction.checkSegment(cpu.state, 2, true)
+      cpu.memory.write16(address, value)
+    } else cpu.state.setGpr16(register0, value)
   }
   setZero(cpu.state, raise)
 }

@@ -129,6 +129,7 @@ const outputString =
     // Before the count is looked at, as processors do.
     requirePort(cpu, port, size)
     if (exhausted(cpu, instruction)) return
+    instruction.checkSegment(cpu.state, size, false)
     const value = size === 4 ? memory.read32(address) : size === 2 ? memory.read16(address) : memory.read8(address)
     meetBreakpoints(cpu, port, size)
     advance(cpu, instruction, RSI, size)

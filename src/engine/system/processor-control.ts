@@ -9,8 +9,9 @@ const ACTIVITY_HLT = 1
 const privilegedNothing: Assist = cpu => requireSupervisor(cpu.state)
 
 /** CLFLUSH and CLFLUSHOPT are loads for protection and paging (SDM vol. 2). */
-const clflush: Assist = (cpu, { address }) => {
-  cpu.memory.read8(address)
+const clflush: Assist = (cpu, instruction) => {
+  instruction.checkSegment(cpu.state, 1, false, true)
+  cpu.memory.read8(instruction.address)
 }
 
 const hlt: Assist = cpu => {

@@ -46,9 +46,11 @@ const storeTable =
 
 const loadTable =
   (base: number, limit: number): Assist =>
-  (cpu, { address, operandSize }) => {
+  (cpu, instruction) => {
     const { memory, state } = cpu
     requireSupervisor(state)
+    instruction.checkSegment(state, 6, false)
+    const { address, operandSize } = instruction
     const newLimit = memory.read16(address)
     let newBase: bigint
     if (mode64(state)) {
@@ -85,6 +87,7 @@ export function setTssBusy(cpu: AssistCpu, descriptor: TableDescriptor, busy: bo
 const lldt: Assist = (cpu, instruction) => {
   requireProtectedMode(cpu.state)
   requireSupervisor(cpu.state)
+  instruction.checkSegment(cpu.state, 2, false)
   const selector = readRm16(cpu, instruction, instruction.register0)
   if (isNullSelector(selector)) {
     cpu.state.setSegment(Segment.LDTR, nullCache(selector))
@@ -100,6 +103,7 @@ const lldt: Assist = (cpu, instruction) => {
 const ltr: Assist = (cpu, instruction) => {
   requireProtectedMode(cpu.state)
   requireSupervisor(cpu.state)
+  instruction.checkSegment(cpu.state, 2, false)
   const selector = readRm16(cpu, instruction, instruction.register0)
   if (isNullSelector(selector)) throw generalProtection()
   requireGdt(selector)

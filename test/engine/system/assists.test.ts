@@ -23,9 +23,11 @@ describe('the table of system instructions', () => {
 
   it('knows the size of every memory operand that is accessed', () => {
     const memory = names.filter(name => /_m\d|_(rm16|r32m16|r64m16)|^[SL][gi]dt_/.test(name))
-    expect(memory.filter(name => !(systemMemorySizes[name] ?? 0))).toEqual([])
-    expect(systemMemorySizes).toMatchObject({ Lgdt_m1632: 6, Lgdt_m1664: 10, Call_m1616: 4, Lss_r64_m1664: 10 })
-    expect(systemMemorySizes).toMatchObject({ Lar_r32_r32m16: 2, Outsd_DX_m32: 4, Bound_r32_m3232: 8, Sldt_rm16: 2 })
+    // Privilege comes before the operand here, and a flush has rights of its own: they check their segment themselves.
+    const later = /^(L[gi]dt|Lldt|Ltr|Lmsw|Outs[bwd]|Clflush(opt)?)_/
+    expect(memory.filter(name => !(systemMemorySizes[name] ?? 0) !== later.test(name))).toEqual([])
+    expect(systemMemorySizes).toMatchObject({ Sgdt_m1632: 6, Sgdt_m1664: 10, Call_m1616: 4, Lss_r64_m1664: 10 })
+    expect(systemMemorySizes).toMatchObject({ Lar_r32_r32m16: 2, Insd_m32_DX: 4, Bound_r32_m3232: 8, Sldt_rm16: 2 })
     expect(systemMemorySizes.Invlpg_m).toBeUndefined()
   })
 })
