@@ -15,7 +15,7 @@ import type { GuestPhysicalMemory } from './guest-memory.ts'
 import type { Vm, VmState } from './vm.ts'
 
 const MAGIC = 'RINGSIDE'
-export const SNAPSHOT_VERSION = 2
+export const SNAPSHOT_VERSION = 3
 const VERSION_AT = MAGIC.length
 const DIGEST_AT = VERSION_AT + 4
 const LENGTH_AT = DIGEST_AT + 32
