@@ -71,19 +71,10 @@ export class FloatLanes {
   get packed(): boolean {
     return this.lanes !== 1
   }
-  /** Size of the source operand. */
-  get bits(): Bits {
-    return this.packed ? 128 : this.lane
-  }
   /** Size of the source operand in a form. */
   bitsIn(form: { readonly bits: 128 | 256 }): Bits {
     return this.packed ? form.bits : this.lane
   }
-  /** The source operand as the `Code` names call it. */
-  get source(): string {
-    return `xmmm${this.bits}`
-  }
-
   operation(kind: SseKind): number {
     return encodeOperation(kind, this.lane, this.lanes)
   }
@@ -114,12 +105,6 @@ export class FloatLanes {
 
   load(scope: InstructionScope, address: Value<'i32'>): Vector {
     return scope.f.let(this.packed ? scope.f.load('v128', address) : loadRepeated(this.lane, address))
-  }
-
-  /** Writes the vector, or its first lane and leaves the others. */
-  store(scope: InstructionScope, address: Value<'i32'>, value: Vector): void {
-    if (this.packed) scope.f.store(address, value)
-    else storeFirst(scope, this.lane, address, value)
   }
 
   isNan(a: Vector): Vector {
