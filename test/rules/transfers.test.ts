@@ -600,6 +600,14 @@ describe.skipIf(!hasNasm)(`IRET${nasmNote}`, () => {
     },
   )
 
+  rule('transfers', 'SDM vol. 3, 3.4.4', 'IRET to ring 3 keeps the bases of a null FS and GS', () => {
+    enter('long')
+    const source = `xor eax, eax\nmov fs, ax\nmov gs, ax\nmov ecx, 0xc0000100\nmov eax, 0x1234\nxor edx, edx\nwrmsr
+      inc ecx\nmov eax, 0x5678\nwrmsr\n${pushes64(DATA3, STACK, 2, CODE3, TARGET)}iretq`
+    expect(system.run(source)).toBe('end')
+    expect([system.register('fs_base'), system.register('gs_base'), arrived()]).toEqual([0x1234, 0x5678, true])
+  })
+
   rule('transfers', 'SDM vol. 2, IRET', 'IRET of real mode pops three words, and no VM, VIF or VIP', () => {
     system.enter('real')
     guest.write(CODE + 0x800, VMCALL)

@@ -42,10 +42,13 @@ export const returnStackWidth = (cpu: AssistCpu, code: SegmentCache, stack: Segm
 /** Takes segments of the inner ring away from the outer one (SDM vol. 3, 5.8.6). */
 export function dropInnerSegments(cpu: AssistCpu, cpl: number): void {
   for (const index of DATA_SEGMENTS) {
-    const { rights } = cpu.state.segment(index)
-    // Null selectors lose their RPL too: not in the manual, but what processors do.
+    const segment = cpu.state.segment(index)
+    const { rights } = segment
     const inner = rightsDpl(rights) < cpl && !(isCode(rights) && isConformingCode(rights))
-    if (rights & RIGHTS_UNUSABLE || inner) cpu.state.setSegment(index, nullCache(0))
+    // Null selectors lose their RPL too: not in the manual, but what processors do. The bases that 64-bit programs have
+    // in FS and GS stay.
+    if (rights & RIGHTS_UNUSABLE) cpu.state.setSegment(index, { ...segment, selector: 0 })
+    else if (inner) cpu.state.setSegment(index, nullCache(0))
   }
 }
 
