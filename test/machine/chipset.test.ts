@@ -47,6 +47,16 @@ describe('the chipset', () => {
     expect(shown).toEqual(['console 65', 'debug 66'])
   })
 
+  it('brings A20 from port 92h and from the keyboard controller to every processor', () => {
+    const { vcpus, out } = makeChipset(2)
+    out(0x92, 0)
+    out(0x64, 0xdf)
+    out(0x64, 0xd1)
+    out(0x60, 0xcd)
+    out(0x92, 2)
+    for (const vcpu of vcpus) expect(vcpu.events).toEqual(['a20 off', 'a20 on', 'a20 off', 'a20 on'])
+  })
+
   it('brings the timer to the interrupt controller as request 0', () => {
     const { vm, vcpus, out } = makeChipset(1)
     initializePic(out)
