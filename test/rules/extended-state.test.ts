@@ -108,34 +108,10 @@ describe.skipIf(!hasNasm)(`use of extended state${nasmNote}`, () => {
     return system.run(source)
   }
 
-  rule('extended state', 'SDM vol. 3, table 2-2', 'x87 instructions are #NM with CR0.EM, and with CR0.TS', () => {
-    expect(run('fld1', { cr0: CR0_LONG | CR0_EM })).toBe('#NM')
-    expect(run('fld1', { cr0: CR0_LONG | CR0_TS })).toBe('#NM')
-  })
-
   rule('extended state', 'SDM vol. 3, table 2-2', 'FWAIT is #NM only with both CR0.MP and CR0.TS', () => {
     expect(run('fwait', { cr0: CR0_LONG | CR0_TS })).toBe('end')
     expect(run('fwait', { cr0: CR0_LONG | CR0_EM | CR0_MP })).toBe('end')
     expect(run('fwait', { cr0: CR0_LONG | CR0_MP | CR0_TS })).toBe('#NM')
-  })
-
-  rule('extended state', 'SDM vol. 3, table 12-1', 'MMX instructions are #UD with CR0.EM, #NM with CR0.TS', () => {
-    expect(run('paddb mm0, mm1', { cr0: CR0_LONG | CR0_EM | CR0_TS })).toBe('#UD')
-    expect(run('paddb mm0, mm1', { cr0: CR0_LONG | CR0_TS })).toBe('#NM')
-  })
-
-  rule(
-    'extended state',
-    'SDM vol. 3, table 13-1',
-    'SSE instructions are #UD with CR0.EM, and without CR4.OSFXSR',
-    () => {
-      expect(run('addps xmm0, xmm1', { cr0: CR0_LONG | CR0_EM })).toBe('#UD')
-      expect(run('addps xmm0, xmm1', { cr4: PAE | OSXSAVE })).toBe('#UD')
-    },
-  )
-
-  rule('extended state', 'SDM vol. 3, table 13-1', 'SSE instructions are #NM with CR0.TS', () => {
-    expect(run('addps xmm0, xmm1', { cr0: CR0_LONG | CR0_TS })).toBe('#NM')
   })
 
   rule(
@@ -183,30 +159,11 @@ describe.skipIf(!hasNasm)(`use of extended state${nasmNote}`, () => {
     },
   )
 
-  rule('extended state', 'SDM vol. 1, 14.1', 'AVX instructions are #UD without CR4.OSXSAVE', () => {
-    expect(run('vaddps ymm0, ymm1, ymm2', { cr4: PAE | OSFXSR })).toBe('#UD')
-  })
-
-  rule('extended state', 'SDM vol. 1, 14.1', 'AVX instructions are #UD without SSE and AVX in XCR0', () => {
-    expect(run('vaddps xmm0, xmm1, xmm2', { xcr0: X87 | SSE })).toBe('#UD')
-    expect(run('vaddps xmm0, xmm1, xmm2', { xcr0: X87 | SSE | AVX })).toBe('end')
-  })
-
   rule('extended state', 'SDM vol. 1, 14.1', 'A change of XCR0 by XSETBV decides on AVX at once', () => {
     const source = `xor ecx, ecx\n${about(X87 | SSE, 'xsetbv')}\nvaddps xmm0, xmm1, xmm2`
     expect(run(source, {})).toBe('#UD')
     expect(run(source.replace(`eax, ${X87 | SSE}`, `eax, ${X87 | SSE | AVX}`), { xcr0: X87 })).toBe('end')
   })
-
-  rule(
-    'extended state',
-    'SDM vol. 2, 2.4',
-    'AVX instructions are #NM with CR0.TS, and need neither CR4.OSFXSR nor CR0.EM clear',
-    () => {
-      expect(run('vaddps ymm0, ymm1, ymm2', { cr0: CR0_LONG | CR0_TS })).toBe('#NM')
-      expect(run('vaddps ymm0, ymm1, ymm2', { cr0: CR0_LONG | CR0_EM, cr4: PAE | OSXSAVE })).toBe('end')
-    },
-  )
 
   rule(
     'extended state',
