@@ -4,7 +4,7 @@ import { i32, simd } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
 import { and, anyLane, computeHalves, FloatLanes, loadRepeated, or, software } from './sse-lanes.ts'
-import { byteImmediate, lowHalf, lowVector } from './sse-operands.ts'
+import { byteImmediate, lowHalf, lowVector, storeTranslated } from './sse-operands.ts'
 import { IMMEDIATE_SHIFT, SseKind } from './sse-operation.ts'
 import type { Vector } from './sse-packed.ts'
 import { VEX_128, VEX_FORMS, type VectorForm } from './vector-form.ts'
@@ -65,15 +65,16 @@ function defineNarrowing(table: DefinitionTable, form: VectorForm): void {
     `VEX_Vcvtps2ph_xmmm${resultBits}_${form.register}_imm8`,
     form.definition('Cvtps2ph', [resultBits, form.bits, 8], scope => {
       const { f } = scope
+      const toMemory = scope.shape[0] !== 'r'
+      // Before MXCSR takes the flags of the conversion: the store may fault.
+      const host = toMemory ? f.let(scope.hostForWrite(resultBits, scope.address(resultBits, true))) : undefined
       const source = form.loadRegister(scope, 1)
       const rounding = f.let(byteImmediate(scope).and(7).shl(IMMEDIATE_SHIFT))
       const operation = rounding.or(SINGLE.operation(SseKind.toHalf))
       const results = computeHalves(scope, form.halves, i => lowWords(software(scope, operation, source[i])))
       const words = results.map(half => f.let(lowHalf(half)))
-      if (scope.shape[0] !== 'r') {
-        if (words.length === 1) scope.store(64, scope.address(64, true), words[0])
-        else scope.storeVector(scope.address(128, true), pair(words))
-      } else VEX_128.store(scope, [words.length === 1 ? lowVector(words[0]) : pair(words)])
+      if (host !== undefined) storeTranslated(scope, host, words.length === 1 ? words[0] : pair(words))
+      else VEX_128.store(scope, [words.length === 1 ? lowVector(words[0]) : pair(words)])
     }),
   )
 }
