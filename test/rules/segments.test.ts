@@ -2,7 +2,7 @@
 
 import { afterAll, beforeEach, describe, expect } from 'vitest'
 import { hasNasm, nasmNote } from '../engine/guest/assemble.ts'
-import { Host } from '../engine/guest/guest.ts'
+import { Host, TIERS } from '../engine/guest/guest.ts'
 import {
   CODE,
   DATA,
@@ -612,3 +612,37 @@ describe.skipIf(!hasNasm)(`questions about selectors${nasmNote}`, () => {
     },
   )
 })
+
+for (const { tier, hotEntries } of TIERS)
+  describe.skipIf(!hasNasm)(`targets of near branches, ${tier}${nasmNote}`, () => {
+    const hot = new SystemGuest(new Host({ hotEntries }))
+    afterAll(() => hot.release())
+
+    rule(
+      'segments',
+      'SDM vol. 2, RET',
+      `A return that has gone to good addresses is #GP(0) at the first that is not canonical, with RSP as it was, ${tier}`,
+      () => {
+        hot.enter('long', 3)
+        // Fifty returns to the loop, then one to RBX.
+        const source = `mov ecx, 50\nmov rbx, 0x800000000000\nagain: lea rax, [rel next]\ntest ecx, ecx\ncmovz rax, rbx
+          push rax\nback: ret\nnext: dec ecx\njmp again`
+        expect(hot.run(source)).toBe('#GP(0x0)')
+        expect([hot.guest.read(hot.pushed(1), 1)[0], hot.pushed(4)]).toEqual([0xc3, 0x2f000 - 8])
+        expect(hot.register('rcx')).toBe(0)
+      },
+    )
+
+    rule(
+      'segments',
+      'SDM vol. 2, Jcc',
+      `A conditional jump beyond the limit of CS is #GP(0) only when it is taken, ${tier}`,
+      () => {
+        hot.enter('protected', 3)
+        const { registers } = hot.guest.vcpu
+        registers.setSegment('cs', { ...registers.segment('cs'), limit: CODE + 0xff })
+        expect(hot.run('mov ecx, 50\nagain: dec ecx\njz near $ + 0x200\njmp again')).toBe('#GP(0x0)')
+        expect([hot.pushed(1), hot.register('rcx')]).toEqual([CODE + 6, 0])
+      },
+    )
+  })
