@@ -32,6 +32,7 @@ export interface ComparisonOptions {
 
 export interface ComparisonResult {
   readonly cases: number
+  /** Cases for which a region was compiled, and so executed in it. */
   readonly compiledCases: number
   /** Count of cases, by cell; only cells that there are. */
   readonly cells: ReadonlyMap<Cell, number>
@@ -47,6 +48,7 @@ export class Comparison {
   readonly cells: readonly Cell[]
   readonly #processor: SoftwareProcessor
   readonly #runner: EngineRunner
+  readonly #compilingProcessor: SoftwareProcessor
   readonly #compiling: EngineRunner
   readonly #host = new HostProcessor()
 
@@ -58,7 +60,8 @@ export class Comparison {
       })
     this.#processor = createProcessor(0)
     this.#runner = new EngineRunner(this.#processor)
-    this.#compiling = new EngineRunner(createProcessor(HOT_ENTRIES))
+    this.#compilingProcessor = createProcessor(HOT_ENTRIES)
+    this.#compiling = new EngineRunner(this.#compilingProcessor)
     this.forms = formsToCompare(this.#processor.definitions)
     this.cells = possibleCells(this.forms.compared)
   }
@@ -72,13 +75,14 @@ export class Comparison {
     const maker = new CaseMaker(new LanePool(seed))
     const counts = new Map<Cell, number>()
     const failures = new Map<string, string>()
-    let [total, compiled, differing] = [0, 0, 0]
+    const { compiler } = this.#compilingProcessor
+    const compiledBefore = compiler.compiled
+    let [total, differing] = [0, 0]
     let chunk: Case[] = []
     const runChunk = () => {
       const results = this.#host.execute(chunk.map(({ record }) => record))
       chunk.forEach((each, index) => {
         const inCompiledCode = compiledEvery > 0 && total % compiledEvery === 0
-        if (inCompiledCode) compiled++
         total++
         const found = this.#compare(each, results[index], inCompiledCode)
         if (found.length === 0) return
@@ -96,13 +100,21 @@ export class Comparison {
       if (chunk.length >= CHUNK) runChunk()
     }
     if (chunk.length > 0) runChunk()
-    return { cases: total, compiledCases: compiled, cells: counts, failures, differing }
+    return { cases: total, compiledCases: compiler.compiled - compiledBefore, cells: counts, failures, differing }
   }
 
   #compare(each: Case, host: CaseRecord, inCompiledCode: boolean): readonly string[] {
     const found = differences(each, host, this.#runner.execute(each.record))
     if (found.length > 0 || !inCompiledCode) return found
-    const compiled = differences(each, host, this.#compiling.execute(each.record, ENTRIES_UNTIL_COMPILED))
+    const { compiler, code } = this.#compilingProcessor
+    const before = compiler.compiled
+    let result = this.#compiling.execute(each.record, ENTRIES_UNTIL_COMPILED)
+    if (compiler.compiled === before) {
+      // There is no room for another region until all are dropped.
+      code.dropAll()
+      result = this.#compiling.execute(each.record, ENTRIES_UNTIL_COMPILED)
+    }
+    const compiled = differences(each, host, result)
     return compiled.map(line => `compiled: ${line}`)
   }
 }
