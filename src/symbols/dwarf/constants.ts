@@ -52,6 +52,7 @@ export const DW_AT_discr = 0x15
 export const DW_AT_discr_value = 0x16
 export const DW_AT_comp_dir = 0x1b
 export const DW_AT_const_value = 0x1c
+export const DW_AT_producer = 0x25
 export const DW_AT_upper_bound = 0x2f
 export const DW_AT_abstract_origin = 0x31
 export const DW_AT_artificial = 0x34

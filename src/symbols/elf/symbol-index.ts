@@ -5,17 +5,7 @@
 
 import type { CodeSymbol, SymbolPlace } from '../symbol-table.ts'
 import { BoundedReader } from './bounded-reader.ts'
-import {
-  ET_REL,
-  SHN_UNDEF,
-  SHT_DYNSYM,
-  SHT_SYMTAB,
-  STB_GLOBAL,
-  STT_FILE,
-  STT_FUNC,
-  STT_NOTYPE,
-  STT_OBJECT,
-} from './constants.ts'
+import { ET_REL, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_GLOBAL, STT_FUNC, STT_NOTYPE, STT_OBJECT } from './constants.ts'
 import { ElfError } from './elf-error.ts'
 import type { ElfSections } from './section-contents.ts'
 
@@ -102,7 +92,7 @@ export class SymbolIndex {
     const info = symbols[at + (wide ? 4 : 12)]
     const type = info & 0xf
     if (type !== STT_FUNC && type !== STT_OBJECT && type !== STT_NOTYPE) return undefined
-    if (type === STT_FILE || symbols.readUInt16LE(at + (wide ? 6 : 14)) === SHN_UNDEF) return undefined
+    if (symbols.readUInt16LE(at + (wide ? 6 : 14)) === SHN_UNDEF) return undefined
     const nameAt = symbols.readUInt32LE(at)
     const name = BoundedReader.string(strings, nameAt, `name of symbol ${index}`)
     if (name === '') return undefined
