@@ -1,6 +1,6 @@
 /** Makes cases of a cell: an encoded instruction with random operands, and a state of the processor that suits it. */
 
-import { Code, Decoder, DecoderOptions, Encoder, Instruction } from 'iced-x86'
+import { Code, Decoder, DecoderOptions, Encoder, Instruction, OpKind, Register, RegisterExt } from 'iced-x86'
 import { type Cell, nameOf, type Prefix } from './cells.ts'
 import { addressRegisters, chooseSegments, type Draft, RAX, RSP } from './draft.ts'
 import type { Mode } from './forms.ts'
@@ -113,11 +113,15 @@ export class CaseMaker {
 
 /**
  * EDX:EAX says which components XSAVE and its like are about; as part of the address it may ask for AVX-512's, which the
- * host has. And whether a far call from 64-bit to 32-bit code pushes by RSP or by ESP is each maker's own.
+ * host has. And whether a far call from 64-bit to 32-bit code pushes by RSP or by ESP is each maker's own, as is
+ * what of the address of a far bit must be canonical.
  */
 function isOpen({ cell, instruction }: Draft): boolean {
   const registers = addressRegisters(instruction)
   if (/^Call_m16/.test(cell.form.name)) return registers.includes(RSP)
+  if (/^Bt[crs]?_rm\d+_r\d+$/.test(cell.form.name) && instruction.opKind(0) === OpKind.Memory) {
+    return registers.includes(RegisterExt.fullRegister(instruction.opRegister(1)) - Register.RAX)
+  }
   return /^(Xsave|Xrstor)/.test(cell.form.name) && registers.includes(RAX)
 }
 

@@ -174,7 +174,8 @@ export function chooseAddress(draft: Draft): void {
   const { instruction, random, record, addressSize: size, cell } = draft
   const bytes = MemorySizeExt.size(instruction.memorySize) || 64
   // AMD's processors take SHA operands that are not aligned (SDM vol. 2, table 2-21, has #GP).
-  const target = chooseTarget(draft, bytes) & (/^Sha/.test(cell.form.name) ? ~15 : -1)
+  const aligned = /^Sha/.test(cell.form.name)
+  const target = chooseTarget(draft, bytes) & (aligned ? ~15 : -1)
   const override = chooseOverride(draft)
   const inWindow = target >= WINDOW && target + Math.max(bytes, 16) <= WINDOW + WINDOW_SIZE
   draft.operand = inWindow ? target : undefined
@@ -201,7 +202,7 @@ export function chooseAddress(draft: Draft): void {
   if (index >= 0) record.setGpr(index, pointer(draft, BigInt(indexed), size))
   record.setGpr(base, pointer(draft, offset, size))
   // Seldom an address that is not canonical.
-  if (size === 64 && random.chance(0.01)) record.setGpr(base, 0x8000_0000_0000n + random.bits64() / 4n)
+  if (size === 64 && !aligned && random.chance(0.01)) record.setGpr(base, 0x8000_0000_0000n + random.bits64() / 4n)
   const registers = GENERAL[size]
   setMemory(
     instruction,
