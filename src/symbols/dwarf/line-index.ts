@@ -4,6 +4,7 @@
  */
 
 import { DwarfError } from '../elf/elf-error.ts'
+import type { SectionContents } from '../elf/section-contents.ts'
 import * as C from './constants.ts'
 import { DwarfReader } from './dwarf-reader.ts'
 import { type LineHeader, parseLineHeader } from './line-header.ts'
@@ -12,6 +13,9 @@ import { baseName, joinPath } from './path-match.ts'
 import { TableNameFilter } from './table-name-filter.ts'
 import type { Unit } from './unit.ts'
 import type { UnitList } from './unit-list.ts'
+
+/** The longest length field (7.4). */
+const LENGTH_FIELD = 12
 
 /** Tables kept after they ran. */
 const KEPT_TABLES = 64
@@ -60,9 +64,8 @@ export class LineIndex {
   /** Offsets of the tables with a file of this name, whatever its directory. */
   tablesNaming(name: string): number[] {
     const filter = new TableNameFilter(baseName(name), this.#units.sections)
-    const bytes = this.#units.sections.lines
     return this.#allOffsets()
-      .filter(({ offset, size }) => filter.mayName(bytes.subarray(offset, offset + size)))
+      .filter(({ offset, size }) => filter.mayName(this.#bytes(offset, size)))
       .map(({ offset }) => offset)
   }
 
@@ -78,11 +81,11 @@ export class LineIndex {
   #source(offset: number, unit: Unit | undefined): SourceTable {
     const known = this.#sources.get(offset)
     if (known !== undefined) return known
-    const reader = new DwarfReader(this.#units.sections.lines, '.debug_line', offset)
-    const { length } = reader.initialLength()
+    const bytes = this.#bytes(offset, this.#sizeAt(offset))
+    const reader = new DwarfReader(bytes, '.debug_line')
+    reader.initialLength()
     const version = reader.u16()
     const user = version < 5 ? (unit ?? this.#unitOfTable(offset)) : unit
-    const bytes = this.#bytes(offset, reader.at - 2 - offset + length)
     const addressSize = user?.addressSize ?? this.#units.headers[0]?.addressSize ?? 8
     const header = parseLineHeader(bytes, offset, this.#units.sections, addressSize, index => {
       const owner = user ?? this.#unitOfTable(offset)
@@ -99,23 +102,35 @@ export class LineIndex {
     return source
   }
 
+  get #section(): SectionContents | undefined {
+    return this.#units.sections.named('.debug_line')
+  }
+
   #bytes(offset: number, size: number): Buffer {
-    const { lines } = this.#units.sections
-    if (offset + size > lines.length) {
+    if (this.#section === undefined) throw new DwarfError('.debug_line: is missing')
+    return this.#section.read(offset, size)
+  }
+
+  /** Of a table with its length field. */
+  #sizeAt(offset: number): number {
+    const rest = (this.#section?.size ?? 0) - offset
+    if (rest < 4) throw new DwarfError(`.debug_line: no table lies at 0x${offset.toString(16)}`)
+    const reader = new DwarfReader(this.#bytes(offset, Math.min(rest, LENGTH_FIELD)), '.debug_line')
+    const { length } = reader.initialLength()
+    if (length > rest - reader.at) {
       throw new DwarfError(`.debug_line: the table at 0x${offset.toString(16)} reaches past its end`)
     }
-    return lines.subarray(offset, offset + size)
+    return reader.at + length
   }
 
   #allOffsets(): readonly { readonly offset: number; readonly size: number }[] {
     if (this.#offsets !== undefined) return this.#offsets
-    const { lines } = this.#units.sections
+    const total = this.#section?.size ?? 0
+    // All of it is about to be looked at: one read is quicker than thousands.
+    this.#section?.all()
     const offsets: { offset: number; size: number }[] = []
-    for (let offset = 0; offset + 4 <= lines.length; ) {
-      const reader = new DwarfReader(lines, '.debug_line', offset)
-      const { length } = reader.initialLength()
-      const size = reader.at - offset + length
-      this.#bytes(offset, size)
+    for (let offset = 0; offset + 4 <= total; ) {
+      const size = this.#sizeAt(offset)
       offsets.push({ offset, size })
       offset += size
     }

@@ -52,8 +52,4 @@ export class UnitSections {
   get aranges(): Buffer {
     return this.#sections.bytes('.debug_aranges')
   }
-
-  get lines(): Buffer {
-    return this.#sections.bytes('.debug_line')
-  }
 }

@@ -15,7 +15,7 @@ const NESTING = 16
 export class SymbolIndex {
   readonly #sections: ElfSections
   #tables: { readonly symbols: Buffer; readonly strings: Buffer } | undefined
-  #byAddress: { readonly addresses: BigUint64Array; readonly indices: Uint32Array } | undefined
+  #byAddress: { readonly keys: Float64Array; readonly indices: Uint32Array } | undefined
 
   constructor(sections: ElfSections) {
     this.#sections = sections
@@ -53,20 +53,21 @@ export class SymbolIndex {
   /** The symbol that covers an address; undefined below the first one and past the end of a sized one. */
   at(address: bigint): SymbolPlace | undefined {
     this.#byAddress ??= this.#sort()
-    const { addresses, indices } = this.#byAddress
+    const { keys, indices } = this.#byAddress
+    const key = addressKey(address)
     let low = 0
-    let high = addresses.length
+    let high = keys.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (addresses[middle] <= address) low = middle + 1
+      if (keys[middle] <= key) low = middle + 1
       else high = middle
     }
     let best: CodeSymbol | undefined
     for (let index = low - 1; index >= Math.max(0, low - NESTING); index--) {
-      if (best !== undefined && addresses[index] < best.address) break
       const symbol = this.#symbol(indices[index])
-      if (symbol === undefined) continue
-      const unsized = symbol.size === 0n && addresses[index] === addresses[low - 1]
+      if (symbol === undefined || symbol.address > address) continue
+      if (best !== undefined && symbol.address < best.address) break
+      const unsized = symbol.size === 0n && keys[index] === keys[low - 1]
       if (address - symbol.address >= symbol.size && !unsized) continue
       if (best === undefined || rank(symbol) > rank(best)) best = symbol
     }
@@ -116,22 +117,27 @@ export class SymbolIndex {
     return section === undefined ? value : BigInt.asUintN(64, value + this.#sections.addressOf(section))
   }
 
-  #sort(): { addresses: BigUint64Array; indices: Uint32Array } {
-    const known: { address: bigint; index: number }[] = []
+  #sort(): { keys: Float64Array; indices: Uint32Array } {
     const { symbols } = this.#load()
     const wide = this.#sections.elf.bits === 64
+    const relocatable = this.#sections.elf.type === ET_REL
+    const byIndex = new Float64Array(this.count)
+    const named: number[] = []
     for (let index = 0; index < this.count; index++) {
       const at = index * this.#entrySize
       const type = symbols[at + (wide ? 4 : 12)] & 0xf
       if (type !== STT_FUNC && type !== STT_OBJECT && type !== STT_NOTYPE) continue
       if (symbols.readUInt32LE(at) === 0 || symbols.readUInt16LE(at + (wide ? 6 : 14)) === SHN_UNDEF) continue
-      known.push({ address: this.#address(at), index })
+      // As addressKey does, without a bigint for each of a hundred thousand.
+      byIndex[index] = relocatable
+        ? addressKey(this.#address(at))
+        : wide
+          ? symbols.readInt32LE(at + 12) * 2 ** 32 + symbols.readUInt32LE(at + 8)
+          : symbols.readUInt32LE(at + 4)
+      named.push(index)
     }
-    known.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0))
-    return {
-      addresses: BigUint64Array.from(known, entry => entry.address),
-      indices: Uint32Array.from(known, entry => entry.index),
-    }
+    const indices = Uint32Array.from(named).sort((a, b) => byIndex[a] - byIndex[b])
+    return { keys: Float64Array.from(indices, index => byIndex[index]), indices }
   }
 
   #load(): { symbols: Buffer; strings: Buffer } {
@@ -145,6 +151,14 @@ export class SymbolIndex {
     if (strings === undefined) throw new ElfError(`${table.name}: its string table ${table.link} does not exist`)
     return (this.#tables = { symbols: toBuffer(elf.sectionBytes(table)), strings: toBuffer(elf.sectionBytes(strings)) })
   }
+}
+
+/**
+ * Addresses in an order that numbers can have: as signed, those of kernels and of programs are exact. For others the
+ * order is right to within rounding, and the symbol itself is compared exactly.
+ */
+function addressKey(address: bigint): number {
+  return Number(BigInt.asIntN(64, address))
 }
 
 const KIND_RANK = { label: 0, object: 1, function: 2 } as const
