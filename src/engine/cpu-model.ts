@@ -33,7 +33,7 @@ import {
 export class CpuModelError extends Error {}
 
 /** What belongs to the platform more than to a level of instructions, and what no kernel is slower with. */
-const SYSTEM: readonly FeatureName[] = ['pcid', 'x2apic', 'tsc-deadline', 'smep', 'smap', 'pdpe1gb', 'rdtscp']
+const SYSTEM: readonly FeatureName[] = ['vme', 'pcid', 'x2apic', 'tsc-deadline', 'smep', 'smap', 'pdpe1gb', 'rdtscp']
 /** x86-64-v2 of the psABI, with the cryptography that came at the same time. */
 const LEVEL_2: readonly FeatureName[] = ['cx16', 'popcnt', 'sse4.2', 'ssse3', 'sse4.1', 'sse3', 'aes', 'pclmulqdq']
 /** x86-64-v3, with what its processors have beside it. */
