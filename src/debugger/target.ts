@@ -14,6 +14,8 @@ export interface TargetCapabilities {
   /** Exits are recorded. */
   readonly exits: boolean
   readonly consoleInput: boolean
+  /** Registers and guest-physical memory can be changed. */
+  readonly writes: boolean
 }
 
 /** Why and where the guest stands still. */
@@ -90,6 +92,10 @@ export interface Target {
   /** @param recent and @param addresses limit the lists. */
   exits(recent: number, addresses: number): ExitReport
   writeConsole(bytes: Uint8Array): void
+  /** Sets a register of a vCPU that stands still, by its name in `VcpuView`. Throws {@link TargetError}. */
+  writeRegister(vcpu: number, name: string, value: bigint): void
+  /** Writes guest-physical RAM; throws {@link TargetError} where there is none, and then nothing is written. */
+  writePhysical(gpa: number, bytes: Uint8Array): void
   /** Ends the guest and gives its resources back. */
   dispose(): void
 }

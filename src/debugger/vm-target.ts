@@ -50,6 +50,7 @@ export class VmTarget implements Target {
     hostMemory: true,
     exits: true,
     consoleInput: true,
+    writes: true,
   }
   listener: TargetListener | undefined
 
@@ -124,6 +125,23 @@ export class VmTarget implements Target {
   writeConsole(bytes: Uint8Array): void {
     for (const byte of bytes) this.#input.push(byte)
     this.#wake?.()
+  }
+
+  writeRegister(vcpu: number, name: string, value: bigint): void {
+    if (this.#state.kind !== 'stopped') throw new TargetError('the guest does not stand still')
+    try {
+      this.#machine.vm.vcpus[vcpu].registers.set(name, value)
+    } catch (error) {
+      if (error instanceof RangeError) throw new TargetError(error.message, { cause: error })
+      throw error
+    }
+  }
+
+  writePhysical(gpa: number, bytes: Uint8Array): void {
+    const { memory } = this.#machine.vm
+    if (!memory.containsRam(gpa, bytes.length))
+      throw new TargetError(`guest-physical 0x${gpa.toString(16)}, ${bytes.length} bytes, is not all RAM`)
+    memory.write(gpa, bytes)
   }
 
   /** What the guest prints comes here byte by byte, and goes on after each slice. */

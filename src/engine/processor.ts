@@ -109,6 +109,14 @@ export interface ControlBlock {
   tscOffset: bigint
 }
 
+/** One register of the local APIC. */
+export interface ApicRegister {
+  readonly name: string
+  readonly value: number
+  /** In bits. */
+  readonly width: number
+}
+
 /** Interrupt messages between the local APICs of a VM and its I/O APIC. */
 export interface ApicBus {
   /** An IPI from `source`; the bus hands it to the local APICs it addresses. */
@@ -165,6 +173,8 @@ export interface Vcpu {
   raisePin(pin: 0 | 1): void
   /** Does the local APIC pass PIC interrupts (LINT0 as ExtINT and unmasked, an ExtINT message waiting, or disabled)? */
   readonly acceptsExtint: boolean
+  /** The local APIC's registers for inspection; nothing is changed by looking. */
+  readonly apicRegisters: readonly ApicRegister[]
   /** Does `destination` name this vCPU's local APIC? */
   matches(message: InterruptMessage): boolean
   /** Processor priority, for lowest-priority arbitration. */

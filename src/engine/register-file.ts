@@ -56,9 +56,23 @@ const WORDS: Readonly<Record<string, number>> = {
   msr_sysenter_esp: S.MSR_SYSENTER_ESP,
   msr_sysenter_eip: S.MSR_SYSENTER_EIP,
   msr_pat: S.MSR_PAT,
+  msr_tsc_adjust: S.MSR_TSC_ADJUST,
   msr_tsc_aux: S.MSR_TSC_AUX,
+  msr_misc_enable: S.MSR_MISC_ENABLE,
+  msr_debugctl: S.MSR_DEBUGCTL,
+  msr_mtrr_def_type: S.MSR_MTRR_DEF_TYPE,
+  msr_hwcr: S.MSR_HWCR,
+  x87_ip: S.X87_IP,
+  x87_dp: S.X87_DP,
   fs_base: S.SEGMENTS + Segment.FS * S.SEGMENT_STRIDE + S.SEGMENT_BASE,
   gs_base: S.SEGMENTS + Segment.GS * S.SEGMENT_STRIDE + S.SEGMENT_BASE,
+}
+
+/** 32-bit words of the x87 unit; tags are abridged as in FXSAVE: bit i set when R(i) is not empty. */
+const X87_WORDS: Readonly<Record<string, number>> = {
+  x87_control: S.X87_CONTROL,
+  x87_tags: S.X87_TAGS,
+  x87_opcode: S.X87_OPCODE,
 }
 
 /** What writing a register changes beyond its word. */
@@ -95,6 +109,9 @@ export class StateRegisterFile implements RegisterFile {
     if (name === 'a20m') return this.#state.get32(S.A20_MASK) === 0 ? 0n : 1n
     if (name === 'pkru') return BigInt(this.#state.get32(S.PKRU))
     if (isSegment(name)) return BigInt(this.segment(name).selector)
+    if (name in X87_WORDS) return BigInt(this.#state.get32(X87_WORDS[name]))
+    if (name === 'x87_status') return BigInt(this.#state.get32(S.X87_STATUS) | (this.#state.get32(S.X87_TOP) << 11))
+    if (/^st[0-7]$/.test(name)) return this.#stackRegister(Number(name[2]))
     const vector = vectorRegister(name)
     if (vector !== undefined) {
       let value = 0n
@@ -129,6 +146,12 @@ export class StateRegisterFile implements RegisterFile {
       for (let i = 0; i < vector.bytes; i += 8)
         this.#state.set64(vector.address + i, BigInt.asUintN(64, value >> BigInt(8 * i)))
     }
+  }
+
+  /** ST(i): the 80 bits as they are stored. */
+  #stackRegister(index: number): bigint {
+    const at = S.X87_REGISTERS + ((this.#state.get32(S.X87_TOP) + index) & 7) * 16
+    return this.#state.get64(at) | (BigInt(this.#state.get32(at + 8) & 0xffff) << 64n)
   }
 
   segment(name: SegmentName): SegmentRegister {

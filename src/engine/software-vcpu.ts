@@ -20,6 +20,7 @@ import { PendingEvents } from './pending-events.ts'
 import type {
   Activity,
   ApicBus,
+  ApicRegister,
   ControlBlock,
   CpuidResult,
   Exit,
@@ -283,6 +284,10 @@ export class SoftwareVcpu implements Vcpu {
 
   get priority(): number {
     return this.apic.priority
+  }
+
+  get apicRegisters(): readonly ApicRegister[] {
+    return this.apic.registers()
   }
 
   setA20(enabled: boolean): void {

@@ -3,20 +3,44 @@
  * function from it to a model; it never learns how the guest runs, and nothing here changes the guest.
  */
 
-import type { SegmentName, SegmentRegister } from '../engine/processor.ts'
+import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister } from '../engine/processor.ts'
 
 export interface VcpuView {
   readonly index: number
-  /** `rax`..`r15`, `rip`, `rflags`, `cr0`, `cr2`, `cr3`, `cr4`, `pdpte0`..`pdpte3`,
-   * `efer`, `pkru`, `dr0`.., `a20m` (1 while the A20M# pin is asserted), MSRs by name such as `msr_lstar`. */
+  /**
+   * `rax`..`r15`, `rip`, `rflags`, `cr0`, `cr2`, `cr3`, `cr4`, `cr8`, `pdpte0`..`pdpte3`, `efer`, `xcr0`, `pkru`,
+   * `dr0`.., `xmm0`.., `ymm0`.., `mxcsr`, `st0`.. (80 bits), `x87_control` and its like, `a20m` (1 while the A20M# pin
+   * is asserted), MSRs by name such as `msr_lstar`.
+   */
   register(name: string): bigint
   segment(name: SegmentName): SegmentRegister
   table(name: 'gdtr' | 'idtr'): { base: bigint; limit: number }
   readonly cpl: number
+  readonly activity: Activity
+  /** What the hypervisor controls; undefined when it can't be seen. */
+  readonly controls: ControlBlock | undefined
+  /** The local APIC; empty when it can't be seen. */
+  readonly apicRegisters: readonly ApicRegister[]
+}
+
+/** A device as inspection sees it. */
+export interface DeviceView {
+  readonly name: string
+  /** Looking has no side effect. */
+  registers(): readonly DeviceRegister[]
+}
+
+export interface DeviceRegister {
+  readonly name: string
+  readonly value: number
+  /** In bits. */
+  readonly width: number
+  readonly meaning?: string
 }
 
 export interface MachineView {
   readonly vcpus: readonly VcpuView[]
+  readonly devices: readonly DeviceView[]
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
   readonly eptPointer: number | undefined
   /** Host memory as 32-bit words, for the walk of EPT; undefined exactly when {@link eptPointer} is. */

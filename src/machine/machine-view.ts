@@ -1,7 +1,8 @@
 /** A VM as inspection sees it: an implementation, by structure, of `MachineView` in `inspect/`, which lies above. */
 
+import type { Device } from '../devices/device.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
-import type { SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
+import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
 import type { Vm } from '../vmm/vm.ts'
 
 export class VcpuRegisters {
@@ -19,6 +20,18 @@ export class VcpuRegisters {
     return this.#vcpu.registers.cpl
   }
 
+  get activity(): Activity {
+    return this.#vcpu.activity
+  }
+
+  get controls(): ControlBlock {
+    return this.#vcpu.controls
+  }
+
+  get apicRegisters(): readonly ApicRegister[] {
+    return this.#vcpu.apicRegisters
+  }
+
   register(name: string): bigint {
     return this.#vcpu.registers.get(name)
   }
@@ -34,10 +47,12 @@ export class VcpuRegisters {
 
 export class VmView {
   readonly vcpus: readonly VcpuRegisters[]
+  readonly devices: readonly Device[]
   readonly #vm: Vm
 
-  constructor(vm: Vm) {
+  constructor(vm: Vm, devices: readonly Device[]) {
     this.#vm = vm
+    this.devices = devices
     this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
   }
 

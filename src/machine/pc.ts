@@ -32,8 +32,8 @@ export class Pc {
   private constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
     this.configuration = configuration
     this.vm = vm
-    this.view = new VmView(vm)
     this.chipset = new Chipset(configuration, vm, outputs)
+    this.view = new VmView(vm, this.chipset.devices)
     vm.attach(this.chipset.platform)
   }
 

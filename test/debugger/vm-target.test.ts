@@ -24,7 +24,7 @@ function scene(cpus = 1): Scene {
   const received: number[] = []
   const target = new VmTarget({
     vm,
-    view: new VmView(vm),
+    view: new VmView(vm, []),
     sendSerial: byte => {
       if (made.room === 0) return false
       made.room--

@@ -1,7 +1,7 @@
 /** A machine without a processor: registers as they are set, memory as it is written. */
 
-import type { SegmentName, SegmentRegister } from '../../src/engine/processor.ts'
-import type { MachineView, VcpuView } from '../../src/inspect/machine-view.ts'
+import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister } from '../../src/engine/processor.ts'
+import type { DeviceView, MachineView, VcpuView } from '../../src/inspect/machine-view.ts'
 import { RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S } from '../../src/x86/segment-rights.ts'
 
 const PAGE = 4096
@@ -12,6 +12,9 @@ export class FakeVcpu implements VcpuView {
   readonly segments = new Map<SegmentName, SegmentRegister>()
   readonly tables = { gdtr: { base: 0n, limit: 0 }, idtr: { base: 0n, limit: 0 } }
   cpl = 0
+  activity: Activity = 'active'
+  controls: ControlBlock | undefined
+  apicRegisters: readonly ApicRegister[] = []
 
   constructor(index = 0) {
     this.index = index
@@ -55,6 +58,7 @@ export class FakeVcpu implements VcpuView {
 
 export class FakeMachine implements MachineView {
   readonly vcpus: FakeVcpu[] = [new FakeVcpu()]
+  devices: readonly DeviceView[] = []
   eptPointer: number | undefined
   readonly #memory: Uint8Array
 

@@ -24,6 +24,7 @@ export class FakeTarget implements Target {
     hostMemory: true,
     exits: true,
     consoleInput: true,
+    writes: true,
   }
   readonly machine = new FakeMachine()
   listener: TargetListener | undefined
@@ -80,6 +81,14 @@ export class FakeTarget implements Target {
 
   writeConsole(bytes: Uint8Array): void {
     this.typed.push(new TextDecoder().decode(bytes))
+  }
+
+  writeRegister(vcpu: number, name: string, value: bigint): void {
+    this.machine.vcpus[vcpu].set({ [name]: value })
+  }
+
+  writePhysical(gpa: number, bytes: Uint8Array): void {
+    this.machine.write(gpa, bytes)
   }
 
   dispose(): void {

@@ -1,13 +1,7 @@
 /** The local APIC's registers for inspection. */
 
+import type { ApicRegister } from '../processor.ts'
 import * as R from './apic-registers.ts'
-
-export interface ApicRegisterView {
-  readonly name: string
-  readonly value: number
-  /** In bits. */
-  readonly width: number
-}
 
 const REGISTERS: readonly (readonly [string, number])[] = [
   ['ID', R.APIC_ID],
@@ -35,6 +29,6 @@ const REGISTERS: readonly (readonly [string, number])[] = [
 ]
 
 /** @param read value of a register by its xAPIC offset. */
-export function apicRegisters(read: (offset: number) => number | undefined): readonly ApicRegisterView[] {
+export function apicRegisters(read: (offset: number) => number | undefined): readonly ApicRegister[] {
   return REGISTERS.map(([name, offset]) => ({ name, value: read(offset) ?? 0, width: 32 }))
 }

@@ -2,12 +2,12 @@
 
 import type { VirtualClock } from '../../util/virtual-clock.ts'
 import type { CpuModel } from '../cpu-model.ts'
-import type { ApicBus, DeliveryMode, InterruptMessage } from '../processor.ts'
+import type { ApicBus, ApicRegister, DeliveryMode, InterruptMessage } from '../processor.ts'
 import { isEnabled, isLegalBase, isX2apic } from './apic-base.ts'
 import { isAddressed, widenDestination, x2apicLogicalId } from './apic-destination.ts'
 import * as R from './apic-registers.ts'
 import { ApicTimer, type ApicTimerState, type TimerMode } from './apic-timer.ts'
-import { type ApicRegisterView, apicRegisters } from './apic-view.ts'
+import { apicRegisters } from './apic-view.ts'
 import { ErrorStatus } from './error-status.ts'
 import { InterruptSet } from './interrupt-set.ts'
 import { LocalVectorTable, LVT_ERROR, LVT_LINT0, LVT_LINT1, LVT_TIMER, lvtEntryAt } from './local-vector-table.ts'
@@ -530,7 +530,7 @@ export class LocalApic {
   }
 
   /** Every register that this mode has, for inspection. */
-  registers(): readonly ApicRegisterView[] {
+  registers(): readonly ApicRegister[] {
     return apicRegisters(offset => this.readRegister(offset))
   }
 }

@@ -60,6 +60,7 @@ export class ScriptedVcpu implements Vcpu {
   interruptible = true
   acceptsExtint = true
   priority = 0
+  readonly apicRegisters = []
 
   /** Runs on without end, retiring instructions, once it is used up. */
   script: ScriptStep[] = []
