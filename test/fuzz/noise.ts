@@ -96,8 +96,13 @@ export class NoiseMachine {
   }
 }
 
-/** Parts of the state that code generated for either tier uses between instructions: address and bytes. */
+/** Parts of the state that are the engine's own, not the guest's: address and bytes. */
 const SCRATCH: readonly (readonly [number, number])[] = [
+  [S.BLOCK_RIP, 8],
+  [S.ASID, 8],
+  [S.FETCH_CONTEXT, 4],
+  [S.BUDGET, 4],
+  [S.TSC_LIMIT, 8],
   [S.LINK_SLOT, 4],
   [S.ACCESS_VALUE, 32],
   [S.ACCESS_BUFFER, 64],
