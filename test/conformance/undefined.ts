@@ -167,7 +167,9 @@ export function isAlignedBeyondLimit(
   host: CaseRecord,
   engine: CaseRecord,
 ): boolean {
-  if (mode === 64 || host.rip !== engine.rip || MemorySizeExt.size(instruction.memorySize) < 16) return false
+  // In 64-bit mode the limit is that an address is canonical; only areas of the state are that open there.
+  if ((mode === 64 && !reportsAnyByte(instruction)) || host.rip !== engine.rip) return false
+  if (MemorySizeExt.size(instruction.memorySize) < 16) return false
   return Math.min(host.vector, engine.vector) === 12 && Math.max(host.vector, engine.vector) === 13
 }
 
