@@ -5,28 +5,48 @@ set -eu
 cd "$(dirname "$0")"
 mkdir -p ../build/guests
 
-CFLAGS=(-m64 -O2 -g0 -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -mcmodel=small -mno-red-zone
+CFLAGS=(-m64 -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -mcmodel=small -mno-red-zone
   -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables
   -fno-tree-loop-distribute-patterns -fno-omit-frame-pointer)
+# Who reads a kernel with a debugger wants each variable to be somewhere at each line. Debug information names sources
+# relative to the directory of the kernel, wherever both lie.
+FAST=(-O2 -g0)
+DEBUGGED=(-O0 -gdwarf-5 "-fdebug-prefix-map=$PWD=.." "-fdebug-prefix-map=$(gcc -print-file-name=include)=gcc")
 
-# kernel NAME LINKER-SCRIPT SOURCE...: links the sources with the common entry. QEMU's Multiboot loader takes ELF32
-# only, so the linked 64-bit image is repackaged: addresses are below 4 GB anyway, and code is just bytes to the
-# container.
+# nasm writes the absolute directory of its source into the object. So it assembles in a directory whose name is as
+# long everywhere, and that name is replaced by one that means "..".
+copy=$(mktemp -d /tmp/ringside.XXXXXX)
+trap 'rm -r "$copy"' EXIT
+cp -r entry tour "$copy"
+PARENT=..//////////////////
+
+assemble() {
+  local output=$1 source=$2
+  shift 2
+  (cd "$copy/$(dirname "$source")" && nasm -f elf64 "$@" -o "$output" "$(basename "$source")")
+  LC_ALL=C sed -i "s|$copy|$PARENT|g" "$output"
+}
+
+# kernel NAME LINKER-SCRIPT SOURCE...: links the sources with the common entry; $compiler and $assembler are options.
+# QEMU's Multiboot loader takes ELF32 only, so the linked 64-bit image is repackaged: addresses are below 4 GB anyway,
+# and code is just bytes to the container.
 kernel() {
-  local name=$1 script=$2 objects=()
+  local name=$1 script=$2 build=$PWD/../build/guests objects=()
   shift 2
   for source in entry/entry.asm "$@"; do
     local object
-    object=../build/guests/$name-$(basename "$source").o
+    object=$build/$name-$(basename "$source").o
     case $source in
-      *.asm) nasm -f elf64 -o "$object" "$source" ;;
-      *.c) gcc "${CFLAGS[@]}" -c -o "$object" "$source" ;;
+      *.asm) assemble "$object" "$source" "${assembler[@]}" ;;
+      *.c) gcc "${CFLAGS[@]}" "${compiler[@]}" -c -o "$object" "$source" ;;
     esac
     objects+=("$object")
   done
-  ld -m elf_x86_64 -n -T "$script" --build-id=none -o "../build/guests/$name.elf64" "${objects[@]}"
-  objcopy -O elf32-i386 "../build/guests/$name.elf64" "prebuilt/$name.elf"
+  ld -m elf_x86_64 -n -T "$script" --build-id=none -o "$build/$name.elf64" "${objects[@]}"
+  objcopy -O elf32-i386 "$build/$name.elf64" "prebuilt/$name.elf"
 }
 
+compiler=("${FAST[@]}") assembler=()
 kernel bench entry/kernel.ld bench/bench.c
+compiler=("${DEBUGGED[@]}") assembler=(-g -F dwarf)
 kernel tour tour/tour.ld tour/{kernel,segments,interrupts,paging,system-calls,user}.c tour/interrupts.asm
