@@ -63,7 +63,9 @@ export class Definitions {
 
   enumerator(name: string): { enumerator: Die; type: Die } | undefined {
     const die = this.#remembered('enumerator', name, name, () => {
-      for (const found of this.#search(this.#program.units, name, ENUMERATORS, true)) return found
+      for (const list of [this.#program.units, this.#program.typeUnits]) {
+        for (const found of this.#search(list, name, ENUMERATORS, true)) return found
+      }
       return undefined
     })
     const type = die?.unit.pathTo(die.offset)?.at(-2)

@@ -333,8 +333,10 @@ function lazy<T>(compute: () => T): () => T {
   }
 }
 
+/** The entry that DW_AT_type refers to; where that only stands for a type unit, the type there. */
 export function targetOf(die: Die): Die | undefined {
-  return die.originWith(C.DW_AT_type)?.reference(C.DW_AT_type)
+  const target = die.originWith(C.DW_AT_type)?.reference(C.DW_AT_type)
+  return target?.reference(C.DW_AT_signature) ?? target
 }
 
 function isDeclaration(die: Die): boolean {
