@@ -101,7 +101,8 @@ export class VmTarget implements Target {
   }
 
   setBreakpoints(addresses: ReadonlySet<bigint>): void {
-    this.#machine.vm.processor.setBreakpoints({ linear: addresses })
+    const breakpoints = [...addresses].map(address => ({ space: 'linear' as const, address }))
+    this.#machine.vm.processor.setCodeStops({ breakpoints })
   }
 
   exits(recent: number, addresses: number): ExitReport {

@@ -36,6 +36,7 @@ export class BlockCompiler {
   readonly #imports: WebAssembly.ModuleImports
   readonly #target: HandlerTable
   readonly #hotEntries: number
+  readonly #excluded: (header: number) => boolean
   /** Handlers by number; a fused handler stands for the first of its two, the second has its own record. */
   readonly #handlers = new Map<number, Handler>()
   #next: number
@@ -47,6 +48,7 @@ export class BlockCompiler {
    * @param numbers handler numbers by key, as the decoder writes them into records
    * @param imports functions that generated code calls, the interpreter's own among them
    * @param hotEntries that blocks start to count down from
+   * @param excluded must a block (address of its header) stay with the interpreter?
    */
   constructor(
     memory: HostMemory,
@@ -55,7 +57,9 @@ export class BlockCompiler {
     imports: WebAssembly.ModuleImports,
     target: HandlerTable,
     hotEntries: number,
+    excluded: (header: number) => boolean = () => false,
   ) {
+    this.#excluded = excluded
     this.#memory = memory
     this.#imports = imports
     this.#target = target
@@ -135,7 +139,7 @@ export class BlockCompiler {
       const last = block.records[block.records.length - 1].address
       for (const slot of [R.LINK_TAKEN, R.LINK_NEXT]) {
         const next = words[(last + slot) >> 2]
-        if (!isDirect(block) || next <= 1 || seen.has(next)) continue
+        if (!isDirect(block) || next <= 1 || seen.has(next) || this.#excluded(next)) continue
         const entries = this.#hotEntries - words[(next + R.BLOCK_HEAT) >> 2]
         if (entries < this.#hotEntries * COLD_PART) continue
         seen.add(next)

@@ -8,8 +8,8 @@ import type { HostMemory } from './host-memory.ts'
 import { pageNumber } from './linear-page.ts'
 import type { Mmu } from './mmu/mmu.ts'
 import { MODE_CODE_64, MODE_CODE_SIZE, MODE_LIMITED_CODE } from './mode.ts'
-import type { CodeBreakpoints } from './processor.ts'
 import * as S from './state.ts'
+import type { Asked, BreakpointSites } from './stops/breakpoint-sites.ts'
 
 const CS = S.SEGMENTS + S.SEGMENT_STRIDE
 /** Offsets in a page from which an instruction can reach into the next one. */
@@ -20,24 +20,19 @@ export class BlockFinder {
   readonly #mmu: Mmu
   readonly #code: CodeCache
   readonly #decoder: BlockDecoder
-  #breakpoints: CodeBreakpoints = { linear: new Set() }
-  /** Low 12 bits of each breakpoint: a quick check whether a block can be at one. */
-  readonly #breakpointOffsets = new Set<number>()
+  readonly #sites: BreakpointSites
   /** Linear address of the last {@link locate}. */
   #low = 0
   #high = 0
+  /** Host-physical address of the last {@link find}. */
+  #hpa = 0
 
-  constructor(memory: HostMemory, mmu: Mmu, code: CodeCache, decoder: BlockDecoder) {
+  constructor(memory: HostMemory, mmu: Mmu, code: CodeCache, decoder: BlockDecoder, sites: BreakpointSites) {
     this.#memory = memory
     this.#mmu = mmu
     this.#code = code
     this.#decoder = decoder
-  }
-
-  set breakpoints(breakpoints: CodeBreakpoints) {
-    this.#breakpoints = breakpoints
-    this.#breakpointOffsets.clear()
-    for (const linear of breakpoints.linear) this.#breakpointOffsets.add(Number(linear & 0xfffn))
+    this.#sites = sites
   }
 
   /**
@@ -60,10 +55,17 @@ export class BlockFinder {
     this.#high = 0
   }
 
-  /** Is there a breakpoint at the located address? */
-  get atBreakpoint(): boolean {
-    if (this.#breakpointOffsets.size === 0 || !this.#breakpointOffsets.has(this.#low & 0xfff)) return false
-    return this.#breakpoints.linear.has(this.linear)
+  /** Linear address of the last {@link locate} as signed words. */
+  get low(): number {
+    return this.#low
+  }
+  get high(): number {
+    return this.#high
+  }
+
+  /** Who is asked before the instruction that was found last. */
+  get breakpoints(): readonly Asked[] {
+    return this.#sites.at(this.#low, this.#high, this.#hpa, this.#memory.u32[S.MODE >>> 2])
   }
 
   get linear(): bigint {
@@ -73,13 +75,14 @@ export class BlockFinder {
   /**
    * The block at the located address. Throws the page fault, or the EPT violation, of its fetch.
    * @param single a block of one instruction
-   * @param cacheable may a jump find it without asking?
    */
-  find(single: boolean, cacheable: boolean): number {
+  find(single: boolean): number {
     const { u32, i32 } = this.#memory
     const [low, high] = [this.#low, this.#high]
     const mode = u32[S.MODE >>> 2]
     const hpa = this.#mmu.fetch(low, high)
+    this.#hpa = hpa
+    if (!this.#sites.isCut(pageNumber(low, high), hpa >>> 12)) this.#code.dropFrame(hpa >>> 12)
     let block = this.#code.find(hpa, mode, single)
     // It was decoded under another limit when it ends beyond this one.
     if (block !== 0 && this.#room(mode, 8192) < u32[(block + R.BLOCK_BYTES) >>> 2]) block = 0
@@ -87,7 +90,7 @@ export class BlockFinder {
     // A block that crosses pages was decoded from two frames, which must still be the two.
     if (block === 0 || (second !== 0 && this.#mmu.fetch(...this.#nextPage()) !== second))
       block = this.#decode(hpa, mode, single)
-    if (cacheable && !single) {
+    if (!single) {
       const crosses = u32[(block + R.BLOCK_SECOND) >>> 2] !== 0
       const context = i32[S.FETCH_CONTEXT >>> 2]
       this.#code.addJump({
@@ -106,24 +109,28 @@ export class BlockFinder {
   #decode(hpa: number, mode: number, single: boolean): number {
     const { u8 } = this.#memory
     this.#code.ensureRoom()
+    // Making room may have dropped it all, and where it was cut.
+    this.#sites.isCut(pageNumber(this.#low, this.#high), hpa >>> 12)
     const offset = this.#low & 0xfff
     const room = this.#room(mode, 4096 - offset)
     const maximum = single ? 1 : Number.POSITIVE_INFINITY
-    const stopAt = this.#stopAt()
-    let block = this.#decoder.decode(u8.subarray(hpa, hpa + room), mode, offset, maximum, stopAt)
+    let bytes = u8.subarray(hpa, hpa + room)
+    const stopAt = this.#sites.stopAt(hpa, mode, bytes)
+    let block = this.#decoder.decode(bytes, mode, offset, maximum, stopAt)
     let second = 0
     if (block.instructions === 0) {
       // The first instruction goes on beyond the page, or beyond the segment's limit.
       const beyond = this.#room(mode, room + MAX_LENGTH) - room
       if (offset <= NEAR_END || beyond <= 0) throw generalProtection(0)
       second = this.#mmu.fetch(...this.#nextPage())
-      const bytes = new Uint8Array(room + beyond)
+      bytes = new Uint8Array(room + beyond)
       bytes.set(u8.subarray(hpa, hpa + room))
       bytes.set(u8.subarray(second, second + beyond), room)
-      block = this.#decoder.decode(bytes, mode, offset, 1, stopAt)
+      block = this.#decoder.decode(bytes, mode, offset, 1)
       if (block.instructions === 0) throw generalProtection(0)
     }
     this.#code.add(hpa, mode, single, block, second)
+    if (!single) this.#sites.decoded(block.address, hpa, mode, bytes)
     return block.address
   }
 
@@ -141,14 +148,5 @@ export class BlockFinder {
     if ((mode & MODE_LIMITED_CODE) === 0) return page
     const { u32 } = this.#memory
     return Math.min(page, u32[(CS + S.SEGMENT_LIMIT) >>> 2] - u32[S.RIP >>> 2] + 1)
-  }
-
-  /** Where a block must be cut so that every breakpoint begins one. */
-  #stopAt(): ((offset: number) => boolean) | undefined {
-    if (this.#breakpointOffsets.size === 0) return undefined
-    const { linear } = this
-    const page = this.#low & 0xfff
-    return offset =>
-      this.#breakpointOffsets.has((page + offset) & 0xfff) && this.#breakpoints.linear.has(linear + BigInt(offset))
   }
 }

@@ -73,7 +73,7 @@ export type Exit =
   /** The guest can take an external interrupt now; asked for by {@link Vcpu.requestInterruptWindow}. */
   | { readonly reason: 'interrupt-window' }
   | { readonly reason: 'triple-fault' }
-  /** A code breakpoint is at RIP, nothing of the instruction has happened. */
+  /** What a debugger asked for is so: at a code breakpoint nothing of the instruction at RIP has happened. */
   | { readonly reason: 'breakpoint' }
 
 export type ExitReason = Exit['reason']
@@ -180,6 +180,9 @@ export interface Vcpu {
   /** Processor priority, for lowest-priority arbitration. */
   readonly priority: number
 
+  /** The code breakpoints at RIP are not asked before the instruction there: somebody stands there already. */
+  leaveBreakpoint(): void
+
   /**
    * The A20M# pin (SDM vol. 3, 21.1.1): while A20 is off, bit 20 of every address that leaves the processor is 0. On
    * after {@link reset}; part of the saved state.
@@ -221,10 +224,54 @@ export interface SegmentRegister {
   rights: number
 }
 
-/** Code breakpoints: the block is cut there; guest memory is untouched. */
-export interface CodeBreakpoints {
-  /** Linear addresses, in whatever address space is current when they are reached. */
-  readonly linear: ReadonlySet<bigint>
+/**
+ * A vCPU between two instructions as the predicates of a debugger's stops see it, in the run loop: nothing is changed by
+ * looking, and nothing may be changed. Valid during the call only.
+ */
+export interface StopView {
+  /** Of the vCPU. */
+  readonly index: number
+  readonly cpl: number
+  /** Instructions that the machine has retired. */
+  readonly count: number
+  /** Bits 31:0 and 63:32, signed, of a general register (0 RAX, 1 RCX, 2 RDX, 3 RBX, 4 RSP, ..., 15 R15). */
+  low(register: number): number
+  high(register: number): number
+  readonly ripLow: number
+  readonly ripHigh: number
+  /** CR3 bits 51:12, which name the address space whatever its PCID. */
+  readonly rootFrame: number
+  /** Everything else, as bigints: slower. */
+  readonly registers: RegisterFile
+  /** Little-endian and unsigned, at a linear address given as words; undefined where no memory is mapped. */
+  read(low: number, high: number, bytes: 1 | 2 | 4): number | undefined
+  /** undefined when a byte can't be read. */
+  readBytes(linear: bigint, length: number): Uint8Array | undefined
+}
+
+/** A code breakpoint: code is cut there, guest memory is untouched. */
+export interface CodeBreakpoint {
+  /**
+   * `linear`: in whatever address space and mode it is reached, 16-bit code by CS base + IP.
+   * `host`: in the host frame behind a guest-physical address, by whatever linear address it is reached.
+   */
+  readonly space: 'linear' | 'host'
+  readonly address: bigint
+  /**
+   * Asked in the run loop before the instruction, once each time that it is executed (not again when it goes on after
+   * its fault was handled, between the iterations of a REP, or when a run that stopped there is continued). True ends
+   * the run with the exit `breakpoint`, and so does a breakpoint that has no such function.
+   */
+  reached?(view: StopView): boolean
+}
+
+/** What a debugger wants to stop at in the code that vCPUs execute. */
+export interface CodeStops {
+  readonly breakpoints: readonly CodeBreakpoint[]
+  /** Asked before an INT3 of the guest's own. */
+  readonly int3?: Pick<CodeBreakpoint, 'reached'>
+  /** Asked before XCHG BX, BX. */
+  readonly magic?: Pick<CodeBreakpoint, 'reached'>
 }
 
 export interface ProcessorStatistics {
@@ -245,5 +292,6 @@ export interface Processor {
    * drops decoded code in [hpa, hpa + length).
    */
   frameWritten(hpa: number, length: number): void
-  setBreakpoints(breakpoints: CodeBreakpoints): void
+  /** Replaces what was set before. Costs the decoded code of the pages concerned. */
+  setCodeStops(stops: CodeStops): void
 }

@@ -22,11 +22,13 @@ import { AddressSpaces } from './mmu/address-spaces.ts'
 import { GuestPhysical } from './mmu/guest-physical.ts'
 import { Mmu } from './mmu/mmu.ts'
 import { pagingControl } from './mmu/page-walk.ts'
+import { PeekMemory } from './mmu/peek.ts'
 import { createStringComparison } from './packed-strings.ts'
-import type { ApicBus, CodeBreakpoints, ControlBlock, Processor, ProcessorStatistics, Vcpu } from './processor.ts'
+import type { ApicBus, CodeStops, ControlBlock, Processor, ProcessorStatistics, Vcpu } from './processor.ts'
 import { SoftwareVcpu } from './software-vcpu.ts'
 import { createSseSlowPath } from './sse-slow-path.ts'
 import * as S from './state.ts'
+import { BreakpointSites } from './stops/breakpoint-sites.ts'
 
 /** Functions that generated code imports; they act on the vCPU that runs. */
 export type Imports = Readonly<Record<string, (...operands: number[]) => number | undefined>>
@@ -59,6 +61,8 @@ export class SoftwareProcessor implements Processor {
   /** Functions that generated code calls, of whichever tier. */
   readonly imports: Imports
   readonly finder: BlockFinder
+  readonly sites: BreakpointSites
+  readonly peek: PeekMemory
   #current: SoftwareVcpu | undefined
 
   constructor(memory: HostMemory, options: ProcessorOptions = {}) {
@@ -86,7 +90,9 @@ export class SoftwareProcessor implements Processor {
       checksAlignment: false,
     }
     this.mmu = new Mmu(memory, this.physical, this.code, context, { base: undefined, read: () => 0, write: () => {} })
-    this.finder = new BlockFinder(memory, this.mmu, this.code, this.decoder)
+    this.peek = new PeekMemory(memory, this.physical, context)
+    this.sites = new BreakpointSites(memory, hotEntries)
+    this.finder = new BlockFinder(memory, this.mmu, this.code, this.decoder, this.sites)
     this.addressSpaces = new AddressSpaces(() => {
       this.mmu.emptyTlb()
       this.code.emptyJumpCache()
@@ -110,8 +116,12 @@ export class SoftwareProcessor implements Processor {
       everyImport,
       { table, firstNumber: generated.firstCalled, used: generated.called.length },
       hotEntries,
+      block => this.sites.isSite(block),
     )
-    this.code.onDropAll = () => this.compiler.dropAll()
+    this.code.onDropAll = () => {
+      this.compiler.dropAll()
+      this.sites.dropAll()
+    }
   }
 
   get statistics(): ProcessorStatistics {
@@ -150,10 +160,15 @@ export class SoftwareProcessor implements Processor {
     }
   }
 
-  setBreakpoints(breakpoints: CodeBreakpoints): void {
-    this.finder.breakpoints = breakpoints
-    // Blocks are cut at breakpoints when they are decoded.
-    this.code.dropAll()
+  setCodeStops({ breakpoints, ...instructions }: CodeStops): void {
+    const { sites, code } = this
+    const before = sites.instructions
+    sites.instructions = instructions
+    const { pages, frames } = sites.set(breakpoints)
+    // They may be anywhere, in code that was decoded without regard to them.
+    if (before.int3 !== instructions.int3 || before.magic !== instructions.magic) code.dropAll()
+    for (const page of pages) code.dropPage(page)
+    for (const frame of frames) code.dropFrame(frame)
   }
 
   #running(): SoftwareVcpu {

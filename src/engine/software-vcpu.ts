@@ -34,6 +34,8 @@ import { resetState, setConstants } from './reset.ts'
 import { checkSegmentAccess } from './segment-check.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
+import type { Asked } from './stops/breakpoint-sites.ts'
+import { RunningView } from './stops/running-view.ts'
 import { deliver, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
 import { RUN_ALONE, VmExit } from './vm-exit.ts'
 
@@ -56,6 +58,9 @@ const RANDOM_SEED_STEP = 0x2545_f491_4f6c_dd1dn
 /** Deliveries of events without a retired instruction between them, before they count as one each. */
 const FREE_DELIVERIES = 64
 
+/** Addresses that handlers have not come back to, and may never. */
+const MOST_UNFINISHED = 64
+
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000
 
@@ -70,16 +75,22 @@ export class SoftwareVcpu implements Vcpu {
   record = 0
 
   readonly #processor: SoftwareProcessor
-  readonly #view: AssistView
+  readonly #assistView: AssistView
   /** State while another vCPU's is current. */
   readonly #stored = new Uint8Array(S.STATE_SIZE)
   readonly #storedView = new DataView(this.#stored.buffer)
   readonly #count: InstructionCount
   readonly #pending = new PendingEvents()
   readonly #port: AssistPort
-  /** Instruction count at which a breakpoint was reported, and its linear address: going on from there does not report it again. */
-  #reportedAt = -1
-  #reported = 0n
+  readonly #view: RunningView
+  /** Instructions that other vCPUs have retired, and the clock's count when this one ran last. */
+  #others = 0
+  #lastCount = 0
+  #runs = false
+  /** Where breakpoints were asked, or left, last: linear address, and instructions that this vCPU had retired. */
+  readonly #asked = { low: 0, high: 0, retired: -1 }
+  /** Linear addresses of instructions that breakpoints were asked for, and that handlers come back to with RF set. */
+  readonly #unfinished = new Set<bigint>()
 
   constructor(
     processor: SoftwareProcessor,
@@ -95,7 +106,7 @@ export class SoftwareVcpu implements Vcpu {
       isCurrent: () => processor.isCurrent(this),
       activate: () => processor.activate(this),
     })
-    this.#view = new AssistView(processor.memory, processor.state)
+    this.#assistView = new AssistView(processor.memory, processor.state)
     this.#count = new InstructionCount(processor.memory, options.clock, () => this.#port.tsc)
     this.apic = new LocalApic({
       id: options.index,
@@ -123,6 +134,9 @@ export class SoftwareVcpu implements Vcpu {
     })
     this.#port.apic = this.apic
     this.registers = new StateRegisterFile(this.state, this.#port)
+    const { registers, state } = this
+    const count = () => this.#count.exact
+    this.#view = new RunningView(this.index, { registers, state, peek: processor.peek, count })
     this.reset()
     this.registers.set('random', BigInt(options.index) * RANDOM_SEED_STEP)
   }
@@ -134,6 +148,7 @@ export class SoftwareVcpu implements Vcpu {
     resetState(this.state, true)
     this.apic.reset()
     this.#pending.reset()
+    this.#forgetBreakpoints()
     this.#processor.mmu.endInstruction()
     this.state.set32(S.ACTIVITY, this.index === 0 ? ACTIVE : WAIT_FOR_SIPI)
     this.#port.flushTlb(false)
@@ -234,6 +249,7 @@ export class SoftwareVcpu implements Vcpu {
     setConstants(this.state)
     this.apic.restore(saved.apic)
     this.#pending.restore(saved.pending)
+    this.#forgetBreakpoints()
     this.#port.flushTlb(false)
     this.#port.contextChanged()
     this.#port.eventsChanged()
@@ -319,6 +335,22 @@ export class SoftwareVcpu implements Vcpu {
   // --- the run loop
 
   run(budget: number): Exit {
+    this.#others += this.clock.count - this.#lastCount
+    this.#runs = true
+    try {
+      return this.#run(budget)
+    } finally {
+      this.#runs = false
+      this.#lastCount = this.clock.count
+    }
+  }
+
+  /** Instructions that this vCPU has retired, between two of them. */
+  get #retired(): number {
+    return (this.#runs ? this.#count.exact : this.#lastCount) - this.#others
+  }
+
+  #run(budget: number): Exit {
     this.#processor.activate(this)
     const end = this.clock.count + budget
     for (;;) {
@@ -378,6 +410,7 @@ export class SoftwareVcpu implements Vcpu {
     const { state } = this
     const repeating = state.get32(S.ENDED) === S.ENDED_REPEATING
     const event = repeating ? { ...cause, resumes: true } : cause
+    if (repeating) this.#willResume()
     this.#count.start(0)
     this.record = 0
     this.#pending.undelivered = event
@@ -432,6 +465,8 @@ export class SoftwareVcpu implements Vcpu {
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       this.#port.hasCodeBreakpoints ||
       this.#pending.answered
+    // The next iteration of a REP is no new execution of it.
+    if (state.get32(S.ENDED) === S.ENDED_REPEATING) this.leaveBreakpoint()
     state.set32(S.ENDED, 0)
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
@@ -444,10 +479,9 @@ export class SoftwareVcpu implements Vcpu {
   }
 
   #runMany(budget: number): Exit | undefined {
-    const { state, memory } = this.#processor
+    const { state, memory, sites } = this.#processor
     this.#processor.compiler.installNoted()
     const block = this.#lookUp(false)
-    if (block === 0) return { reason: 'breakpoint' }
     // What is left is shorter than the block: its instructions run one at a time.
     if (memory.i32[(block + R.BLOCK_COUNT) >> 2] > budget) return this.#runOne()
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
@@ -458,8 +492,15 @@ export class SoftwareVcpu implements Vcpu {
       if (code === RETURN_HOT) {
         // Entered again as it is: to look it up would be a fetch that the interpreter alone does not make.
         next = memory.i32[S.LINK_SLOT >> 2]
-        this.#processor.compiler.note(next)
-        continue
+        if (!sites.isSite(next)) {
+          this.#processor.compiler.note(next)
+          continue
+        }
+        const spent = memory.i32[S.BUDGET >> 2] <= 0
+        if (!spent && !this.#stopsAtSite(next)) continue
+        sites.trap(next)
+        this.#count.stop()
+        return spent ? undefined : { reason: 'breakpoint' }
       }
       if (code !== RETURN_LOOKUP) {
         this.#count.stop()
@@ -467,12 +508,7 @@ export class SoftwareVcpu implements Vcpu {
       }
       const link = memory.i32[S.LINK_SLOT >> 2]
       const found = this.#lookUp(false)
-      if (found === 0) {
-        this.#count.stop()
-        return { reason: 'breakpoint' }
-      }
-      if (link !== 0 && memory.i32[(found + R.BLOCK_LINKABLE) >> 2] !== 0 && this.#linkable)
-        memory.i32[link >> 2] = found
+      if (link !== 0 && memory.i32[(found + R.BLOCK_LINKABLE) >> 2] !== 0) memory.i32[link >> 2] = found
       memory.u64[S.BLOCK_RIP >> 3] = state.rip
       next = found
     }
@@ -492,7 +528,8 @@ export class SoftwareVcpu implements Vcpu {
     mmu.alone = true
     mmu.beginInstruction()
     const block = this.#lookUp(true)
-    if (block === 0) {
+    const { sites, finder, compiler } = this.#processor
+    if (!sites.isEmpty && this.#stopsBefore(finder.low, finder.high, finder.breakpoints)) {
       this.#count.stop()
       return { reason: 'breakpoint' }
     }
@@ -503,7 +540,11 @@ export class SoftwareVcpu implements Vcpu {
     this.#port.beginInstruction()
     try {
       // What follows is not entered for want of budget, but may have become hot by the attempt.
-      if (this.#processor.execute(block) === RETURN_HOT) this.#processor.compiler.note(memory.i32[S.LINK_SLOT >> 2])
+      if (this.#processor.execute(block) === RETURN_HOT) {
+        const next = memory.i32[S.LINK_SLOT >> 2]
+        if (sites.isSite(next)) sites.trap(next)
+        else compiler.note(next)
+      }
     } catch (thrown) {
       if (thrown instanceof VmExit && thrown.retired) this.#afterRetirement(shadow, system)
       else state.set32(S.FLAG_SYSTEM, state.get32(S.FLAG_SYSTEM) | (system & RFLAGS_RF))
@@ -548,22 +589,83 @@ export class SoftwareVcpu implements Vcpu {
     return instructionBreakpointsAt(state, finder.linear)
   }
 
-  /** May the block that was found last be remembered by a branch? Not when it starts at a breakpoint. */
-  #linkable = true
-
-  /** The block at RIP, decoded when it is new; 0 at a breakpoint that has not been reported at this count. */
+  /** The block at RIP, decoded when it is new. */
   #lookUp(single: boolean): number {
     const { finder } = this.#processor
     // A fault of the fetch belongs to no record: RIP is where it should be.
     this.record = 0
     finder.locate()
-    this.#linkable = !finder.atBreakpoint
-    if (!this.#linkable && (this.#reportedAt !== this.#count.exact || this.#reported !== finder.linear)) {
-      this.#reportedAt = this.#count.exact
-      this.#reported = finder.linear
-      return 0
+    return finder.find(single)
+  }
+
+  // --- breakpoints of the debugger
+
+  /** A site trapped: does the run end there? If not, the next entry of its block passes. */
+  #stopsAtSite(block: number): boolean {
+    const { finder, sites } = this.#processor
+    this.record = 0
+    finder.locate()
+    const asked = sites.atSite(block, finder.low, finder.high)
+    if (this.#stopsBefore(finder.low, finder.high, asked)) return true
+    if (sites.isSite(block)) sites.pass(block)
+    return false
+  }
+
+  /** Does anybody who is asked want the run to end before the instruction at a linear address? */
+  #stopsBefore(low: number, high: number, asked: readonly Asked[]): boolean {
+    if (asked.length === 0) return false
+    const last = this.#asked
+    const retired = this.#retired
+    if (last.retired === retired && last.low === low && last.high === high) return false
+    last.low = low
+    last.high = high
+    last.retired = retired
+    if (this.#unfinished.size > 0 && (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_RF) !== 0)
+      if (this.#unfinished.delete(this.#processor.finder.linear)) return false
+    let stops = false
+    // Each of them counts its hits.
+    for (const each of asked) if (each.reached === undefined || each.reached(this.#view)) stops = true
+    return stops
+  }
+
+  leaveBreakpoint(): void {
+    const { finder, sites } = this.#processor
+    if (sites.isEmpty) return
+    this.#processor.activate(this)
+    if (!this.#locates()) return
+    this.#asked.low = finder.low
+    this.#asked.high = finder.high
+    this.#asked.retired = this.#retired
+  }
+
+  /** The instruction at RIP was begun and will be gone on with after a handler: its breakpoints have been asked. */
+  #willResume(): void {
+    if (this.#processor.sites.isEmpty || !this.#locates()) return
+    if (this.#unfinished.size >= MOST_UNFINISHED) this.#unfinished.clear()
+    this.#unfinished.add(this.#processor.finder.linear)
+  }
+
+  /** Has CS:RIP a linear address? */
+  #locates(): boolean {
+    try {
+      this.#processor.finder.locate()
+      return true
+    } catch (thrown) {
+      if (thrown instanceof GuestFault) return false
+      throw thrown
     }
-    return finder.find(single, this.#linkable)
+  }
+
+  /** The instruction at RIP faulted: were its breakpoints asked before it? */
+  #wasAsked(): boolean {
+    const { finder, sites } = this.#processor
+    if (sites.isEmpty || this.#asked.retired !== this.#retired || !this.#locates()) return false
+    return finder.low === this.#asked.low && finder.high === this.#asked.high
+  }
+
+  #forgetBreakpoints(): void {
+    this.#asked.retired = -1
+    this.#unfinished.clear()
   }
 
   /** What generated code, or TypeScript called from it, threw. */
@@ -597,6 +699,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#pending.completion = undefined
     mmu.endInstruction()
     if (thrown instanceof GuestFault) {
+      if (this.#wasAsked()) this.#willResume()
       const event = eventOf(thrown)
       // The one debug exception that an instruction itself throws is general detection, a fault.
       return this.#deliver(thrown.vector === DEBUG_EXCEPTION ? { ...event, resumes: true } : event)
@@ -620,7 +723,7 @@ export class SoftwareVcpu implements Vcpu {
   runAssist(record: number): void {
     this.record = record
     this.#count.synchronize(record)
-    const view = this.#view.at(
+    const view = this.#assistView.at(
       record,
       this.#processor.memory.u64[S.BLOCK_RIP >> 3],
       (this.state.get32(S.MODE) & 3) === MODE_CODE_64,

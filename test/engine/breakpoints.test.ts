@@ -7,10 +7,13 @@ import { CODE, enterLongMode, HOLE, setGate, VMCALL } from './guest/long-mode.ts
 const host = new Host()
 const guest = new Guest(host)
 afterAll(() => guest.release())
-afterEach(() => host.processor.setBreakpoints({ linear: new Set() }))
+afterEach(() => host.processor.setCodeStops({ breakpoints: [] }))
 beforeEach(() => enterLongMode(guest))
 
-const breakAt = (...addresses: number[]) => host.processor.setBreakpoints({ linear: new Set(addresses.map(BigInt)) })
+const breakAt = (...addresses: number[]) =>
+  host.processor.setCodeStops({
+    breakpoints: addresses.map(address => ({ space: 'linear', address: BigInt(address) })),
+  })
 const rip = () => Number(guest.register('rip'))
 
 describe('a breakpoint', () => {
@@ -85,5 +88,130 @@ describe('code segments', () => {
       expect(guest.run(1_000_000)).toEqual({ reason: 'vmcall' })
     }
     expect(guest.register('rax')).toBe(BigInt(3 * 0x901))
+  })
+})
+
+describe('a predicate', () => {
+  /** Counts down from 1000 in a loop that calls CODE + 0x40 each time round. */
+  const LOOP = [0xff, 0xc9, 0xe8, 0x39, 0, 0, 0, 0x85, 0xc9, 0x75, 0xf5, ...VMCALL]
+  const CALLED = CODE + 0x40
+  function loadLoop(): void {
+    guest.write(CODE, LOOP)
+    guest.write(CALLED, [0xff, 0xc0, 0xc3]) // inc eax; ret
+    guest.setRegisters({ rax: 0, rcx: 1000 })
+    guest.clock.count = 0
+  }
+
+  it('is asked once an execution, sees the registers, and leaves count and result as they are', () => {
+    loadLoop()
+    expect(guest.run(100_000)).toEqual({ reason: 'vmcall' })
+    const count = guest.clock.count
+    for (const piece of [100_000, 1, 2, 3, 7]) {
+      enterLongMode(guest)
+      loadLoop()
+      const seen: number[] = []
+      host.processor.setCodeStops({
+        breakpoints: [
+          {
+            space: 'linear',
+            address: BigInt(CALLED),
+            reached: view => {
+              seen.push(view.low(1))
+              return false
+            },
+          },
+        ],
+      })
+      let exit = guest.run(piece)
+      while (exit.reason === 'budget') exit = guest.run(piece)
+      expect(exit).toEqual({ reason: 'vmcall' })
+      expect(seen).toEqual(Array.from({ length: 1000 }, (_, i) => 999 - i))
+      expect([guest.clock.count, guest.register('rax')]).toEqual([count, 1000n])
+    }
+  })
+
+  it('stops when it holds, and reads memory', () => {
+    loadLoop()
+    guest.write32(0x5000, 0)
+    guest.write(CALLED, [0xff, 0x04, 0x25, 0, 0x50, 0, 0, 0xc3]) // inc dword [0x5000]; ret
+    host.processor.setCodeStops({
+      breakpoints: [{ space: 'linear', address: BigInt(CALLED), reached: view => view.read(0x5000, 0, 4) === 500 }],
+    })
+    expect(guest.run(100_000)).toEqual({ reason: 'breakpoint' })
+    expect([rip(), guest.register('rcx')]).toEqual([CALLED, 499n])
+    expect(guest.run(100_000)).toEqual({ reason: 'vmcall' })
+  })
+
+  it('of a host address is asked by whatever linear address its code is reached', () => {
+    loadLoop()
+    let hits = 0
+    const address = BigInt(guest.hpa(CALLED + 2))
+    host.processor.setCodeStops({
+      breakpoints: [{ space: 'host', address, reached: () => ++hits === 7 }],
+    })
+    expect(guest.run(100_000)).toEqual({ reason: 'breakpoint' })
+    expect([rip(), guest.register('rax')]).toEqual([CALLED + 2, 7n])
+    expect(guest.run(100_000)).toEqual({ reason: 'vmcall' })
+    expect(hits).toBe(1000)
+  })
+
+  it('is asked once for an instruction that faults and is executed after its handler returns', () => {
+    setGate(guest, 14, 0x7400)
+    guest.write(0x7400, [0xbf, 0, 0x50, 0, 0, 0x48, 0x83, 0xc4, 8, 0x48, 0xcf]) // mov edi, 0x5000; add rsp, 8; iretq
+    guest.write(CODE, [0x8b, 0x07, ...VMCALL]) // mov eax, [rdi]
+    guest.setRegisters({ rdi: HOLE })
+    let hits = 0
+    host.processor.setCodeStops({
+      breakpoints: [{ space: 'linear', address: BigInt(CODE), reached: () => ++hits > 100 }],
+    })
+    expect(guest.run(100)).toEqual({ reason: 'vmcall' })
+    expect(hits).toBe(1)
+  })
+
+  it('is asked once for a repeated instruction, however it is cut', () => {
+    guest.write(CODE, [0xf3, 0xaa, ...VMCALL]) // rep stosb
+    for (const piece of [1, 3, 1000]) {
+      guest.setRegisters({ rip: CODE, rcx: 50, rdi: 0x5000 })
+      let hits = 0
+      host.processor.setCodeStops({
+        breakpoints: [{ space: 'linear', address: BigInt(CODE), reached: () => ++hits > 100 }],
+      })
+      let exit = guest.run(piece)
+      while (exit.reason === 'budget') exit = guest.run(piece)
+      expect([exit.reason, hits]).toEqual(['vmcall', 1])
+    }
+  })
+
+  it('is not asked where somebody stands already', () => {
+    loadLoop()
+    let hits = 0
+    host.processor.setCodeStops({
+      breakpoints: [{ space: 'linear', address: BigInt(CODE), reached: () => ++hits > 0 }],
+    })
+    guest.vcpu.leaveBreakpoint()
+    expect(guest.run(4)).toEqual({ reason: 'budget' })
+    expect(hits).toBe(0)
+    expect(guest.run(100)).toEqual({ reason: 'breakpoint' })
+  })
+})
+
+describe('instructions that call a debugger', () => {
+  it('stop before XCHG BX, BX and INT3 when asked for, in each mode, and then go on', () => {
+    for (const [code, kind] of [
+      [[0x66, 0x87, 0xdb], 'magic'],
+      [[0xcc], 'int3'],
+    ] as const) {
+      setGate(guest, 3, 0x7400)
+      guest.write(0x7400, VMCALL)
+      guest.write(CODE, [0xff, 0xc0, ...code, ...VMCALL])
+      guest.setRegisters({ rip: CODE, rax: 0 })
+      host.processor.setCodeStops({ breakpoints: [], [kind]: {} })
+      expect(guest.run(100)).toEqual({ reason: 'breakpoint' })
+      expect([rip(), guest.register('rax')]).toEqual([CODE + 2, 1n])
+      expect(guest.run(100)).toEqual({ reason: 'vmcall' })
+      guest.setRegisters({ rip: CODE })
+      host.processor.setCodeStops({ breakpoints: [] })
+      expect(guest.run(100)).toEqual({ reason: 'vmcall' })
+    }
   })
 })

@@ -78,7 +78,7 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
     guest.release()
     raw.release()
   })
-  afterEach(() => host.processor.setBreakpoints({ linear: new Set() }))
+  afterEach(() => host.processor.setCodeStops({ breakpoints: [] }))
 
   describe('a random program with loops, calls, faults, strings and timer interrupts', () => {
     it('takes interrupts and faults at all', () => {
@@ -127,7 +127,7 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
       for (let i = 0; i < 40; i++) linear.add(BigInt(CODE + 0x100 + 16 * random.below(60)))
       // Between instructions and inside of them: a breakpoint there is never reached.
       for (let i = 0; i < 20; i++) linear.add(BigInt(CODE + 0x100 + random.below(800)))
-      host.processor.setBreakpoints({ linear })
+      host.processor.setCodeStops({ breakpoints: [...linear].map(address => ({ space: 'linear', address })) })
       expect(runInPieces(guest, () => 1_000_000)).toBeGreaterThan(5)
       expectSame(endOf(guest), end, 'breakpoints')
       start(seed)

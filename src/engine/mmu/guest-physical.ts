@@ -91,6 +91,18 @@ export class GuestPhysical {
     return (this.rights & needed) === needed ? this.#frames[slot] + (gpa % 4096) : -1
   }
 
+  /** As {@link find} for a read, or -1, without leaving a trace in the cache or in EPT. */
+  peek(gpa: number): number {
+    if (this.#eptPointer === undefined) return gpa < this.#memory.size ? gpa : -1
+    const page = Math.floor(gpa / 4096)
+    const slot = page & (CACHE_ENTRIES - 1)
+    if (this.#pages[slot] === page + 1 && (this.#rights[slot] & NEEDS_READ) !== 0)
+      return this.#frames[slot] + (gpa % 4096)
+    walkEpt(this.#root, page * 4096, this.#memory.u32, this.#walk)
+    const { hpa, rights, misconfigured } = this.#walk
+    return !misconfigured && (rights & NEEDS_READ) !== 0 ? hpa + (gpa % 4096) : -1
+  }
+
   /** Sets accessed and dirty flags of the entries that an allowed access uses (SDM vol. 3, 29.3.5). */
   #mark(needed: number): number {
     if (!this.#marks) return DIRTY_KNOWN

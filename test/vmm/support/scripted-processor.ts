@@ -104,6 +104,8 @@ export class ScriptedVcpu implements Vcpu {
     return { reason: 'budget' }
   }
 
+  leaveBreakpoint(): void {}
+
   setA20(enabled: boolean): void {
     this.events.push(`a20 ${enabled ? 'on' : 'off'}`)
   }
@@ -177,5 +179,5 @@ export class ScriptedProcessor implements Processor {
   frameWritten(hpa: number, length: number): void {
     this.written.push({ hpa, length })
   }
-  setBreakpoints(): void {}
+  setCodeStops(): void {}
 }
