@@ -1,6 +1,6 @@
 /** Variable references of the current stop (DAP: they are valid until the guest goes on). */
 
-import type { RegisterNode } from '../inspect/register-groups.ts'
+import type { RegisterNode } from '../inspect/register-node.ts'
 
 export class VariableHandles {
   readonly #nodes = new Map<number, readonly RegisterNode[]>()

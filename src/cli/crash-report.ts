@@ -39,9 +39,10 @@ function headline(crash: Crash): string {
 }
 
 function stateLines(vcpu: VcpuView): string[] {
-  return registerGroups(vcpu, () => undefined).flatMap(group => [
+  const groups = registerGroups(vcpu, () => undefined).filter(group => group.rare !== true)
+  return groups.flatMap(group => [
     `${group.name}:`,
-    ...group.nodes.map(node => `  ${node.name.padEnd(10)} ${node.value}`),
+    ...group.nodes().map(node => `  ${node.name.padEnd(10)} ${node.value}`),
   ])
 }
 

@@ -1,4 +1,4 @@
-/** Control, flags and debug registers taken apart bit by bit (SDM vol. 3, 2.2.1, 2.3, 2.5, 18.2; vol. 1, 3.4.3). */
+/** Control, flags, debug and other registers of bits taken apart (SDM vol. 3, 2.2.1, 2.3, 2.5, 18.2; vol. 1, 3.4.3). */
 
 import { CR4_PAE, CR4_PCIDE, EFER_LMA } from '../x86/control-registers.ts'
 
@@ -15,7 +15,7 @@ export interface RegisterField {
   readonly meaning: string
 }
 
-export type DecodedRegister = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'rflags' | 'dr6' | 'dr7'
+export type DecodedRegister = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'xcr0' | 'rflags' | 'dr6' | 'dr7' | 'mxcsr'
 
 /** Lowest bit, name, meaning; four elements give the highest bit too. */
 type FieldDefinition = readonly [low: number, name: string, meaning: string, high?: number]
@@ -112,6 +112,33 @@ const DR7: readonly FieldDefinition[] = [
   ]),
 ]
 
+// SDM vol. 1, 13.3.
+const XCR0: readonly FieldDefinition[] = [
+  [0, 'X87', 'x87 state'],
+  [1, 'SSE', 'XMM registers and MXCSR'],
+  [2, 'AVX', 'upper halves of the YMM registers'],
+  [9, 'PKRU', 'protection keys'],
+]
+
+// SDM vol. 1, 10.2.3.
+const MXCSR: readonly FieldDefinition[] = [
+  [0, 'IE', 'invalid operation'],
+  [1, 'DE', 'denormal operand'],
+  [2, 'ZE', 'divide by zero'],
+  [3, 'OE', 'overflow'],
+  [4, 'UE', 'underflow'],
+  [5, 'PE', 'precision'],
+  [6, 'DAZ', 'denormals are zeros'],
+  [7, 'IM', 'invalid operation masked'],
+  [8, 'DM', 'denormal operand masked'],
+  [9, 'ZM', 'divide by zero masked'],
+  [10, 'OM', 'overflow masked'],
+  [11, 'UM', 'underflow masked'],
+  [12, 'PM', 'precision masked'],
+  [13, 'RC', 'rounding: 0 to nearest, 1 down, 2 up, 3 toward zero', 14],
+  [15, 'FTZ', 'flush to zero'],
+]
+
 /** The one field that is an address: its value keeps its place. */
 const BASE = 'BASE'
 
@@ -163,6 +190,10 @@ function definitions(name: DecodedRegister, context: PagingContext): readonly Fi
       return DR6
     case 'dr7':
       return DR7
+    case 'xcr0':
+      return XCR0
+    case 'mxcsr':
+      return MXCSR
   }
 }
 
@@ -176,7 +207,9 @@ export function summarizeFields(fields: readonly RegisterField[]): string {
   return parts.join(' ')
 }
 
+export const isAddressField = ({ name }: RegisterField): boolean => name === BASE
+
 /** Addresses in hexadecimal, everything else in decimal. */
-export function fieldValue(field: RegisterField): string {
-  return field.name === BASE ? `0x${field.value.toString(16)}` : field.value.toString()
+function fieldValue(field: RegisterField): string {
+  return isAddressField(field) ? `0x${field.value.toString(16)}` : field.value.toString()
 }

@@ -1,7 +1,7 @@
 /** Scopes of a frame are groups of registers; control registers and segments open into their fields. */
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
-import type { RegisterNode } from '../../inspect/register-groups.ts'
+import type { RegisterNode } from '../../inspect/register-node.ts'
 import { formatAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { RequestError, type RequestFamily, THREAD_IDS, vcpuOf } from '../request.ts'
@@ -16,8 +16,8 @@ export const variableRequests: RequestFamily = {
     const scopes = groups.map(group => ({
       name: group.name,
       presentationHint: 'registers',
-      variablesReference: session.variables.create(group.nodes),
-      namedVariables: group.nodes.length,
+      variablesReference: session.variables.create(group.nodes()),
+      namedVariables: group.nodes().length,
       expensive: false,
     }))
     return { scopes }
