@@ -13,7 +13,7 @@ import { expectedResults, resultsIn } from '../linux/scenario-results.ts'
 import { instructionsIn, ringside } from '../support/ringside-command.ts'
 import { findPackaged } from './packages.ts'
 
-const BOOT_LIMIT = 400_000
+const BOOT_LIMIT = 900_000
 
 const busybox32 = findPackaged('busybox32')
 const GUESTS = [
