@@ -9,6 +9,8 @@ import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
 import type { LaunchOptions } from '../debugger/launch.ts'
 import type { GuestEnd, OutputSource } from '../debugger/target.ts'
+import { CONSOLE_OUTPUT } from '../protocol/custom-requests.ts'
+import type { ConsolePlace } from '../protocol/launch-arguments.ts'
 import { ConsoleText } from './console-text.ts'
 import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
@@ -17,6 +19,12 @@ import { VariableHandles } from './variable-handles.ts'
 
 /** Puts a guest together and gives it to a debugger. */
 export type Launcher = (options: LaunchOptions) => Promise<Debugger>
+
+/** How a client wants the guest to begin, and to see it. */
+export interface SessionOptions {
+  readonly stopOnEntry: boolean
+  readonly console: ConsolePlace
+}
 
 export class Session extends ProtocolServer {
   readonly launch: Launcher
@@ -29,7 +37,7 @@ export class Session extends ProtocolServer {
   readonly #console: Record<OutputSource, ConsoleText>
   #debugger: Debugger | undefined
   #close: () => void = () => {}
-  #stopOnEntry = false
+  #options: SessionOptions = { stopOnEntry: false, console: 'internalConsole' }
   #disposed = false
 
   constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher) {
@@ -39,8 +47,10 @@ export class Session extends ProtocolServer {
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
-    const output = (category: string) => new ConsoleText(text => this.event('output', { category, output: text }))
-    this.#console = { serial: output('stdout'), 'debug-console': output('stderr') }
+    this.#console = {
+      serial: new ConsoleText(text => this.#serialOutput(text)),
+      'debug-console': new ConsoleText(output => this.event('output', { category: 'stderr', output })),
+    }
     this.on('close', () => this.shutDown())
     this.on('error', (event: DebugProtocol.Event) => this.#transportFailed(String(event.body)))
   }
@@ -55,9 +65,9 @@ export class Session extends ProtocolServer {
     return this.#debugger !== undefined
   }
 
-  attachDebugger(attached: Debugger, stopOnEntry: boolean): void {
+  attachDebugger(attached: Debugger, options: SessionOptions): void {
     this.#debugger = attached
-    this.#stopOnEntry = stopOnEntry
+    this.#options = options
     attached.listener = {
       stopped: report => this.#stopped(report),
       output: (source, bytes) => this.#console[source].write(bytes),
@@ -71,7 +81,7 @@ export class Session extends ProtocolServer {
   begin(): void {
     const { target } = this.debugger
     if (target.state.kind !== 'stopped' || target.state.stop.reason !== 'entry') return
-    if (this.#stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
+    if (this.#options.stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
     else this.debugger.resume()
   }
 
@@ -143,6 +153,11 @@ export class Session extends ProtocolServer {
   #breakpointsResolved(breakpoints: readonly Breakpoint[]): void {
     for (const breakpoint of breakpoints)
       this.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(breakpoint) })
+  }
+
+  #serialOutput(text: string): void {
+    if (this.#options.console === 'integratedTerminal') this.event(CONSOLE_OUTPUT, { text })
+    else this.event('output', { category: 'stdout', output: text })
   }
 
   #flushConsole(): void {

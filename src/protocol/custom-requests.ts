@@ -12,6 +12,8 @@ export const TRANSLATE = 'ringside/translate'
 export const EXITS = 'ringside/exits'
 /** Text for the guest's serial console. */
 export const CONSOLE_INPUT = 'ringside/consoleInput'
+/** An event: text from the guest's serial console, for a client that has a terminal for it (`console` of `launch`). */
+export const CONSOLE_OUTPUT = 'ringside/consoleOutput'
 
 /** Thread ids of DAP are vCPU numbers plus one: ids must be positive. */
 const MOST_THREADS = 4096
@@ -62,6 +64,11 @@ export interface ConsoleInputArguments {
   readonly text: string
 }
 
+export interface ConsoleOutputBody {
+  /** As the guest sent it: control sequences are for a terminal. */
+  readonly text: string
+}
+
 export const MOST_RECENT_EXITS = 4096
 
 export function parseTranslateArguments(value: unknown): TranslateArguments {
@@ -84,4 +91,9 @@ export function parseExitsArguments(value: unknown): ExitsArguments {
 
 export function parseConsoleInputArguments(value: unknown): ConsoleInputArguments {
   return { text: new Fields(CONSOLE_INPUT, value).string('text') }
+}
+
+/** The body of a {@link CONSOLE_OUTPUT} event. Throws `ArgumentError`. */
+export function parseConsoleOutputBody(value: unknown): ConsoleOutputBody {
+  return { text: new Fields(CONSOLE_OUTPUT, value).string('text') }
 }

@@ -15,7 +15,14 @@ export interface LaunchArguments {
   /** Model of the processor, with features added or taken away. */
   readonly cpu?: string
   readonly stopOnEntry: boolean
+  readonly console: ConsolePlace
 }
+
+/**
+ * Where the guest's serial console is shown: beside the messages of the debugger, as `output` events, or in a terminal
+ * of the client's, which gets events of our own (`CONSOLE_OUTPUT`).
+ */
+export type ConsolePlace = 'internalConsole' | 'integratedTerminal'
 
 export interface SymbolFileArgument {
   readonly path: string
@@ -23,7 +30,7 @@ export interface SymbolFileArgument {
   readonly slide: bigint
 }
 
-const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'stopOnEntry']
+const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'stopOnEntry', 'console']
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
   'type',
@@ -33,7 +40,6 @@ const EDITORS_OWN = [
   'preLaunchTask',
   'postDebugTask',
   'presentation',
-  'console',
   'debugServer',
   'serverReadyAction',
   'suppressMultipleSessionWarning',
@@ -64,6 +70,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
     stopOnEntry: fields.boolean('stopOnEntry', false),
+    console: fields.oneOf('console', ['internalConsole', 'integratedTerminal'], 'internalConsole'),
   }
 }
 

@@ -83,6 +83,16 @@ describe('a debug session', () => {
     await expect(transcriptText(client)).toMatchFileSnapshot('../golden/session.txt')
   })
 
+  test("sends the guest's serial console as events of its own to a client that has a terminal for it", async () => {
+    const { client } = adapter()
+    await client.launch({ program: 'kernel.bin', console: 'integratedTerminal' })
+    await client.request('configurationDone')
+    expect(await client.event('ringside/consoleOutput')).toEqual({ text: 'Grüße\n' })
+    await client.event('terminated')
+    expect(client.output.stdout).toBeUndefined()
+    await client.close()
+  })
+
   test('shows registers, memory, code and translations, as the golden file says', async () => {
     const { client } = adapter()
     await client.launch({ program: 'kernel.bin', stopOnEntry: true })

@@ -8,6 +8,7 @@ describe('launch arguments', () => {
       symbols: [],
       cmdline: '',
       stopOnEntry: false,
+      console: 'internalConsole',
     })
   })
 
@@ -24,6 +25,7 @@ describe('launch arguments', () => {
       memory: '512M',
       cpus: 2,
       stopOnEntry: true,
+      console: 'integratedTerminal',
     }
     expect(parseLaunchArguments(args)).toEqual({
       program: 'vmlinuz',
@@ -33,6 +35,7 @@ describe('launch arguments', () => {
       memory: 2 ** 29,
       cpus: 2,
       stopOnEntry: true,
+      console: 'integratedTerminal',
     })
   })
 

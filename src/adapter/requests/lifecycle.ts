@@ -23,8 +23,8 @@ export const lifecycleRequests: RequestFamily = {
 
   async launch(session, args, afterResponse) {
     if (session.launched) throw new RequestError('a guest has been launched already; one session debugs one guest')
-    const { stopOnEntry, ...options } = parseLaunchArguments(args)
-    session.attachDebugger(await session.launch(options), stopOnEntry)
+    const { stopOnEntry, console, ...options } = parseLaunchArguments(args)
+    session.attachDebugger(await session.launch(options), { stopOnEntry, console })
     // Breakpoints are welcome once there is a machine to set them in.
     afterResponse(() => session.event('initialized'))
     return undefined
