@@ -1,8 +1,8 @@
 /** Puts a machine together, loads it, and hands it to a debugger, stopped before its first instruction. */
 
-import { readFileSync } from 'node:fs'
 import { configure, FileError, readImage } from '../machine/configuration.ts'
 import { Pc } from '../machine/pc.ts'
+import { DebugFile } from '../symbols/dwarf/debug-file.ts'
 import { ElfError } from '../symbols/elf/elf-error.ts'
 import { ElfFile } from '../symbols/elf/elf-file.ts'
 import { Debugger } from './debugger.ts'
@@ -63,7 +63,9 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
 
 function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {
   try {
-    symbols.addElf(path, readFileSync(path), slide)
+    const file = DebugFile.open(path)
+    file.slide = slide
+    symbols.addFile(file)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new FileError(`symbols "${path}" can't be read: ${reason}`, { cause: error })
