@@ -12,8 +12,10 @@ import { registerGroups } from '../inspect/register-groups.ts'
 import type { RegisterGroup } from '../inspect/register-node.ts'
 import { type AccessKind, type Translation, translate } from '../inspect/translation.ts'
 import { type Breakpoint, BreakpointBook, type BreakpointKind, type Resolution } from './breakpoints.ts'
-import { evaluate } from './evaluate.ts'
-import { ExpressionError } from './expression.ts'
+import { evaluate, numberOf } from './expression/evaluate.ts'
+import { ExpressionError } from './expression/expression-error.ts'
+import { VcpuSubject } from './expression/subject.ts'
+import { FrameScope } from './frame-scope.ts'
 import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
@@ -178,18 +180,10 @@ export class Debugger {
     return translate(this.target.machine, this.vcpu(index), address.address, { access, cr3: address.cr3 })
   }
 
-  /** Throws {@link ExpressionError}. */
+  /** As a 64-bit number. Throws {@link ExpressionError}. */
   evaluate(index: number, expression: string): bigint {
-    const vcpu = this.vcpu(index)
-    return evaluate(expression, {
-      vcpu,
-      symbol: name => this.symbols.byName(name)?.address,
-      memory: (address, size) => {
-        const bytes = readLinear(this.target.machine, vcpu, address, size)
-        if (bytes.length < size) return undefined
-        return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n)
-      },
-    })
+    const subject = new VcpuSubject(this.vcpu(index), this.target.machine)
+    return numberOf(evaluate(expression, new FrameScope(this.symbols), subject), subject)
   }
 
   exits(recent: number, addresses: number): ExitReport {
