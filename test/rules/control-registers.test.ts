@@ -213,7 +213,7 @@ describe('CR4', () => {
   })
 
   rule('modes', 'SDM vol. 3, 4.1.4', 'Bits of features that CPUID does not report are reserved', () => {
-    const plain = new PagingGuest('baseline,-pcid,-smep,-smap')
+    const plain = new PagingGuest('baseline,-vme,-pcid,-smep,-smap')
     plain.prepare({ mode: '4-level', leaf: ALL })
     for (const bit of [0n, 11n, 12n, 16n, 17n, 18n, 20n, 21n, 22n]) {
       const value = plain.guest.register('cr4') | (1n << bit)

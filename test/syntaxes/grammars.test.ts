@@ -107,7 +107,7 @@ describe('NASM', () => {
 
   test.each(globSync('guests/*/*.{asm,inc}'))('finds something in every line of %s', file => {
     for (const line of tokenizer.tokenize('source.asm.nasm', readFileSync(file, 'utf8')))
-      for (const { text, scope } of line) if (scope === '') expect(text).toMatch(/^[[\](){}:]+$/)
+      for (const { text, scope } of line) if (scope === '') expect(text).toMatch(/^[[\](){}:\s]+$/)
   })
 })
 

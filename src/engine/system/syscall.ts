@@ -27,7 +27,6 @@ const USER_STACK = 0xc0f3
 /** Every RFLAGS bit that SYSRET can load: all but RF, VM and the reserved ones. */
 const SYSRET_FLAGS = 0x3c7fd5
 
-
 function flatSegment(state: CpuState, index: number, selector: number, rights: number): void {
   const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
   state.set32(at + S.SEGMENT_BASE, 0)
