@@ -1,4 +1,7 @@
-/** Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named. */
+/**
+ * Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named; without a name
+ * also the extension, into `dist/extension.cjs`.
+ */
 
 import { chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -28,3 +31,17 @@ await build({
   logLevel: 'info',
 })
 await chmod(outfile, 0o755)
+
+if (process.argv[2] === undefined)
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['src/extension/main.ts'],
+    outfile: 'dist/extension.cjs',
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    // What VS Code loads in every version; `vscode` exists in its extension host only.
+    format: 'cjs',
+    external: ['vscode'],
+    logLevel: 'info',
+  })

@@ -1,10 +1,12 @@
 /** What `package.json` tells VS Code: that it agrees with the adapter, and that what it points to ships. */
 
-import { globSync, readFileSync, statSync } from 'node:fs'
-import { matchesGlob } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import { packageFiles } from '../../scripts/package/files.ts'
+import { adapterCommand } from '../../src/extension/adapter-command.ts'
+import { DEBUG_TYPE } from '../../src/extension/debug-type.ts'
 import { configure } from '../../src/machine/configuration.ts'
 import { parseLaunchArguments } from '../../src/protocol/launch-arguments.ts'
 import { MAXIMUM_CPUS } from '../../src/vmm/vm.ts'
@@ -17,14 +19,11 @@ const IMAGE = { program: 'kernel.elf' }
 /** A path from the top of the repository. */
 const repositoryFile = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
-/** vsce's rule: a file is left out when a line of .vscodeignore matches, unless a line with `!` does. */
-const lines = readFileSync(repositoryFile('.vscodeignore'), 'utf8')
-  .split('\n')
-  .filter(line => line !== '' && !line.startsWith('#'))
-const kept = lines.filter(line => line.startsWith('!')).map(line => line.slice(1))
-const ignored = lines.filter(line => !line.startsWith('!'))
-const ships = (file: string): boolean =>
-  !ignored.some(pattern => matchesGlob(file, pattern)) || kept.some(pattern => matchesGlob(file, pattern))
+const shipped = packageFiles(
+  repositoryFile('.'),
+  manifest.files.filter(pattern => !pattern.startsWith('dist/')),
+)
+const ships = (file: string): boolean => manifest.files.includes(file) || shipped.includes(file)
 
 const accepts = (args: object) => expect(() => parseLaunchArguments({ ...IMAGE, ...args })).not.toThrow()
 const refuses = (args: object) => expect(() => parseLaunchArguments({ ...IMAGE, ...args })).toThrow('launch: ')
@@ -133,17 +132,25 @@ describe('the package', () => {
     expect(ships(path.replace(/^\.\//, ''))).toBe(true)
   })
 
-  test('ships the program that the manifest starts, which the build makes', () => {
-    expect(debug).toMatchObject({ program: manifest.bin.ringside, args: ['dap'] })
-    expect(ships(debug.program)).toBe(true)
+  test('ships the programs that the build makes: the extension, and the command that it starts', () => {
+    expect(ships(manifest.main.replace(/^\.\//, ''))).toBe(true)
+    expect(ships(manifest.bin.ringside)).toBe(true)
+    expect(adapterCommand({ path: '', node: '' }, { extensionPath: '/e', execPath: 'node' }).args).toEqual([
+      `/e/${manifest.bin.ringside}`,
+      'dap',
+    ])
   })
 
-  test('ships what runs, colours or explains, and no source, test or tool', () => {
-    const shipped = globSync('**', { cwd: repositoryFile('.'), exclude: ['node_modules', '.git', 'build'] })
-      .filter(file => statSync(repositoryFile(file)).isFile() && ships(file))
-      .map(file => file.replace(/^(dist|syntaxes|guests\/prebuilt)\/.*/, '$1/'))
-    const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'guests/prebuilt/', 'package.json', 'syntaxes/']
-    expect([...new Set(shipped)].filter(file => file !== 'dist/').sort()).toEqual(expected)
+  test('is activated for the type of debugger that it contributes', () => {
+    expect(debug.type).toBe(DEBUG_TYPE)
+    expect(manifest.activationEvents).toEqual(
+      ['Resolve', 'InitialConfigurations', 'DynamicConfigurations'].map(event => `onDebug${event}:${DEBUG_TYPE}`),
+    )
+  })
+
+  test('says which settings a folder that is not trusted may not choose: those that name programs', () => {
+    const settings = Object.keys(contributes.configuration.properties)
+    expect(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations).toEqual(settings)
   })
 
   test('has breakpoints in every language that the debugger is for, and a grammar for each of its own', () => {

@@ -1,0 +1,10 @@
+/** The extension: what VS Code calls when it starts, and the parts that it gets in return. */
+
+import type * as vscode from 'vscode'
+import { provideDebugAdapter } from './debug-adapter.ts'
+import { provideDebugConfigurations } from './debug-configurations.ts'
+import { showSerialConsoles } from './serial-consoles.ts'
+
+export function activate(context: vscode.ExtensionContext): void {
+  context.subscriptions.push(provideDebugAdapter(context), ...provideDebugConfigurations(context), showSerialConsoles())
+}

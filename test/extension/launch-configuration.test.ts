@@ -1,0 +1,70 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import {
+  complaint,
+  configurationFor,
+  tourConfiguration,
+  withAbsolutePaths,
+  withDefaults,
+} from '../../src/extension/launch-configuration.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const TOUR = `${ROOT}guests/prebuilt/tour.elf`
+const CONFIGURATION = { type: 'ringside', request: 'launch', name: 'mine', program: TOUR }
+
+describe('a launch configuration', () => {
+  test('of the tour can be launched', () => {
+    expect(complaint(withDefaults(tourConfiguration(ROOT)))).toBeUndefined()
+  })
+
+  test.each(['Linux', 'Multiboot'] as const)('for a %s kernel that was found can be launched', kind => {
+    const { program, ...rest } = configurationFor({ kind, path: 'guests/prebuilt/tour.elf' })
+    expect(program).toBe(`\${workspaceFolder}/guests/prebuilt/tour.elf`)
+    expect(complaint(withAbsolutePaths({ ...rest, program: 'guests/prebuilt/tour.elf' }, ROOT))).toBeUndefined()
+  })
+
+  test('gets a terminal for the serial console, which the Debug Console does not cover', () => {
+    expect(withDefaults(CONFIGURATION)).toEqual({
+      ...CONFIGURATION,
+      console: 'integratedTerminal',
+      internalConsoleOptions: 'neverOpen',
+    })
+  })
+
+  test('keeps what it says itself', () => {
+    const own = { ...CONFIGURATION, console: 'internalConsole' }
+    expect(withDefaults(own)).toEqual(own)
+    expect(withDefaults({ ...CONFIGURATION, internalConsoleOptions: 'openOnSessionStart' })).toMatchObject({
+      internalConsoleOptions: 'openOnSessionStart',
+    })
+  })
+
+  test('names files relative to the folder', () => {
+    const relative = { ...CONFIGURATION, program: 'k.elf', initrd: '/i.gz', symbols: ['a', { path: 'b', slide: '0' }] }
+    expect(withAbsolutePaths(relative, '/folder')).toEqual({
+      ...CONFIGURATION,
+      program: '/folder/k.elf',
+      initrd: '/i.gz',
+      symbols: ['/folder/a', { path: '/folder/b', slide: '0' }],
+    })
+    expect(withAbsolutePaths({ ...relative, symbols: 'a' }, '/folder').symbols).toBe('/folder/a')
+    expect(withAbsolutePaths(relative, undefined)).toBe(relative)
+  })
+
+  test.each([
+    [{ request: 'attach' }, '"request" must be "launch", not "attach"'],
+    [{ program: undefined }, '"program" is missing'],
+    [{ program: '' }, '"program" is empty'],
+    [{ program: '/nowhere/kernel.elf' }, '"program": there is no file /nowhere/kernel.elf'],
+    [{ program: ROOT }, `"program": ${ROOT} is not a file`],
+    [{ initrd: '/nowhere/initrd' }, '"initrd": there is no file /nowhere/initrd'],
+    [{ symbols: ['/nowhere/vmlinux'] }, '"symbols": there is no file /nowhere/vmlinux'],
+    [{ memory: 'lots' }, '"memory" must be a size'],
+    [{ cpus: 0 }, '"cpus" must be an integer'],
+    [{ console: 'externalTerminal' }, '"console" must be one of internalConsole, integratedTerminal'],
+    [{ inird: 'x' }, 'unknown argument "inird"'],
+  ])('with %j is refused: %s', (wrong, message) => {
+    const text = complaint({ ...CONFIGURATION, ...wrong })
+    expect(text?.slice(0, message.length)).toBe(message)
+  })
+})

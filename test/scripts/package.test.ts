@@ -1,0 +1,94 @@
+/** `npm run package`: what is in the file that people install. */
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { unzipSync } from 'fflate'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
+import { packageFiles } from '../../scripts/package/files.ts'
+
+const repositoryFile = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+
+describe('the package', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ringside-package-'))
+  let contents: Record<string, Uint8Array> = {}
+  const text = (name: string): string => new TextDecoder().decode(contents[name])
+
+  beforeAll(() => {
+    const file = join(directory, 'ringside.vsix')
+    execFileSync(process.execPath, [repositoryFile('scripts/package.ts'), file], { stdio: 'pipe' })
+    contents = unzipSync(readFileSync(file))
+  })
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  test('has these files and no others', () => {
+    expect(Object.keys(contents).sort()).toEqual([
+      '[Content_Types].xml',
+      'extension.vsixmanifest',
+      'extension/CHANGELOG.md',
+      'extension/LICENSE',
+      'extension/README.md',
+      'extension/dist/extension.cjs',
+      'extension/dist/ringside.mjs',
+      'extension/guests/entry/entry.asm',
+      'extension/guests/entry/kernel.ld',
+      'extension/guests/entry/ports.h',
+      'extension/guests/prebuilt/bench.elf',
+      'extension/guests/prebuilt/tour.elf',
+      'extension/guests/tour/interrupts.asm',
+      'extension/guests/tour/interrupts.c',
+      'extension/guests/tour/kernel.c',
+      'extension/guests/tour/kernel.h',
+      'extension/guests/tour/paging.c',
+      'extension/guests/tour/segments.c',
+      'extension/guests/tour/system-calls.c',
+      'extension/guests/tour/system-calls.h',
+      'extension/guests/tour/tour.ld',
+      'extension/guests/tour/user.c',
+      'extension/package.json',
+      'extension/syntaxes/gas.language-configuration.json',
+      'extension/syntaxes/gas.tmLanguage.json',
+      'extension/syntaxes/nasm.language-configuration.json',
+      'extension/syntaxes/nasm.tmLanguage.json',
+      'extension/syntaxes/x86.tmLanguage.json',
+    ])
+  })
+
+  test('tells VS Code what it is', () => {
+    const { name, publisher, version, engines } = manifest
+    expect(text('extension.vsixmanifest')).toContain(
+      `<Identity Language="en-US" Id="${name}" Version="${version}" Publisher="${publisher}" />`,
+    )
+    expect(text('extension.vsixmanifest')).toContain(`Code.Engine" Value="${engines.vscode}"`)
+    expect(JSON.parse(text('extension/package.json'))).toEqual(manifest)
+  })
+
+  test('names the content type of every file', () => {
+    const types = text('[Content_Types].xml')
+    for (const file of Object.keys(contents).filter(name => name !== '[Content_Types].xml')) {
+      const extension = /\.[^./]+$/.exec(file)?.[0]
+      expect(types).toContain(extension === undefined ? `PartName="/${file}"` : `Extension="${extension}"`)
+    }
+  })
+
+  test('needs nothing but Node.js and VS Code', () => {
+    const required = [...text('extension/dist/extension.cjs').matchAll(/\brequire\("([^"]+)"\)/g)].map(
+      ([, name]) => name,
+    )
+    expect([...new Set(required)].filter(name => !name.startsWith('node:'))).toEqual(['vscode'])
+  })
+
+  test('holds no path of the machine that built it', () => {
+    for (const [name, bytes] of Object.entries(contents))
+      expect(Buffer.from(bytes).includes(repositoryFile('.')), name).toBe(false)
+  })
+})
+
+test('a pattern of "files" that finds nothing is an error', () => {
+  expect(() => packageFiles(repositoryFile('.'), ['guests/prebuilt/*.exe'])).toThrow(
+    'package.json: "files" names guests/prebuilt/*.exe, which is not there',
+  )
+})
