@@ -10,6 +10,7 @@ import type { HostMemory } from './host-memory.ts'
 import { jumpCacheSlot } from './interpreter/generate.ts'
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, TLB_ENTRIES, TLB_WRITE } from './layout.ts'
 import { pageNumber } from './linear-page.ts'
+import { plainTag } from './mmu/tlb-tag.ts'
 
 /** A block that begins in another frame and ends in this one. */
 interface Incoming {
@@ -189,7 +190,7 @@ export class CodeCache {
   #dropWriteTranslations(frame: number): void {
     const { i32 } = this.#memory
     for (let i = 0, at = TLB_WRITE >>> 2; i < TLB_ENTRIES; i++, at += 4)
-      if (((i32[at] & ~0xfff) + i32[at + 2]) >>> 12 === frame && (i32[at] | i32[at + 1]) !== 0) {
+      if (((plainTag(i, i32[at]) & ~0xfff) + i32[at + 2]) >>> 12 === frame && (i32[at] | i32[at + 1]) !== 0) {
         i32[at] = 0
         i32[at + 1] = 0
       }

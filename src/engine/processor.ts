@@ -182,6 +182,8 @@ export interface Vcpu {
 
   /** The code breakpoints at RIP are not asked before the instruction there: somebody stands there already. */
   leaveBreakpoint(): void
+  /** Replaces the observer; undefined for none. */
+  observe(observer: Observer | undefined): void
 
   /**
    * The A20M# pin (SDM vol. 3, 21.1.1): while A20 is off, bit 20 of every address that leaves the processor is 0. On
@@ -274,6 +276,101 @@ export interface CodeStops {
   readonly magic?: Pick<CodeBreakpoint, 'reached'>
 }
 
+/** A data breakpoint of a debugger: any number of them, independent of the guest's debug registers. */
+export interface Watchpoint {
+  /** `linear`: in whatever address space is current. `host`: in host frames, however they are reached. */
+  readonly space: 'linear' | 'host'
+  readonly address: bigint
+  /** Bytes; a range of host frames is contiguous. */
+  readonly length: number
+  readonly reads: boolean
+  readonly writes: boolean
+  /**
+   * Asked in the run loop after the instruction that accessed watched bytes, once for each of its accesses, or after
+   * the delivery of an event that did: true ends the run with the exit `breakpoint`, as does a missing function.
+   */
+  met?(access: WatchedAccess, view: StopView): boolean
+}
+
+/** An access of an instruction, the part of it within one page. Fetches and the page walk's accesses are none. */
+export interface WatchedAccess {
+  /** RIP of the instruction, or of the one that the event came before. */
+  readonly rip: bigint
+  readonly linear: bigint
+  /** Bytes. */
+  readonly size: number
+  readonly write: boolean
+  /** First watched byte that it touched, in the space of the watchpoint. */
+  readonly address: bigint
+  /** The watched bytes that it touched, before it and after it; empty for a device. */
+  readonly before: Uint8Array
+  readonly after: Uint8Array
+}
+
+export type TransitionCause =
+  | 'interrupt'
+  | 'exception'
+  | 'software-interrupt'
+  | 'syscall'
+  | 'sysret'
+  | 'sysenter'
+  | 'sysexit'
+  | 'iret'
+  | 'far-transfer'
+
+/** What an {@link Observer} is told; `rip` is that of the instruction that did it, or that it happened to. */
+export type ProcessorEvent =
+  /** Before its delivery, RIP at the instruction. `during`: vector of the event whose delivery caused it. */
+  | {
+      readonly kind: 'exception'
+      readonly vector: number
+      readonly errorCode: number | undefined
+      readonly address: bigint | undefined
+      readonly during: number | undefined
+      readonly rip: bigint
+    }
+  /** An external interrupt or an NMI, before its delivery. */
+  | { readonly kind: 'interrupt'; readonly vector: number; readonly nmi: boolean; readonly rip: bigint }
+  /** After the write, also of the value that was there. */
+  | {
+      readonly kind: 'control-register'
+      readonly register: 0 | 3 | 4
+      readonly old: bigint
+      readonly value: bigint
+      readonly rip: bigint
+    }
+  /** After WRMSR; `old` is undefined for one that the processor does not have. */
+  | {
+      readonly kind: 'msr'
+      readonly msr: number
+      readonly old: bigint | undefined
+      readonly value: bigint
+      readonly rip: bigint
+    }
+  /** After a change of CPL. */
+  | {
+      readonly kind: 'transition'
+      readonly from: number
+      readonly to: number
+      readonly cause: TransitionCause
+      readonly rip: bigint
+    }
+  /** After an IRET, SYSRET, SYSEXIT or far RET, to whatever ring. */
+  | { readonly kind: 'return'; readonly rip: bigint }
+
+/** A debugger that wants to know what happens in a vCPU; what it doesn't ask for costs nothing. */
+export interface Observer {
+  /** Bit i: exception i. */
+  readonly exceptions: number
+  readonly interrupts: boolean
+  readonly controlRegisters: boolean
+  readonly msrs: boolean
+  readonly transitions: boolean
+  readonly returns: boolean
+  /** Called in the run loop; true ends the run with the exit `breakpoint`, and what was about to happen happens next. */
+  happened(event: ProcessorEvent, view: StopView): boolean
+}
+
 export interface ProcessorStatistics {
   tlbFills: number
   blocksDecoded: number
@@ -294,4 +391,6 @@ export interface Processor {
   frameWritten(hpa: number, length: number): void
   /** Replaces what was set before. Costs the decoded code of the pages concerned. */
   setCodeStops(stops: CodeStops): void
+  /** Replaces what was set before. */
+  setWatchpoints(watchpoints: readonly Watchpoint[]): void
 }

@@ -24,7 +24,7 @@ import { Mmu } from './mmu/mmu.ts'
 import { pagingControl } from './mmu/page-walk.ts'
 import { PeekMemory } from './mmu/peek.ts'
 import { createStringComparison } from './packed-strings.ts'
-import type { ApicBus, CodeStops, ControlBlock, Processor, ProcessorStatistics, Vcpu } from './processor.ts'
+import type { ApicBus, CodeStops, ControlBlock, Processor, ProcessorStatistics, Vcpu, Watchpoint } from './processor.ts'
 import { SoftwareVcpu } from './software-vcpu.ts'
 import { createSseSlowPath } from './sse-slow-path.ts'
 import * as S from './state.ts'
@@ -169,6 +169,10 @@ export class SoftwareProcessor implements Processor {
     if (before.int3 !== instructions.int3 || before.magic !== instructions.magic) code.dropAll()
     for (const page of pages) code.dropPage(page)
     for (const frame of frames) code.dropFrame(frame)
+  }
+
+  setWatchpoints(watchpoints: readonly Watchpoint[]): void {
+    this.mmu.setWatchpoints(watchpoints)
   }
 
   #running(): SoftwareVcpu {

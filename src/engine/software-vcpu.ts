@@ -25,6 +25,8 @@ import type {
   CpuidResult,
   Exit,
   InterruptMessage,
+  Observer,
+  ProcessorEvent,
   RegisterFile,
   Vcpu,
   VcpuState,
@@ -35,8 +37,10 @@ import { checkSegmentAccess } from './segment-check.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
 import type { Asked } from './stops/breakpoint-sites.ts'
+import { before, eventsOf, isObserved } from './stops/observed-assists.ts'
 import { RunningView } from './stops/running-view.ts'
 import { deliver, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
+import { peekMsr } from './system/msr.ts'
 import { RUN_ALONE, VmExit } from './vm-exit.ts'
 
 const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-sipi']
@@ -91,6 +95,13 @@ export class SoftwareVcpu implements Vcpu {
   readonly #asked = { low: 0, high: 0, retired: -1 }
   /** Linear addresses of instructions that breakpoints were asked for, and that handlers come back to with RF set. */
   readonly #unfinished = new Set<bigint>()
+  #observer: Observer | undefined
+  /** What the running instruction, or delivery, did that the observer asked for. */
+  #events: ProcessorEvent[] = []
+  /** Vectors of the events that the observer was asked about and that are not delivered yet. */
+  readonly #askedEvents = new Set<number>()
+  /** The instruction, or delivery, that is over was to be stopped after. */
+  #stopOwed = false
 
   constructor(
     processor: SoftwareProcessor,
@@ -354,6 +365,10 @@ export class SoftwareVcpu implements Vcpu {
     this.#processor.activate(this)
     const end = this.clock.count + budget
     for (;;) {
+      if (this.#stopOwed) {
+        this.#stopOwed = false
+        return { reason: 'breakpoint' }
+      }
       this.#takeSignals()
       const event = this.#beforeInstruction()
       if (event !== undefined) return event
@@ -414,7 +429,10 @@ export class SoftwareVcpu implements Vcpu {
     this.#count.start(0)
     this.record = 0
     this.#pending.undelivered = event
+    if (this.#stopsBeforeInterrupt(event)) return { reason: 'breakpoint' }
     const { mmu } = this.#processor
+    const { rip, cpl } = state
+    mmu.watchpoints.begin()
     // What a delivery writes may be code or meet a breakpoint: nothing else is under way, as for an instruction alone.
     mmu.alone = true
     mmu.met = 0
@@ -423,6 +441,7 @@ export class SoftwareVcpu implements Vcpu {
       this.#pending.undelivered = undefined
       this.#countDelivery()
       this.#pendBreakpointsMet()
+      this.#delivered(event, outcome, rip, cpl)
       state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
     } catch (thrown) {
@@ -451,6 +470,13 @@ export class SoftwareVcpu implements Vcpu {
 
   #intercept(event: GuestEvent): void {
     const { vector, errorCode, address } = event
+    if (this.#observer !== undefined && ((this.#observer.exceptions >>> vector) & 1) !== 0) {
+      const original = this.#pending.undelivered?.vector
+      const during = original === vector ? undefined : original
+      const { rip } = this.state
+      if (this.#asksBefore(vector, { kind: 'exception', vector, errorCode, address, during, rip }))
+        throw new VmExit({ reason: 'breakpoint' }, false)
+    }
     if (((this.controls.exceptionBitmap >>> vector) & 1) === 0) return
     throw new VmExit({ reason: 'exception', vector, errorCode, address }, false)
   }
@@ -534,6 +560,7 @@ export class SoftwareVcpu implements Vcpu {
       return { reason: 'breakpoint' }
     }
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
+    if (!mmu.watchpoints.isEmpty) this.#instructionRip = state.rip
     this.#count.start(1)
     // RF lasts for one instruction, but IRET and POPF may set it anew.
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
@@ -559,6 +586,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#pending.completion = undefined
     this.#processor.mmu.endInstruction()
     this.#afterRetirement(shadow, system)
+    this.#askAfter()
   }
 
   /** What lay on the instruction is over: an interrupt shadow, a single-step trap. Also for one that ended in an exit. */
@@ -663,9 +691,65 @@ export class SoftwareVcpu implements Vcpu {
     return finder.low === this.#asked.low && finder.high === this.#asked.high
   }
 
+  // --- watchpoints and events that a debugger asked for
+
+  observe(observer: Observer | undefined): void {
+    this.#observer = observer
+  }
+
+  /** The instruction has retired: asks about what it accessed and did. RIP is the next one's. */
+  #askAfter(): void {
+    const { watchpoints } = this.#processor.mmu
+    if (!watchpoints.isEmpty && watchpoints.ask(this.#instructionRip, this.#view)) this.#stopOwed = true
+    if (this.#events.length === 0) return
+    for (const event of this.#events.splice(0)) if (this.#observer?.happened(event, this.#view)) this.#stopOwed = true
+  }
+  /** RIP of the instruction that runs alone. */
+  #instructionRip = 0n
+
+  #delivered({ kind }: GuestEvent, outcome: 'delivered' | 'triple-fault', rip: bigint, from: number): void {
+    this.#askedEvents.clear()
+    const { watchpoints } = this.#processor.mmu
+    if (!watchpoints.isEmpty && watchpoints.ask(rip, this.#view)) this.#stopOwed = true
+    const to = this.state.cpl
+    if (this.#observer?.transitions !== true || outcome !== 'delivered' || from === to) return
+    const cause = kind === 'exception' ? 'exception' : 'interrupt'
+    if (this.#observer.happened({ kind: 'transition', from, to, cause, rip }, this.#view)) this.#stopOwed = true
+  }
+
+  #stopsBeforeInterrupt({ vector, kind }: GuestEvent): boolean {
+    if (this.#observer?.interrupts !== true || (kind !== 'external' && kind !== 'nmi')) return false
+    return this.#asksBefore(vector, { kind: 'interrupt', vector, nmi: kind === 'nmi', rip: this.state.rip })
+  }
+
+  /** Asks about an event before its delivery, once however often that is begun. */
+  #asksBefore(vector: number, event: ProcessorEvent): boolean {
+    if (this.#askedEvents.has(vector)) return false
+    this.#askedEvents.add(vector)
+    return this.#observer?.happened(event, this.#view) === true
+  }
+
+  /** Runs an assist that may do what the observer wants to know. It runs alone, so that the run can end after it. */
+  #runObserved(observer: Observer, view: AssistView, name: string): void {
+    if (!this.#processor.mmu.alone) throw RUN_ALONE
+    const { state } = this
+    const was = before(state, view.rip, msr => peekMsr(this.#port, msr))
+    const register = view.register0
+    try {
+      this.#processor.decoder.assists[view.assist](this.#port, view)
+    } catch (thrown) {
+      if (thrown instanceof VmExit && thrown.retired) this.#events = eventsOf(observer, name, register, state, was)
+      throw thrown
+    }
+    this.#events = eventsOf(observer, name, register, state, was)
+  }
+
   #forgetBreakpoints(): void {
     this.#asked.retired = -1
     this.#unfinished.clear()
+    this.#askedEvents.clear()
+    this.#events.length = 0
+    this.#stopOwed = false
   }
 
   /** What generated code, or TypeScript called from it, threw. */
@@ -693,11 +777,13 @@ export class SoftwareVcpu implements Vcpu {
         this.#pending.completion = undefined
         mmu.endInstruction()
         this.#port.contextChanged()
+        this.#askAfter()
       }
       return thrown.exit
     }
     this.#pending.completion = undefined
     mmu.endInstruction()
+    this.#events.length = 0
     if (thrown instanceof GuestFault) {
       if (this.#wasAsked()) this.#willResume()
       const event = eventOf(thrown)
@@ -729,11 +815,13 @@ export class SoftwareVcpu implements Vcpu {
       (this.state.get32(S.MODE) & 3) === MODE_CODE_64,
     )
     this.state.rip = view.nextRip
-    const assist = this.#processor.decoder.assists[view.assist]
-    const { mmu } = this.#processor
+    const { mmu, decoder } = this.#processor
     mmu.stackOperand = view.hasMemory && view.segment === Segment.SS
+    const observer = this.#observer
     try {
-      assist(this.#port, view)
+      if (observer !== undefined && isObserved(observer, decoder.assistNames[view.assist]))
+        this.#runObserved(observer, view, decoder.assistNames[view.assist])
+      else decoder.assists[view.assist](this.#port, view)
     } finally {
       mmu.stackOperand = false
     }

@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Guest, Host, registersOf, type SavedGuest, TIERS } from './guest/guest.ts'
-import { CODE, DATA, enterLongMode, HOLE, PDPT, PML4 } from './guest/long-mode.ts'
+import { CODE, DATA, enterLongMode, HOLE, PDPT, PML4, STACK } from './guest/long-mode.ts'
 import { Random } from './guest/random.ts'
 import { loadRandomProgram, TICKS } from './guest/random-program.ts'
 
@@ -78,7 +78,11 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
     guest.release()
     raw.release()
   })
-  afterEach(() => host.processor.setCodeStops({ breakpoints: [] }))
+  afterEach(() => {
+    host.processor.setCodeStops({ breakpoints: [] })
+    host.processor.setWatchpoints([])
+    guest.vcpu.observe(undefined)
+  })
 
   describe('a random program with loops, calls, faults, strings and timer interrupts', () => {
     it('takes interrupts and faults at all', () => {
@@ -133,6 +137,31 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
       start(seed)
       runInPieces(guest, () => 1 + random.below(10))
       expectSame(endOf(guest), end, 'breakpoints, in pieces')
+    })
+
+    it.each(SEEDS)('ends alike with watchpoints anywhere, and an observer of everything (%i)', seed => {
+      const random = new Random(seed + 200)
+      let asked = 0
+      const met = () => ++asked % 7 === 0
+      const watch = (space: 'linear' | 'host', address: number, length: number, kinds: number) => ({
+        ...{ space, address: BigInt(address), length, met },
+        ...{ reads: (kinds & 1) !== 0, writes: (kinds & 2) !== 0 },
+      })
+      const watchpoints = [
+        watch('linear', STACK - 0x200, 0x200, 3),
+        watch('linear', PML4, 0x4000, 3),
+        watch('host', guest.hpa(DATA), 4096, 2),
+      ]
+      for (let i = 0; i < 6; i++) watchpoints.push(watch('linear', DATA + random.below(4000), 1 + random.below(40), 3))
+      const everything = { interrupts: true, controlRegisters: true, msrs: true, transitions: true, returns: true }
+      guest.vcpu.observe({ ...everything, exceptions: 0xffff_ffff, happened: met })
+      for (const piece of [() => 1_000_000, () => 1 + random.below(10)]) {
+        const end = start(seed)
+        host.processor.setWatchpoints(watchpoints)
+        expect(runInPieces(guest, piece)).toBeGreaterThan(0)
+        expectSame(endOf(guest), end, 'watchpoints')
+        host.processor.setWatchpoints([])
+      }
     })
 
     it('ends alike when it is saved at any count and goes on in another processor', () => {

@@ -79,6 +79,8 @@ export class BlockDecoder {
   readonly #options: DecoderOptions
   readonly #hotEntries: number
   readonly assists: Assist[] = []
+  /** Of their instructions. */
+  readonly assistNames: string[] = []
   /** Next free record. */
   #next = CODE_BASE
 
@@ -215,6 +217,7 @@ export class BlockDecoder {
       return { ...common, definition: INTERNAL.undefined, assist: -1, memoryBytes: 0, ends: true, jumps: false }
     if ('assist' in found) {
       this.assists.push(found.assist)
+      this.assistNames.push(name)
       const { memoryBytes, writes, ends } = found
       return {
         ...common,

@@ -12,7 +12,9 @@ import { READ_FIRST } from '../isa/runtime.ts'
 import { TLB_ENTRIES, TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
 import type { LinearMemory } from '../linear-memory.ts'
 import { pageNumber } from '../linear-page.ts'
+import type { Watchpoint } from '../processor.ts'
 import * as S from '../state.ts'
+import { Watchpoints } from '../stops/watchpoints.ts'
 import { RUN_ALONE } from '../vm-exit.ts'
 import { type GuestPhysical, NEEDS_EXECUTE, NEEDS_READ, NEEDS_WRITE } from './guest-physical.ts'
 import {
@@ -25,6 +27,7 @@ import {
   WalkResult,
   walkPages,
 } from './page-walk.ts'
+import { plainTag, TAG_WATCHED } from './tlb-tag.ts'
 
 /** Registers that the processor itself has at guest-physical addresses: the local APIC. */
 export interface ProcessorMmio {
@@ -82,6 +85,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   /** DR6 bits of the data breakpoints that the running instruction has met. */
   met = 0
   #watched: readonly DataBreakpoint[] = []
+  readonly watchpoints: Watchpoints
   tlbFills = 0
   /** Results of device accesses of the running instruction that the hypervisor has completed, in order. */
   completed: bigint[] = []
@@ -104,6 +108,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   ) {
     this.#memory = memory
     this.#physical = physical
+    this.watchpoints = new Watchpoints(memory)
     this.#code = code
     this.context = context
     this.mmio = mmio
@@ -147,7 +152,7 @@ export class Mmu implements LinearMemory, EntryMemory {
     const { i32 } = this.#memory
     for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
       if (marked[i32[at] & 0xfff] === 0 || (i32[at + 3] & TLB_GLOBAL) !== 0) continue
-      const cached = pageNumber(i32[at], i32[at + 1])
+      const cached = pageNumber(plainTag(i, i32[at]), i32[at + 1])
       if (!pagesHere.some(size => Math.floor(cached / size) === Math.floor(page / size))) continue
       i32[at] = 0
       i32[at + 1] = 0
@@ -208,6 +213,32 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.met |= met
   }
 
+  /** Replaces the debugger's data breakpoints: marks what the TLB holds of their pages, and nothing else. */
+  setWatchpoints(watchpoints: readonly Watchpoint[]): void {
+    const { i32 } = this.#memory
+    this.watchpoints.set(watchpoints)
+    for (const table of [TLB_READ, TLB_WRITE])
+      for (let i = 0, at = table >>> 2; i < TLB_ENTRIES; i++, at += 4) {
+        if ((i32[at] | i32[at + 1]) === 0) continue
+        const low = plainTag(i, i32[at])
+        const frame = ((low & ~0xfff) + i32[at + 2]) >>> 12
+        const write = table === TLB_WRITE
+        const covered = this.watchpoints.coversPage(pageNumber(low, i32[at + 1]), frame, write)
+        i32[at] = covered ? low ^ TAG_WATCHED : low
+        // While it was marked, code may have been decoded from the frame: writes to that are seen by the slow path only.
+        if (covered || !write || !this.#code.isCode(frame)) continue
+        i32[at] = 0
+        i32[at + 1] = 0
+      }
+  }
+
+  /** A debugger learns of an access after its instruction, which therefore runs alone. @param hpa -1 for a device */
+  #meetWatchpoints(low: number, high: number, hpa: number, bytes: number, write: boolean): void {
+    if (!this.watchpoints.isMet(low, high, hpa, bytes, write)) return
+    if (!this.alone) throw RUN_ALONE
+    this.watchpoints.note(low, high, hpa, bytes, write)
+  }
+
   #dropLargePage(number: number, shift: number): void {
     const { i32 } = this.#memory
     const size = 2 ** (shift - 12)
@@ -258,7 +289,11 @@ export class Mmu implements LinearMemory, EntryMemory {
     if (this.#watched.length > 0 && table !== TLB_FETCH && this.#isWatched(low, high)) return
     const { i32 } = this.#memory
     const at = (table + tlbOffset(low)) >>> 2
-    i32[at] = (low & ~0xfff) | asid
+    const watched =
+      !this.watchpoints.isEmpty &&
+      table !== TLB_FETCH &&
+      this.watchpoints.coversPage(pageNumber(low, high), hpa >>> 12, table === TLB_WRITE)
+    i32[at] = ((low & ~0xfff) | asid) ^ (watched ? TAG_WATCHED : 0)
     i32[at + 1] = high
     i32[at + 2] = (hpa & ~0xfff) - (low & ~0xfff)
     const { control } = this.context
@@ -275,7 +310,8 @@ export class Mmu implements LinearMemory, EntryMemory {
   #hit(table: number, low: number, high: number, asid: number): number {
     const { i32 } = this.#memory
     const at = (table + tlbOffset(low)) >>> 2
-    if (i32[at] !== ((low & ~0xfff) | asid) || i32[at + 1] !== high) return -1
+    const tag = (low & ~0xfff) | asid
+    if ((i32[at] !== tag && i32[at] !== (tag ^ TAG_WATCHED)) || i32[at + 1] !== high) return -1
     return (low + i32[at + 2]) >>> 0
   }
 
@@ -307,7 +343,10 @@ export class Mmu implements LinearMemory, EntryMemory {
     const { asid, access } = this.context
     if ((low & 0xfff) + bytes <= 4096) {
       const hpa = this.#readable(low, high | 0, asid, access)
-      if (hpa >= 0) return hpa
+      if (hpa >= 0) {
+        if (!this.watchpoints.isEmpty) this.#meetWatchpoints(low, high, hpa, bytes, false)
+        return hpa
+      }
     }
     this.#collect(low, high, bytes, asid, access, S.ACCESS_VALUE)
     return S.ACCESS_VALUE
@@ -405,7 +444,9 @@ export class Mmu implements LinearMemory, EntryMemory {
       const [nextLow, nextHigh] = this.#nextPage(low, high)
       there = this.#readable(nextLow, nextHigh, asid, access)
       thereDevice = this.#devicePage
+      if (!this.watchpoints.isEmpty) this.#meetWatchpoints(nextLow, nextHigh, there, bytes - first, false)
     }
+    if (!this.watchpoints.isEmpty) this.#meetWatchpoints(low, high, here, first, false)
     if (here >= 0) u8.copyWithin(to, here, here + first)
     else this.#readDevice(hereDevice, first, to, toLinear(low, high))
     if (first === bytes) return
@@ -464,6 +505,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   beginInstruction(): void {
     this.#nextCompleted = 0
     this.met = 0
+    this.watchpoints.begin()
   }
 
   /** The instruction has retired or faulted: its device accesses are history. */
@@ -479,6 +521,10 @@ export class Mmu implements LinearMemory, EntryMemory {
     const access = system ? this.context.systemAccess : this.context.access
     const first = Math.min(bytes, 4096 - (low & 0xfff))
     const here = this.#writable(low, high | 0, asid, access)
+    if (!this.watchpoints.isEmpty) {
+      this.#meetWatchpoints(low, high, here, first, true)
+      if (readFirst && here >= 0) this.#meetWatchpoints(low, high, here, first, false)
+    }
     if (first === bytes && here >= 0) {
       this.#beforeCodeWrite(here, bytes)
       return here
@@ -486,6 +532,7 @@ export class Mmu implements LinearMemory, EntryMemory {
     if (first < bytes) {
       const [nextLow, nextHigh] = this.#nextPage(low, high)
       const there = this.#writable(nextLow, nextHigh, asid, access)
+      if (!this.watchpoints.isEmpty) this.#meetWatchpoints(nextLow, nextHigh, there, bytes - first, true)
       if (there >= 0) this.#beforeCodeWrite(there, bytes - first)
       if (here >= 0) this.#beforeCodeWrite(here, first)
     }
@@ -545,7 +592,10 @@ export class Mmu implements LinearMemory, EntryMemory {
     const access = system ? this.context.systemAccess : this.context.access
     if ((low & 0xfff) + bytes <= 4096) {
       const hpa = this.#readable(low, high, asid, access)
-      if (hpa >= 0) return hpa
+      if (hpa >= 0) {
+        if (!this.watchpoints.isEmpty) this.#meetWatchpoints(low, high, hpa, bytes, false)
+        return hpa
+      }
     }
     this.#collect(low, high, bytes, asid, access, S.ACCESS_VALUE)
     return S.ACCESS_VALUE

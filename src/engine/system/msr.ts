@@ -136,6 +136,13 @@ function readMsr(cpu: AssistCpu, msr: number): bigint | undefined {
   return readMemoryTypeMsr(cpu.state, msr) ?? cpu.exit({ reason: 'rdmsr', msr })
 }
 
+/** For who only looks: undefined where the processor has no such MSR, or none that can be read. */
+export function peekMsr(cpu: AssistCpu, msr: number): bigint | undefined {
+  const known = MSRS.get(msr)
+  if (known) return known.read(cpu)
+  return isApicMsr(msr) ? cpu.readApicMsr(msr) : readMemoryTypeMsr(cpu.state, msr)
+}
+
 const wrmsr: Assist = cpu => {
   const { state } = cpu
   requireSupervisor(state)

@@ -105,6 +105,7 @@ export class ScriptedVcpu implements Vcpu {
   }
 
   leaveBreakpoint(): void {}
+  observe(): void {}
 
   setA20(enabled: boolean): void {
     this.events.push(`a20 ${enabled ? 'on' : 'off'}`)
@@ -180,4 +181,5 @@ export class ScriptedProcessor implements Processor {
     this.written.push({ hpa, length })
   }
   setCodeStops(): void {}
+  setWatchpoints(): void {}
 }
