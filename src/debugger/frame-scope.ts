@@ -55,8 +55,8 @@ export class FrameScope implements Scope {
   variable(name: string): ScopeVariable | undefined {
     const local = this.locals.findLast(each => each.name === name)
     if (local !== undefined && this.#place !== undefined) return this.scopeVariable(local, this.#place.info)
-    const found = this.#book.findVariable(name, this.#place?.info)
-    return found === undefined ? undefined : this.scopeVariable(found.variable, found.info)
+    const found = this.#book.variableNamed(name, this.#place?.info)
+    return found === undefined ? undefined : this.scopeVariable(found.variable, found.file)
   }
 
   /** What an expression needs of a variable that was listed. */

@@ -1,11 +1,13 @@
 /**
- * Every symbol that the debugger knows: of ELF files with their debugging information, and of the guest's own tables.
+ * Every symbol that the debugger knows: of ELF files with their debugging information (a kernel, its modules, user
+ * programs), and of the guest's own tables. Addresses are the guest's; a file's slide can change at any time.
  * A file that turns out to be damaged answers nothing more where it is; what is wrong with it stands in `problems`.
  */
 
 import type { SymbolLookup } from '../inspect/disassembly.ts'
 import { DebugFile } from '../symbols/dwarf/debug-file.ts'
 import type {
+  DebugInfo,
   DwarfRegisters,
   FunctionPlace,
   LineBreakpoint,
@@ -29,9 +31,23 @@ const KERNEL_LANDMARKS = ['_stext', 'start_kernel', 'init_task'] as const
 /** Messages about one file are kept as long as they are few. */
 const MOST_PROBLEMS = 100
 
+export type ModuleRole = 'kernel' | 'module' | 'program' | 'tables'
+
+/** One source of symbols, as people see it. */
+export interface SymbolModule {
+  /** Unique in the book. */
+  readonly name: string
+  readonly role: ModuleRole
+  /** undefined for tables that are no file's. */
+  readonly file: DebugFile | undefined
+  /** What is wrong with it: a mismatch with the guest, or a part that can't be read. */
+  readonly message: string | undefined
+}
+
 export class SymbolBook implements SymbolLookup {
   readonly #files = new Map<string, DebugFile>()
   readonly #tables = new Map<string, SymbolTable>()
+  readonly #roles = new Map<string, ModuleRole>()
   readonly #problems = new Set<string>()
 
   /** @param origin what messages call the table; a table of that name is replaced. */
@@ -40,9 +56,18 @@ export class SymbolBook implements SymbolLookup {
   }
 
   /** Throws ElfError when its table of symbols can't be read. The book closes the file in the end. */
-  addFile(file: DebugFile): void {
+  addFile(file: DebugFile, role?: ModuleRole): void {
     file.symbolNamed('_start')
+    this.removeFile(file.path)
     this.#files.set(file.path, file)
+    this.#roles.set(file.path, role ?? (isKernel(file) ? 'kernel' : 'program'))
+  }
+
+  /** Forgets and closes a file, such as that of a module that the guest has unloaded. */
+  removeFile(path: string): void {
+    this.#files.get(path)?.close()
+    this.#files.delete(path)
+    this.#roles.delete(path)
   }
 
   /** Throws ElfError when `bytes` is no ELF file that can be read. */
@@ -71,6 +96,34 @@ export class SymbolBook implements SymbolLookup {
   /** In the order in which they were given. */
   get files(): readonly DebugFile[] {
     return [...this.#files.values()]
+  }
+
+  /** Files first, in the order in which they were given. */
+  get modules(): readonly SymbolModule[] {
+    const files = [...this.#files].map(([name, file]): SymbolModule => {
+      const message = [...this.#problems].find(problem => problem.startsWith(`${file.path}: `))
+      return { name, role: this.#roles.get(name) ?? 'program', file, message }
+    })
+    const tables = [...this.#tables.keys()].map(
+      (name): SymbolModule => ({ name, role: 'tables', file: undefined, message: undefined }),
+    )
+    return [...files, ...tables]
+  }
+
+  /** The module whose symbol is nearest below an address. */
+  moduleAt(address: bigint): SymbolModule | undefined {
+    const symbol = this.containing(address)
+    if (symbol === undefined) return undefined
+    return this.modules.find(({ name, file }) => {
+      const place =
+        file === undefined ? this.#tables.get(name)?.at(address) : this.#ask(file, () => file.symbolAt(address))
+      return place?.symbol.name === symbol.name && place.symbol.address === symbol.address
+    })
+  }
+
+  /** Says what is wrong with a file, such as that it does not belong to the running guest. */
+  report(file: DebugFile, problem: string): void {
+    if (this.#problems.size < MOST_PROBLEMS) this.#problems.add(`${file.path}: ${problem}`)
   }
 
   /** What is wrong with files, for the user. */
@@ -157,27 +210,31 @@ export class SymbolBook implements SymbolLookup {
     return { line: nearest, places }
   }
 
-  variableNamed(name: string): { readonly file: DebugFile; readonly variable: Variable } | undefined {
+  // Names of the file `near`, that of the frame which asks, come before those of others.
+
+  variableNamed(name: string, near?: DebugInfo): { readonly file: DebugFile; readonly variable: Variable } | undefined {
     return this.#first(file => {
       const variable = file.variableNamed(name)
       return variable && { file, variable }
-    })
+    }, near)
   }
 
-  findType(name: string): Type | undefined {
-    return this.#first(file => file.findType(name))
+  findType(name: string, near?: DebugInfo): Type | undefined {
+    return this.#first(file => file.findType(name), near)
   }
 
-  findEnumerator(name: string): { readonly value: bigint; readonly type: Type } | undefined {
-    return this.#first(file => file.findEnumerator(name))
+  findEnumerator(name: string, near?: DebugInfo): { readonly value: bigint; readonly type: Type } | undefined {
+    return this.#first(file => file.findEnumerator(name), near)
   }
 
-  unwind(registers: DwarfRegisters, read: ReadMemory, isCaller: boolean): UnwoundFrame | undefined {
-    return this.#first(file => file.unwind(registers, read, isCaller))
+  /** @param bits of the code: registers are numbered differently in files of 32 and of 64 bits. */
+  unwind(registers: DwarfRegisters, bits: 32 | 64, read: ReadMemory, isCaller: boolean): UnwoundFrame | undefined {
+    return this.#first(file => (file.bits === bits ? file.unwind(registers, read, isCaller) : undefined))
   }
 
-  #first<T>(question: (file: DebugFile) => T | undefined): T | undefined {
-    for (const file of this.#files.values()) {
+  #first<T>(question: (file: DebugFile) => T | undefined, near?: DebugInfo): T | undefined {
+    const nearFirst = this.files.toSorted((a, b) => Number(b === near) - Number(a === near))
+    for (const file of nearFirst) {
       const answer = this.#ask(file, () => question(file))
       if (answer !== undefined) return answer
     }
@@ -190,10 +247,14 @@ export class SymbolBook implements SymbolLookup {
       return question()
     } catch (error) {
       if (!(error instanceof ElfError)) throw error
-      if (this.#problems.size < MOST_PROBLEMS) this.#problems.add(`${file.path}: ${error.message}`)
+      this.report(file, error.message)
       return undefined
     }
   }
+}
+
+function isKernel(file: DebugFile): boolean {
+  return KERNEL_LANDMARKS.every(name => file.symbolNamed(name) !== undefined)
 }
 
 /** Kernels are linked for one address and may run at another (KASLR): all their symbols move alike. */
