@@ -3,6 +3,7 @@
 import { ElfFile } from '../elf/elf-file.ts'
 import { FileSource } from '../elf/file-source.ts'
 import { ElfSections } from '../elf/section-contents.ts'
+import { demangleRust } from '../rust-names.ts'
 import type { CodeSymbol, SymbolPlace } from '../symbol-table.ts'
 import * as C from './constants.ts'
 import type {
@@ -180,9 +181,9 @@ export class DebugFile implements DebugInfo {
     return this.#unwinder.unwind(registers, read, isCaller)
   }
 
-  /** The name in source of a symbol that a linker knows mangled; undefined when it is no function's of this file. */
+  /** The name in source of a function whose symbol is mangled; undefined for a symbol that is not. */
   sourceName(symbol: CodeSymbol): string | undefined {
-    return this.#frames.sourceName(symbol.address, symbol.name)
+    return this.#frames.sourceName(symbol.address, symbol.name) ?? demangleRust(symbol.name)
   }
 
   #guestSymbol(symbol: CodeSymbol): CodeSymbol {

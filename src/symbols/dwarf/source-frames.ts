@@ -75,7 +75,8 @@ export class SourceFrames {
       if (kind === 'label' && symbols.some(symbol => symbol.kind === 'function')) continue
       this.#add(places, name, address, false, this.#program.chainAt(address)?.subprogram)
     }
-    if (places.size > 0) {
+    // A symbol without debugging information may be another language's, as `main` of a Rust program is.
+    if ([...places.values()].some(place => place.declared !== undefined)) {
       for (const { address } of symbols) this.#addCopiesBeside(places, name, address)
     } else {
       this.#addFromEntries(places, name)
