@@ -22,9 +22,7 @@ export type RequestFamily = Readonly<Record<string, RequestHandler>>
 export const LARGEST_READ = 16 * 2 ** 20
 export const MOST_INSTRUCTIONS = 65536
 
-/** DAP's thread ids must be positive: vCPU number plus one. */
-export const threadOf = (vcpu: number): number => vcpu + 1
-export const vcpuOf = (threadId: number): number => threadId - 1
-
-export const THREAD_IDS = { least: 1, most: 4096 }
 export const OFFSETS = { least: -(2 ** 40), most: 2 ** 40 }
+/** Variable references, counts and indices of DAP are at most 2^31 - 1. */
+export const COUNTS = { least: 0, most: 2 ** 31 - 1 }
+export const REFERENCES = { least: 1, most: COUNTS.most }

@@ -3,10 +3,12 @@
 import type { Readable, Writable } from 'node:stream'
 import type { RequestFamily, RequestHandler } from './request.ts'
 import { breakpointRequests } from './requests/breakpoints.ts'
+import { completionRequests } from './requests/completions.ts'
 import { consoleRequests } from './requests/console.ts'
 import { disassemblyRequests } from './requests/disassembly.ts'
 import { evaluateRequests } from './requests/evaluate.ts'
 import { exitRequests } from './requests/exits.ts'
+import { inspectionRequests } from './requests/inspection.ts'
 import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
 import { runControlRequests } from './requests/run-control.ts'
@@ -24,15 +26,19 @@ const FAMILIES: readonly RequestFamily[] = [
   memoryRequests,
   disassemblyRequests,
   evaluateRequests,
+  completionRequests,
   translateRequests,
+  inspectionRequests,
   exitRequests,
   consoleRequests,
 ]
 
+const HANDLERS = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))
+
+/** Every request that is served. */
+export const COMMANDS: readonly string[] = [...HANDLERS.keys()]
+
 /** Serves one client. Resolves when the conversation is over. */
 export function serve(input: Readable, output: Writable, launcher: Launcher): Promise<void> {
-  const handlers = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))
-  const session = new Session(handlers, launcher)
-  session.start(input, output)
-  return session.closed
+  return new Session(HANDLERS, launcher, input, output).closed
 }

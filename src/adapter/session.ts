@@ -1,16 +1,20 @@
 /**
- * One conversation with a DAP client: dispatches requests to their families and turns what happens in the debugger
- * into events. State about the guest lives in the debugger, not here.
+ * One conversation with a DAP client: takes its requests one after the other, dispatches them to their families, and
+ * turns what happens in the debugger into events. State about the guest lives in the debugger, not here.
  */
 
-import { ProtocolServer } from '@vscode/debugadapter/lib/protocol.js'
+import type { Readable, Writable } from 'node:stream'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
 import type { LaunchOptions } from '../debugger/launch.ts'
 import type { GuestEnd, OutputSource } from '../debugger/target.ts'
+import type { Address } from '../inspect/address.ts'
+import { formatAddress } from '../protocol/address.ts'
 import { CONSOLE_OUTPUT } from '../protocol/custom-requests.ts'
-import type { ConsolePlace } from '../protocol/launch-arguments.ts'
+import type { ConsolePlace, SourceMapEntry } from '../protocol/launch-arguments.ts'
+import { type ClientFeatures, NO_FEATURES } from './client-features.ts'
+import { Connection } from './connection.ts'
 import { ConsoleText } from './console-text.ts'
 import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
@@ -24,10 +28,13 @@ export type Launcher = (options: LaunchOptions) => Promise<Debugger>
 export interface SessionOptions {
   readonly stopOnEntry: boolean
   readonly console: ConsolePlace
+  readonly sourceMap: readonly SourceMapEntry[]
 }
 
-export class Session extends ProtocolServer {
+export class Session {
   readonly launch: Launcher
+  /** What the client can do with events; known after `initialize`. */
+  client: ClientFeatures = NO_FEATURES
   /** References that the client got at the current stop; they end when the guest goes on. */
   readonly variables = new VariableHandles()
   /** Resolves when the conversation is over. */
@@ -35,13 +42,13 @@ export class Session extends ProtocolServer {
 
   readonly #handlers: ReadonlyMap<string, RequestHandler>
   readonly #console: Record<OutputSource, ConsoleText>
+  readonly #connection: Connection
   #debugger: Debugger | undefined
   #close: () => void = () => {}
-  #options: SessionOptions = { stopOnEntry: false, console: 'internalConsole' }
+  #options: SessionOptions = { stopOnEntry: false, console: 'internalConsole', sourceMap: [] }
   #disposed = false
 
-  constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher) {
-    super()
+  constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher, input: Readable, output: Writable) {
     this.launch = launch
     this.#handlers = handlers
     this.closed = new Promise(resolve => {
@@ -51,8 +58,12 @@ export class Session extends ProtocolServer {
       serial: new ConsoleText(text => this.#serialOutput(text)),
       'debug-console': new ConsoleText(output => this.event('output', { category: 'stderr', output })),
     }
-    this.on('close', () => this.shutDown())
-    this.on('error', (event: DebugProtocol.Event) => this.#transportFailed(String(event.body)))
+    this.#connection = new Connection(input, output, {
+      request: (command, args) => this.#serve(command, args),
+      unreadable: why =>
+        this.event('output', { category: 'important', output: `A message that is no DAP was ignored: ${why}\n` }),
+      closed: () => this.shutDown(),
+    })
   }
 
   /** Throws {@link RequestError} before `launch`. */
@@ -75,6 +86,8 @@ export class Session extends ProtocolServer {
       failed: error => this.#failed(error),
       breakpointsResolved: breakpoints => this.#breakpointsResolved(breakpoints),
     }
+    // The client has gone while its guest was put together.
+    if (this.#disposed) attached.dispose()
   }
 
   /** The client has set its breakpoints: the guest may start. */
@@ -86,7 +99,22 @@ export class Session extends ProtocolServer {
   }
 
   event(name: string, body: object = {}): void {
-    this.sendEvent({ seq: 0, type: 'event', event: name, body })
+    this.#connection.event(name, body)
+  }
+
+  /** Answers a request that has come and is not being served yet with an error. False when there is none such. */
+  cancel(seq: number): boolean {
+    return this.#connection.cancel(seq)
+  }
+
+  /** What the client shows is no longer so, because the user changed something. */
+  invalidated(areas: readonly DebugProtocol.InvalidatedAreas[]): void {
+    if (this.client.invalidated) this.event('invalidated', { areas: [...areas] })
+  }
+
+  memoryChanged(address: Address, count: number): void {
+    if (this.client.memory) this.event('memory', { memoryReference: formatAddress(address), offset: 0, count })
+    this.invalidated(['stacks', 'variables'])
   }
 
   /** The guest goes on: references of this stop are void. */
@@ -103,33 +131,17 @@ export class Session extends ProtocolServer {
     this.#close()
   }
 
-  protected override dispatchRequest(request: DebugProtocol.Request): void {
-    void this.#serve(request)
-  }
-
-  async #serve(request: DebugProtocol.Request): Promise<void> {
-    const { command, seq } = request
-    const response = { seq: 0, type: 'response', request_seq: seq, command }
+  async #serve(command: string, args: unknown): Promise<{ body?: object | undefined; after: () => void }> {
     const handler = this.#handlers.get(command)
+    if (handler === undefined) throw new RequestError(`"${command}" is not a request that this adapter knows`)
     const after: (() => void)[] = []
-    try {
-      if (handler === undefined) throw new RequestError(`"${command}" is not a request that this adapter knows`)
-      const body = await handler(this, request.arguments, action => after.push(action))
-      this.sendResponse({ ...response, success: true, ...(body === undefined ? {} : { body }) })
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      // The `message` of DAP is for programs; people see `body.error.format`.
-      const body = { error: { id: 1, format: message, showUser: true } }
-      this.sendResponse({ ...response, success: false, message, body })
+    const body = await handler(this, args, action => after.push(action))
+    return {
+      body,
+      after: () => {
+        for (const action of after) action()
+      },
     }
-    for (const action of after) action()
-  }
-
-  /** A message that can't be read is said and passed over; a stream that is broken ends the conversation. */
-  #transportFailed(message: string): void {
-    if (message.startsWith('Error handling data'))
-      this.event('output', { category: 'important', output: `A message that is no DAP was ignored: ${message}\n` })
-    else this.shutDown()
   }
 
   #stopped(report: StopReport): void {

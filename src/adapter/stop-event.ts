@@ -2,7 +2,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { StopReport } from '../debugger/debugger.ts'
-import { threadOf } from './request.ts'
+import { threadOf } from './frame-ids.ts'
 
 const REASONS: Record<StopReport['reason'], { reason: string; description: string }> = {
   entry: { reason: 'entry', description: 'Stopped before the first instruction' },

@@ -1,9 +1,9 @@
-/** The arguments of `ringside run`. */
+/** The arguments of `ringside run` and `ringside dap`. */
 
 import { parseArgs } from 'node:util'
 import { PROTOCOLS } from '../boot/boot.ts'
 import { DEFAULT_MODEL, MODEL_NAMES } from '../engine/cpu-model.ts'
-import { parseCount, parseSize } from '../machine/configuration.ts'
+import { ConfigurationError, parseCount, parseSize } from '../machine/configuration.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { UsageError } from './exit-status.ts'
 
@@ -34,7 +34,7 @@ export interface RunArguments {
 
 export const USAGE = `Usage:
   ringside run IMAGE [options]   boot a kernel; its serial console is standard output and input
-  ringside dap                   serve the Debug Adapter Protocol on standard input and output
+  ringside dap [--port N]        serve the Debug Adapter Protocol on standard input and output, or at a port
   ringside --help | --version
 
 Options of run:
@@ -51,6 +51,9 @@ Options of run:
   --save FILE         save the machine where the run ends
   --save-at COUNT     end the run when COUNT instructions have retired
   --restore FILE      continue from a saved machine; image and options must be the same
+
+Option of dap:
+  --port N            listen at 127.0.0.1:N, one debug session a connection; 0 for any port that is free
 
 Exit status: 0 power-off, --until met, or all processors halted for good; (v << 1) | 1 debug exit with value v;
 64 wrong usage; 65 unbootable image or unusable snapshot; 66 unreadable file; 70 a fault of Ringside;
@@ -83,6 +86,17 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     save: values.save,
     saveAt,
     restore: values.restore,
+  }
+}
+
+/** Throws {@link UsageError} or `ConfigurationError`. */
+export function parseDapArguments(args: readonly string[]): { readonly port: number | undefined } {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { port: { type: 'string' } } })
+    return { port: values.port === undefined ? undefined : parseCount(values.port, '--port', 0, 65_535) }
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error
+    throw new UsageError(`dap: ${error instanceof Error ? error.message : error}`)
   }
 }
 

@@ -5,7 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { ImageError } from '../boot/boot-target.ts'
 import { ConfigurationError, FileError } from '../machine/configuration.ts'
 import { SnapshotError } from '../vmm/snapshot.ts'
-import { parseRunArguments, USAGE } from './arguments.ts'
+import { parseDapArguments, parseRunArguments, USAGE } from './arguments.ts'
 import { STATUS_DATA, STATUS_DONE, STATUS_FILE, STATUS_INTERNAL, STATUS_USAGE, UsageError } from './exit-status.ts'
 import { run } from './run.ts'
 
@@ -16,8 +16,11 @@ async function main(args: readonly string[]): Promise<number> {
       if (rest.includes('--help')) break
       return run(parseRunArguments(rest), process)
     case 'dap': {
-      const { serveStandardStreams } = await import('../adapter/main.ts')
-      return serveStandardStreams()
+      if (rest.includes('--help')) break
+      const { port } = parseDapArguments(rest)
+      const { servePort, serveStandardStreams } = await import('../adapter/main.ts')
+      if (port === undefined) return serveStandardStreams()
+      return servePort(port, actual => process.stderr.write(`ringside: listening at 127.0.0.1:${actual}\n`))
     }
     case '--version':
       process.stdout.write(`${packageJson.version}\n`)

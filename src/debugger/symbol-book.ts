@@ -147,6 +147,20 @@ export class SymbolBook implements SymbolLookup {
     return undefined
   }
 
+  /** Names that begin so, for completion; the search ends when there are `limit`. */
+  namesStarting(prefix: string, limit: number): string[] {
+    const names = new Set<string>()
+    const take = (symbols: Iterable<CodeSymbol>): void => {
+      for (const { name } of symbols) {
+        if (names.size >= limit) return
+        if (name.startsWith(prefix)) names.add(name)
+      }
+    }
+    for (const file of this.files) this.#ask(file, () => take(file.symbols()))
+    for (const table of this.#tables.values()) take(table.symbols)
+    return [...names].sort()
+  }
+
   /** First instructions of every function or label of this name: static functions may share one. */
   functionsNamed(name: string): bigint[] {
     const addresses = new Set<bigint>()

@@ -42,16 +42,19 @@ const SHORTEST_SLEEP_NS = 2e6
 const STATUS_TRIPLE_FAULT = 126
 const STATUS_FAULT = 70
 
+/** Known before there is a machine. */
+export const VM_CAPABILITIES: TargetCapabilities = {
+  linearBreakpoints: true,
+  hostMemory: true,
+  exits: true,
+  consoleInput: true,
+  writes: true,
+}
+
 type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly vcpu: number }
 
 export class VmTarget implements Target {
-  readonly capabilities: TargetCapabilities = {
-    linearBreakpoints: true,
-    hostMemory: true,
-    exits: true,
-    consoleInput: true,
-    writes: true,
-  }
+  readonly capabilities = VM_CAPABILITIES
   listener: TargetListener | undefined
 
   readonly #machine: DebuggedMachine

@@ -13,11 +13,12 @@ const TABLE_ADDRESS = 0xf_ffff_ffff_f000n
 /** The fields of a register as nodes. */
 export function fieldNodes(vcpu: VcpuView, name: DecodedRegister, value: bigint): RegisterNode[] {
   const context = { cr4: vcpu.register('cr4'), efer: vcpu.register('efer') }
-  return decodeRegister(name, value, context).map(field =>
-    isAddressField(field)
-      ? { name: field.name, value: hex(field.value), meaning: field.meaning }
-      : decimalNode(field.name, field.value, field.meaning),
-  )
+  return decodeRegister(name, value, context).map(field => {
+    const whole = { register: name, field: field.name }
+    return isAddressField(field)
+      ? { name: field.name, value: hex(field.value), meaning: field.meaning, ...whole }
+      : { ...decimalNode(field.name, field.value, field.meaning), ...whole }
+  })
 }
 
 /** A register with its fields below it: `0x80050033 [PE MP ET NE WP AM PG]`. */

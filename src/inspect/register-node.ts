@@ -12,6 +12,8 @@ export interface RegisterNode {
   readonly decimal?: bigint
   /** Name of the register that this is all of, in `VcpuView`: what an assignment sets. */
   readonly register?: string
+  /** The node is only this field of {@link register}. */
+  readonly field?: string
   /** What the register holds, when it may be an address. */
   readonly address?: Address
   readonly meaning?: string

@@ -1,9 +1,12 @@
 /** Requests of our own beside those of the Debug Adapter Protocol, with their arguments checked. */
 
 import type { Address } from '../inspect/address.ts'
+import type { GateDescriptor, SegmentDescriptor } from '../inspect/descriptor-tables.ts'
+import type { InterruptControllers } from '../inspect/interrupt-controllers.ts'
+import type { TaskState } from '../inspect/task-state.ts'
 import type { AccessKind, Translation } from '../inspect/translation.ts'
 import { parseAddress } from './address.ts'
-import { Fields } from './fields.ts'
+import { ArgumentError, Fields } from './fields.ts'
 import type { OnWire } from './on-wire.ts'
 
 /** How a linear address becomes a host-physical one, step by step. */
@@ -14,6 +17,15 @@ export const EXITS = 'ringside/exits'
 export const CONSOLE_INPUT = 'ringside/consoleInput'
 /** An event: text from the guest's serial console, for a client that has a terminal for it (`console` of `launch`). */
 export const CONSOLE_OUTPUT = 'ringside/consoleOutput'
+
+/** What an address space maps, as ranges with permissions. */
+export const MAPPINGS = 'ringside/mappings'
+/** What EPT maps. */
+export const EPT_MAPPINGS = 'ringside/eptMappings'
+/** GDT, LDT, IDT or TSS, decoded. */
+export const DESCRIPTOR_TABLE = 'ringside/descriptorTable'
+/** Local APICs, I/O APIC and PIC. */
+export const INTERRUPT_CONTROLLERS = 'ringside/interruptControllers'
 
 /** Thread ids of DAP are vCPU numbers plus one: ids must be positive. */
 const MOST_THREADS = 4096
@@ -60,6 +72,67 @@ export interface ExitBody {
   readonly gpa?: string
 }
 
+export interface MappingsArguments {
+  /** Default: the thread that stopped last. */
+  readonly threadId?: number
+  /** Default: the current address space. */
+  readonly cr3?: bigint
+  /** Where to begin; default 0. */
+  readonly start: bigint
+  /** Ranges at most; default {@link USUAL_RANGES}, at most {@link MOST_RANGES}. */
+  readonly limit: number
+}
+
+export interface MappingsBody {
+  readonly ranges: readonly RangeBody[]
+  /** `start` of the request for what follows; absent at the end. */
+  readonly next?: string
+}
+
+export interface RangeBody {
+  readonly start: string
+  /** Behind the last byte: `0x10000000000000000` at the top. */
+  readonly end: string
+  /** Guest-physical address of the first byte; host-physical of {@link EPT_MAPPINGS}. */
+  readonly target: string
+  /** Is the target as contiguous as the range? */
+  readonly contiguous: boolean
+  /** `rwx`, then `u` or `s` (user, supervisor) and `g` (global) where that exists; a dash for what is missing. */
+  readonly rights: string
+  /** Bytes, smallest first. */
+  readonly pageSizes: readonly number[]
+  /** The symbol at the start. */
+  readonly symbol?: string
+}
+
+export type EptMappingsArguments = Pick<MappingsArguments, 'start' | 'limit'>
+
+export const DESCRIPTOR_TABLES = ['gdt', 'ldt', 'idt', 'tss'] as const
+
+export interface DescriptorTableArguments {
+  readonly threadId?: number
+  readonly table: (typeof DESCRIPTOR_TABLES)[number]
+  /** Entries to pass over; default 0. */
+  readonly start: number
+  /** Entries at most; default and most {@link MOST_DESCRIPTORS}. */
+  readonly count: number
+}
+
+/** `base`, `limit` and the rest are absent when the processor has no such table. */
+export type DescriptorTableBody = {
+  readonly table: string
+  readonly total: number
+  readonly base?: string
+  readonly limit?: number
+  /** Bytes at its end that are not mapped in this address space. */
+  readonly unreadable?: number
+  readonly segments?: OnWire<readonly SegmentDescriptor[]>
+  readonly gates?: readonly (OnWire<GateDescriptor> & { readonly symbol?: string })[]
+  readonly task?: OnWire<TaskState>
+}
+
+export type InterruptControllersBody = InterruptControllers
+
 export interface ConsoleInputArguments {
   readonly text: string
 }
@@ -70,12 +143,17 @@ export interface ConsoleOutputBody {
 }
 
 export const MOST_RECENT_EXITS = 4096
+export const MOST_RANGES = 4096
+const USUAL_RANGES = 256
+/** As many as the largest table has. */
+export const MOST_DESCRIPTORS = 8192
+/** Characters that are typed at once. */
+const LONGEST_INPUT = 2 ** 20
 
 export function parseTranslateArguments(value: unknown): TranslateArguments {
   const fields = new Fields(TRANSLATE, value)
-  const threadId = fields.optionalInteger('threadId', { least: 1, most: MOST_THREADS })
   return {
-    ...(threadId === undefined ? {} : { threadId }),
+    ...threadIn(fields),
     address: parseAddress(fields.string('address')),
     access: fields.oneOf('access', ['read', 'write', 'execute'], 'read'),
   }
@@ -89,8 +167,54 @@ export function parseExitsArguments(value: unknown): ExitsArguments {
   }
 }
 
+export function parseMappingsArguments(value: unknown): MappingsArguments {
+  const fields = new Fields(MAPPINGS, value ?? {})
+  const cr3 = fields.optionalString('cr3')
+  return {
+    ...threadIn(fields),
+    ...(cr3 === undefined ? {} : { cr3: plainAddress(fields, 'cr3', cr3) }),
+    ...portionIn(fields),
+  }
+}
+
+export function parseEptMappingsArguments(value: unknown): EptMappingsArguments {
+  return portionIn(new Fields(EPT_MAPPINGS, value ?? {}))
+}
+
+export function parseDescriptorTableArguments(value: unknown): DescriptorTableArguments {
+  const fields = new Fields(DESCRIPTOR_TABLE, value ?? {})
+  return {
+    ...threadIn(fields),
+    table: fields.oneOf('table', DESCRIPTOR_TABLES, 'gdt'),
+    start: fields.optionalInteger('start', { least: 0, most: MOST_DESCRIPTORS }) ?? 0,
+    count: fields.optionalInteger('count', { least: 0, most: MOST_DESCRIPTORS }) ?? MOST_DESCRIPTORS,
+  }
+}
+
 export function parseConsoleInputArguments(value: unknown): ConsoleInputArguments {
-  return { text: new Fields(CONSOLE_INPUT, value).string('text') }
+  const fields = new Fields(CONSOLE_INPUT, value)
+  const text = fields.string('text')
+  if (text.length > LONGEST_INPUT) throw new ArgumentError(`at most ${LONGEST_INPUT} characters are typed at once`)
+  return { text }
+}
+
+function threadIn(fields: Fields): { threadId?: number } {
+  const threadId = fields.optionalInteger('threadId', { least: 1, most: MOST_THREADS })
+  return threadId === undefined ? {} : { threadId }
+}
+
+function portionIn(fields: Fields): { start: bigint; limit: number } {
+  return {
+    start: plainAddress(fields, 'start', fields.optionalString('start') ?? '0'),
+    limit: fields.optionalInteger('limit', { least: 1, most: MOST_RANGES }) ?? USUAL_RANGES,
+  }
+}
+
+/** A number without an address space, which the request itself says. */
+function plainAddress(fields: Fields, name: string, text: string): bigint {
+  const address = parseAddress(text)
+  if (address.space !== 'linear' || address.cr3 !== undefined) throw fields.wrong(name, 'a number such as "0x1000"')
+  return address.address
 }
 
 /** The body of a {@link CONSOLE_OUTPUT} event. Throws `ArgumentError`. */

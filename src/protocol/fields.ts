@@ -4,14 +4,14 @@
 export class ArgumentError extends Error {}
 
 export class Fields {
-  readonly #subject: string
+  readonly subject: string
   readonly #values: ReadonlyMap<string, unknown>
 
   /** @param subject named in messages, such as `launch`. Throws {@link ArgumentError} when `value` is no object. */
   constructor(subject: string, value: unknown) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new ArgumentError(`${subject}: arguments must be an object`)
-    this.#subject = subject
+    this.subject = subject
     this.#values = new Map(Object.entries(value))
   }
 
@@ -21,7 +21,7 @@ export class Fields {
 
   string(name: string): string {
     const value = this.optionalString(name)
-    if (value === undefined) throw new ArgumentError(`${this.#subject}: "${name}" is missing`)
+    if (value === undefined) throw new ArgumentError(`${this.subject}: "${name}" is missing`)
     return value
   }
 
@@ -39,7 +39,7 @@ export class Fields {
 
   integer(name: string, range: { least: number; most: number }): number {
     const value = this.optionalInteger(name, range)
-    if (value === undefined) throw new ArgumentError(`${this.#subject}: "${name}" is missing`)
+    if (value === undefined) throw new ArgumentError(`${this.subject}: "${name}" is missing`)
     return value
   }
 
@@ -69,7 +69,7 @@ export class Fields {
   list(name: string): Fields[] {
     const value = this.#values.get(name) ?? []
     if (!Array.isArray(value)) throw this.wrong(name, 'a list')
-    return value.map((item, i) => new Fields(`${this.#subject}: "${name}"[${i}]`, item))
+    return value.map((item, i) => new Fields(`${this.subject}: "${name}"[${i}]`, item))
   }
 
   raw(name: string): unknown {
@@ -78,6 +78,6 @@ export class Fields {
 
   wrong(name: string, expected: string): ArgumentError {
     const value = JSON.stringify(this.#values.get(name))
-    return new ArgumentError(`${this.#subject}: "${name}" must be ${expected}, not ${value}`)
+    return new ArgumentError(`${this.subject}: "${name}" must be ${expected}, not ${value}`)
   }
 }

@@ -14,8 +14,22 @@ export interface LaunchArguments {
   readonly cpus?: number
   /** Model of the processor, with features added or taken away. */
   readonly cpu?: string
+  /** What executes the guest's instructions. */
+  readonly engine: Engine
+  /** Where sources are that the compiler knew elsewhere; the longest match counts. */
+  readonly sourceMap: readonly SourceMapEntry[]
   readonly stopOnEntry: boolean
   readonly console: ConsolePlace
+}
+
+/** `software`: the processor in software, deterministic to the instruction. */
+export type Engine = 'software'
+
+export interface SourceMapEntry {
+  /** Beginning of a path as the debugging information has it. */
+  readonly from: string
+  /** What stands there on this machine. */
+  readonly to: string
 }
 
 /**
@@ -30,7 +44,10 @@ export interface SymbolFileArgument {
   readonly slide: bigint
 }
 
-const KNOWN = ['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'stopOnEntry', 'console']
+const KNOWN = [
+  ...['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap', 'stopOnEntry'],
+  'console',
+]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
   'type',
@@ -69,9 +86,19 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
+    engine: fields.oneOf('engine', ['software'], 'software'),
+    sourceMap: parseSourceMap(fields),
     stopOnEntry: fields.boolean('stopOnEntry', false),
     console: fields.oneOf('console', ['internalConsole', 'integratedTerminal'], 'internalConsole'),
   }
+}
+
+/** An object from path to path, as other debuggers have it. */
+function parseSourceMap(fields: Fields): SourceMapEntry[] {
+  const value = fields.raw('sourceMap')
+  if (value === undefined) return []
+  const entries = new Fields('launch: "sourceMap"', value)
+  return entries.names.map(from => ({ from, to: entries.string(from) })).sort((a, b) => b.from.length - a.from.length)
 }
 
 /** One path, a list of paths, or a list of `{ path, slide }`. */

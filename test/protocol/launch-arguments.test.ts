@@ -7,6 +7,8 @@ describe('launch arguments', () => {
       program: 'vmlinuz',
       symbols: [],
       cmdline: '',
+      engine: 'software',
+      sourceMap: [],
       stopOnEntry: false,
       console: 'internalConsole',
     })
@@ -25,6 +27,7 @@ describe('launch arguments', () => {
       memory: '512M',
       cpus: 2,
       stopOnEntry: true,
+      sourceMap: { '/build': '/src', '/build/linux': '/linux' },
       console: 'integratedTerminal',
     }
     expect(parseLaunchArguments(args)).toEqual({
@@ -32,6 +35,11 @@ describe('launch arguments', () => {
       symbols: [{ path: 'vmlinux', slide: 0n }],
       initrd: 'initrd.gz',
       cmdline: 'console=ttyS0',
+      engine: 'software',
+      sourceMap: [
+        { from: '/build/linux', to: '/linux' },
+        { from: '/build', to: '/src' },
+      ],
       memory: 2 ** 29,
       cpus: 2,
       stopOnEntry: true,

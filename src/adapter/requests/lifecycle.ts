@@ -1,30 +1,26 @@
 /** Beginning and end of a debug session. */
 
-import type { DebugProtocol } from '@vscode/debugprotocol'
+import { VM_CAPABILITIES } from '../../debugger/vm-target.ts'
+import { Fields } from '../../protocol/fields.ts'
 import { parseLaunchArguments } from '../../protocol/launch-arguments.ts'
-import { RequestError, type RequestFamily } from '../request.ts'
-
-/** What is there, and nothing else. */
-export const CAPABILITIES: DebugProtocol.Capabilities = {
-  supportsConfigurationDoneRequest: true,
-  supportsFunctionBreakpoints: true,
-  supportsInstructionBreakpoints: true,
-  supportsSteppingGranularity: true,
-  supportsReadMemoryRequest: true,
-  supportsDisassembleRequest: true,
-  supportsEvaluateForHovers: true,
-  supportsTerminateRequest: true,
-}
+import { capabilities } from '../capabilities.ts'
+import { clientFeatures } from '../client-features.ts'
+import { COUNTS, RequestError, type RequestFamily } from '../request.ts'
+import type { Session } from '../session.ts'
 
 export const lifecycleRequests: RequestFamily = {
-  initialize() {
-    return CAPABILITIES
+  /** Asked before anything runs: the embedded machine is what `launch` will start. */
+  initialize(session, args) {
+    session.client = clientFeatures(args)
+    return capabilities(VM_CAPABILITIES)
   },
 
   async launch(session, args, afterResponse) {
     if (session.launched) throw new RequestError('a guest has been launched already; one session debugs one guest')
-    const { stopOnEntry, console, ...options } = parseLaunchArguments(args)
-    session.attachDebugger(await session.launch(options), { stopOnEntry, console })
+    const { stopOnEntry, console, sourceMap, engine: _onlyOne, ...options } = parseLaunchArguments(args)
+    await withProgress(session, `Loading ${options.program}`, async () =>
+      session.attachDebugger(await session.launch(options), { stopOnEntry, console, sourceMap }),
+    )
     // Breakpoints are welcome once there is a machine to set them in.
     afterResponse(() => session.event('initialized'))
     return undefined
@@ -33,6 +29,12 @@ export const lifecycleRequests: RequestFamily = {
   configurationDone(session, _args, afterResponse) {
     if (!session.launched) throw new RequestError('nothing has been launched yet')
     afterResponse(() => session.begin())
+    return undefined
+  },
+
+  cancel(session, args) {
+    const requestId = new Fields('cancel', args ?? {}).optionalInteger('requestId', COUNTS)
+    if (requestId !== undefined) session.cancel(requestId)
     return undefined
   },
 
@@ -46,4 +48,14 @@ export const lifecycleRequests: RequestFamily = {
     afterResponse(() => session.shutDown())
     return undefined
   },
+}
+
+async function withProgress(session: Session, title: string, work: () => Promise<void>): Promise<void> {
+  const body = { progressId: title }
+  if (session.client.progress) session.event('progressStart', { ...body, title })
+  try {
+    await work()
+  } finally {
+    if (session.client.progress) session.event('progressEnd', body)
+  }
 }

@@ -1,7 +1,8 @@
 /** Going on, stopping, stepping. Statements and lines are instructions while there are no line tables. */
 
 import { Fields } from '../../protocol/fields.ts'
-import { type RequestFamily, THREAD_IDS, vcpuOf } from '../request.ts'
+import { THREAD_IDS, vcpuOf } from '../frame-ids.ts'
+import type { RequestFamily } from '../request.ts'
 
 export const runControlRequests: RequestFamily = {
   continue(session, args) {

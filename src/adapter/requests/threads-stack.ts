@@ -2,7 +2,8 @@
 
 import { hex } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
-import { type RequestFamily, THREAD_IDS, threadOf, vcpuOf } from '../request.ts'
+import { frameIdOf, THREAD_IDS, threadOf, vcpuOf } from '../frame-ids.ts'
+import type { RequestFamily } from '../request.ts'
 
 export const threadRequests: RequestFamily = {
   threads(session) {
@@ -12,10 +13,10 @@ export const threadRequests: RequestFamily = {
 
   stackTrace(session, args) {
     const threadId = new Fields('stackTrace', args).integer('threadId', THREAD_IDS)
-    const frame = session.debugger.frame(vcpuOf(threadId))
+    const vcpu = vcpuOf(threadId)
+    const frame = session.debugger.frame(vcpu)
     const stackFrame = {
-      // One frame a thread: the thread's id serves for both.
-      id: threadId,
+      id: frameIdOf({ vcpu, depth: 0 }),
       name: frame.name,
       line: 0,
       column: 0,

@@ -2,7 +2,8 @@
 
 import { parseTranslateArguments, TRANSLATE, type TranslateBody } from '../../protocol/custom-requests.ts'
 import { onWire } from '../../protocol/on-wire.ts'
-import { type RequestFamily, vcpuOf } from '../request.ts'
+import { vcpuOf } from '../frame-ids.ts'
+import type { RequestFamily } from '../request.ts'
 
 export const translateRequests: RequestFamily = {
   [TRANSLATE](session, args): TranslateBody {

@@ -1,45 +1,79 @@
-/** Scopes of a frame are groups of registers; control registers and segments open into their fields. */
+/** Scopes of a frame and the variables in them, in portions, and their assignment. */
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
-import type { RegisterNode } from '../../inspect/register-node.ts'
 import { formatAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
-import { RequestError, type RequestFamily, THREAD_IDS, vcpuOf } from '../request.ts'
+import { FRAME_IDS, frameOf } from '../frame-ids.ts'
+import { registerScopes } from '../register-variables.ts'
+import { COUNTS, REFERENCES, RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
-
-const REFERENCES = { least: 1, most: 2 ** 31 - 1 }
+import { wantsHex } from '../value-format.ts'
+import type { VariableContainer, VariableNode } from '../variable-handles.ts'
 
 export const variableRequests: RequestFamily = {
   scopes(session, args) {
-    const frameId = new Fields('scopes', args).integer('frameId', THREAD_IDS)
-    const groups = session.debugger.registers(vcpuOf(frameId))
-    const scopes = groups.map(group => ({
-      name: group.name,
-      presentationHint: 'registers',
-      variablesReference: session.variables.create(group.nodes()),
-      namedVariables: group.nodes().length,
-      expensive: false,
-    }))
+    const frameId = new Fields('scopes', args).integer('frameId', FRAME_IDS)
+    const scopes = registerScopes(session, frameOf(frameId)).map(
+      ({ name, rare, container }): DebugProtocol.Scope => ({
+        name,
+        presentationHint: 'registers',
+        variablesReference: session.variables.reference(`${frameId}/${name}`, container),
+        expensive: rare,
+      }),
+    )
     return { scopes }
   },
 
   variables(session, args) {
     const fields = new Fields('variables', args)
-    const nodes = session.variables.get(fields.integer('variablesReference', REFERENCES))
-    if (nodes === undefined) throw new RequestError('these variables belong to an earlier stop')
-    const start = fields.optionalInteger('start', { least: 0, most: REFERENCES.most }) ?? 0
+    const reference = fields.integer('variablesReference', REFERENCES)
+    const container = containerAt(session, reference)
+    const start = fields.optionalInteger('start', COUNTS) ?? 0
     // DAP: a count that is missing or 0 asks for all.
-    const count = fields.optionalInteger('count', { least: 0, most: REFERENCES.most }) || nodes.length
-    return { variables: nodes.slice(start, start + count).map(node => variable(session, node)) }
+    const count = fields.optionalInteger('count', COUNTS) || COUNTS.most
+    const filter = fields.optionalString('filter')
+    if (filter === 'indexed' && container.indexed === undefined) return { variables: [] }
+    const hex = wantsHex(fields)
+    return {
+      variables: container.nodes(start, count).map(node => variableBody(session, `${reference}`, node, hex)),
+    }
+  },
+
+  setVariable(session, args, afterResponse) {
+    const fields = new Fields('setVariable', args)
+    const reference = fields.integer('variablesReference', REFERENCES)
+    const name = fields.string('name')
+    const container = containerAt(session, reference)
+    const find = () => container.nodes(0, COUNTS.most).find(node => node.name === name)
+    const node = find()
+    if (node === undefined) throw new RequestError(`there is no variable "${name}" here`)
+    if (node.assign === undefined) throw new RequestError(`"${name}" can be looked at, not set`)
+    node.assign(fields.string('value'))
+    // Another register, or the stack, may follow from this one.
+    afterResponse(() => session.invalidated(['stacks', 'variables']))
+    const { variablesReference, value, type } = variableBody(session, `${reference}`, find() ?? node, wantsHex(fields))
+    return { value, variablesReference, ...(type === undefined ? {} : { type }) }
   },
 }
 
-function variable(session: Session, node: RegisterNode): DebugProtocol.Variable {
+function containerAt(session: Session, reference: number): VariableContainer {
+  const container = session.variables.get(reference)
+  if (container === undefined) throw new RequestError('these variables belong to an earlier stop')
+  return container
+}
+
+/** @param path of the container that the node is in. */
+export function variableBody(session: Session, path: string, node: VariableNode, hex: boolean): DebugProtocol.Variable {
+  const { name, type, evaluateName, address, children } = node
   return {
-    name: node.name,
-    value: node.value,
-    ...(node.meaning === undefined ? {} : { type: node.meaning }),
-    variablesReference: node.children === undefined ? 0 : session.variables.create(node.children),
-    ...(node.address === undefined ? {} : { memoryReference: formatAddress(node.address) }),
+    name,
+    value: hex ? (node.hexValue ?? node.value) : node.value,
+    ...(type === undefined ? {} : { type }),
+    ...(evaluateName === undefined ? {} : { evaluateName }),
+    ...(node.assign === undefined ? { presentationHint: { attributes: ['readOnly'] } } : {}),
+    variablesReference: children === undefined ? 0 : session.variables.reference(`${path}/${name}`, children),
+    ...(children?.named === undefined ? {} : { namedVariables: children.named }),
+    ...(children?.indexed === undefined ? {} : { indexedVariables: children.indexed }),
+    ...(address === undefined ? {} : { memoryReference: formatAddress(address) }),
   }
 }

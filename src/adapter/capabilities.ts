@@ -1,0 +1,29 @@
+/** What the adapter announces: what it has, as far as the target has it too. */
+
+import type { DebugProtocol } from '@vscode/debugprotocol'
+import type { TargetCapabilities } from '../debugger/target.ts'
+
+/** What does not depend on a target. */
+const ADAPTER: DebugProtocol.Capabilities = {
+  supportsConfigurationDoneRequest: true,
+  supportsSteppingGranularity: true,
+  supportsReadMemoryRequest: true,
+  supportsDisassembleRequest: true,
+  supportsEvaluateForHovers: true,
+  supportsCompletionsRequest: true,
+  completionTriggerCharacters: ['$', '.'],
+  supportsValueFormattingOptions: true,
+  supportsTerminateRequest: true,
+  supportsCancelRequest: true,
+}
+
+export function capabilities(target: TargetCapabilities): DebugProtocol.Capabilities {
+  return {
+    ...ADAPTER,
+    supportsFunctionBreakpoints: target.linearBreakpoints,
+    supportsInstructionBreakpoints: target.linearBreakpoints,
+    supportsSetVariable: target.writes,
+    supportsSetExpression: target.writes,
+    supportsWriteMemoryRequest: target.writes,
+  }
+}

@@ -1,0 +1,95 @@
+/** Commands about the machine around the processor: exits, interrupt controllers, symbols. */
+
+import { type ControllerModel, interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
+import type { DeviceRegister } from '../../inspect/machine-view.ts'
+import { hex } from '../../protocol/address.ts'
+import { MOST_RECENT_EXITS } from '../../protocol/custom-requests.ts'
+import { RequestError } from '../request.ts'
+import { columns } from './columns.ts'
+import type { Command } from './command.ts'
+
+const exitsCommand: Command = {
+  name: 'exits',
+  usage: '[COUNT]',
+  summary: 'exits from the guest to the hypervisor: totals by reason, and the last ones',
+  run(call) {
+    const count = call.words[0] === undefined ? 10 : call.count(call.words[0], MOST_RECENT_EXITS)
+    const { total, byReason, recent } = call.session.debugger.exits(count, 0)
+    const symbol = (rip: bigint) => call.describe(rip) ?? ''
+    return [
+      `${total} exits in ${call.session.debugger.target.instructions} instructions`,
+      columns(
+        byReason.map(reason => [reason.reason, String(reason.count)]),
+        '  ',
+      ),
+      columns(
+        recent.map(exit => [
+          String(exit.instructions),
+          `vCPU ${exit.vcpu}`,
+          exit.reason,
+          exit.detail,
+          exit.gpa === undefined ? '' : `phys:${hex(exit.gpa)}`,
+          `at ${hex(exit.rip)}`,
+          symbol(exit.rip),
+        ]),
+      ),
+    ]
+      .filter(text => text !== '')
+      .join('\n')
+  },
+}
+
+const apicCommand: Command = {
+  name: 'apic',
+  usage: '',
+  summary: 'the local APIC of the vCPU: vectors requested and in service, and its registers',
+  run(call) {
+    const apic = interruptControllers(call.machine).localApics.find(({ vcpu }) => vcpu === call.frame.vcpu)
+    if (apic === undefined) return 'this target does not show its local APICs'
+    return localApicText(apic)
+  },
+}
+
+function localApicText(apic: LocalApicModel): string {
+  const list = (vectors: readonly number[]) => (vectors.length === 0 ? 'none' : vectors.join(' '))
+  return [
+    `vCPU ${apic.vcpu}: ${apic.mode}, ${apic.enabled ? 'enabled' : 'disabled by software'}`,
+    `requested: ${list(apic.requested)}; in service: ${list(apic.inService)}; level-triggered: ${list(apic.levelTriggered)}`,
+    registersText(apic.registers),
+  ].join('\n')
+}
+
+const registersText = (registers: readonly DeviceRegister[]): string =>
+  columns(
+    registers.map(({ name, value, meaning }) => [name, hex(BigInt(value >>> 0)), meaning ?? '']),
+    '  ',
+  )
+
+const devicesCommand: Command = {
+  name: 'devices',
+  usage: '[NAME]',
+  summary: 'the devices, or the registers of one: devices ioapic, devices pic; looking changes nothing',
+  run(call) {
+    const { devices } = call.machine
+    const [name] = call.words
+    if (name === undefined) return devices.map(device => device.name).join('\n')
+    const device: ControllerModel | undefined = devices
+      .filter(candidate => candidate.name === name)
+      .map(found => ({ name: found.name, registers: found.registers() }))[0]
+    if (device === undefined) throw new RequestError(`there is no device "${name}"; say "devices" for their names`)
+    return registersText(device.registers)
+  },
+}
+
+const symbolCommand: Command = {
+  name: 'symbol',
+  usage: 'ADDRESS | NAME',
+  summary: 'the symbol that covers an address, or the address of a symbol',
+  run(call) {
+    if (call.words.length === 0) throw call.wrongUsage()
+    const { address } = call.address(call.words.join(' '))
+    return `${hex(address)}  ${call.describe(address) ?? 'no symbol covers it'}`
+  },
+}
+
+export const machineCommands: readonly Command[] = [exitsCommand, apicCommand, devicesCommand, symbolCommand]
