@@ -1,0 +1,116 @@
+/**
+ * The stack of a vCPU that stands still, unwound as far as it is looked at:
+ *
+ *     const stack = new Stack(book, vcpu, machine)
+ *     stack.frames(0, 20)              // innermost first, inlined functions as frames of their own
+ *     stack.total                      // how many there are, once the end has been reached
+ *     stack.scope(frame)               // names for expressions, with the frame's locals
+ *     stack.subject(frame)             // what they are evaluated against
+ *     stack.canonicalAddress(frame)    // tells activations of one function apart
+ *
+ * It is void when the guest goes on.
+ */
+
+import { cpuMode, instructionPointer, stackPointer } from '../../inspect/cpu-mode.ts'
+import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
+import { FrameSubject, type Subject, VcpuSubject } from '../expression/subject.ts'
+import { FrameScope } from '../frame-scope.ts'
+import type { SymbolBook } from '../symbol-book.ts'
+import { type Activation, lookupAddress, type StackFrame } from './frame.ts'
+import { innermost, UnwindStep } from './unwind-step.ts'
+
+/** A corrupted or hostile stack can go on for ever. */
+const MOST_ACTIVATIONS = 4096
+
+export class Stack {
+  readonly #book: SymbolBook
+  readonly #vcpu: VcpuView
+  readonly #machine: MachineView
+  readonly #step: UnwindStep
+  readonly #frames: StackFrame[] = []
+  readonly #activations: Activation[] = []
+  readonly #seen = new Set<string>()
+  #next: Activation | undefined
+
+  constructor(book: SymbolBook, vcpu: VcpuView, machine: MachineView) {
+    this.#book = book
+    this.#vcpu = vcpu
+    this.#machine = machine
+    this.#step = new UnwindStep(book, vcpu, machine)
+    this.#next = innermost(vcpu, instructionPointer(vcpu), stackPointer(vcpu), cpuMode(vcpu).codeBits)
+  }
+
+  /** Frames from `start` on, at most `count`; fewer where the stack ends. */
+  frames(start: number, count: number): StackFrame[] {
+    while (this.#frames.length < start + count && this.#next !== undefined) this.#unwind(this.#next)
+    return this.#frames.slice(start, start + count)
+  }
+
+  /** undefined while the end has not been reached. */
+  get total(): number | undefined {
+    return this.#next === undefined ? this.#frames.length : undefined
+  }
+
+  scope({ described, activation }: StackFrame): FrameScope {
+    if (described === undefined) return new FrameScope(this.#book, undefined, activation.bits === 64 ? 8 : 4)
+    return new FrameScope(this.#book, { ...described, pc: lookupAddress(activation) })
+  }
+
+  subject({ activation }: StackFrame): Subject {
+    if (activation.by === 'start') return new VcpuSubject(this.#vcpu, this.#machine)
+    return new FrameSubject(this.#vcpu, this.#machine, activation.registers)
+  }
+
+  /**
+   * The stack pointer of the caller as it was before the call: the same all through an activation, larger for outer
+   * ones on the same stack. undefined where no caller can be found.
+   */
+  canonicalAddress({ activation }: StackFrame): bigint | undefined {
+    return this.#callerOf(activation)?.sp
+  }
+
+  /** The frame that a frame returns to; inlined ones return to no address. */
+  callerOf({ activation }: StackFrame): Activation | undefined {
+    return this.#callerOf(activation)
+  }
+
+  #callerOf(activation: Activation): Activation | undefined {
+    const index = this.#activations.indexOf(activation)
+    if (index >= 0 && index + 1 < this.#activations.length) return this.#activations[index + 1]
+    if (index === this.#activations.length - 1 && index >= 0) return this.#next
+    return undefined
+  }
+
+  #unwind(activation: Activation): void {
+    this.#activations.push(activation)
+    this.#frames.push(...this.#framesOf(activation))
+    this.#seen.add(identity(activation))
+    const caller = this.#activations.length < MOST_ACTIVATIONS ? this.#step.callerOf(activation) : undefined
+    this.#next = caller !== undefined && !this.#seen.has(identity(caller)) ? caller : undefined
+  }
+
+  #framesOf(activation: Activation): StackFrame[] {
+    const address = lookupAddress(activation)
+    const module = this.#book.moduleAt(address)?.name
+    const { pc, registers, by } = activation
+    const kind = by === 'scan' ? 'heuristic' : by !== 'start' && !activation.isCaller ? 'interrupt' : 'normal'
+    const common = { by, pc, registers, module, activation }
+    const known = this.#book.framesAt(address)
+    if (known === undefined) {
+      const name = this.#book.describe(address) ?? `0x${pc.toString(16)}`
+      const line = this.#book.lineAt(address)
+      const source = line === undefined ? undefined : { file: line.file, line: line.line, column: line.column }
+      return [{ ...common, level: this.#frames.length, kind, name, source, described: undefined }]
+    }
+    return known.frames.map((frame, index) => ({
+      ...common,
+      level: this.#frames.length + index,
+      kind: frame.inlined ? 'inlined' : kind,
+      name: frame.name,
+      source: frame.location,
+      described: { info: known.file, frame },
+    }))
+  }
+}
+
+const identity = ({ pc, sp }: Activation): string => `${pc}/${sp}`
