@@ -37,12 +37,11 @@ export interface MappingPortion {
  * @param limit ranges at most
  */
 export function coalesce(pieces: Iterable<MappedPiece | bigint>, limit: number): MappingPortion {
-  const ranges: MappedRange[] = []
+  const ranges: GrowingRange[] = []
   for (const piece of pieces) {
     if (typeof piece === 'bigint') return { ranges, next: piece }
     const last = ranges.at(-1)
-    if (last !== undefined && last.end === piece.start && last.rights === piece.rights)
-      ranges[ranges.length - 1] = joined(last, piece)
+    if (last !== undefined && last.end === piece.start && last.rights === piece.rights) extend(last, piece)
     else if (ranges.length === limit) return { ranges, next: piece.start }
     else
       ranges.push({
@@ -53,12 +52,17 @@ export function coalesce(pieces: Iterable<MappedPiece | bigint>, limit: number):
   return { ranges }
 }
 
-function joined(range: MappedRange, piece: MappedPiece): MappedRange {
-  const known = range.pageSizes.includes(piece.pageSize)
-  return {
-    ...range,
-    end: piece.start + piece.length,
-    contiguous: range.contiguous && range.target + (piece.start - range.start) === piece.target,
-    pageSizes: known ? range.pageSizes : [...range.pageSizes, piece.pageSize].sort((a, b) => a - b),
-  }
+/** A range that is not finished: millions of pages may be joined to it. */
+interface GrowingRange extends MappedRange {
+  end: bigint
+  contiguous: boolean
+  readonly pageSizes: number[]
+}
+
+function extend(range: GrowingRange, piece: MappedPiece): void {
+  if (range.contiguous) range.contiguous = range.target + (piece.start - range.start) === piece.target
+  range.end = piece.start + piece.length
+  if (range.pageSizes.includes(piece.pageSize)) return
+  range.pageSizes.push(piece.pageSize)
+  range.pageSizes.sort((a, b) => a - b)
 }

@@ -35,8 +35,9 @@ const LEVELS: Readonly<Record<Exclude<PagingMode, 'no paging'>, readonly Level[]
   '5-level paging': [level('PML5', 48n), ...FOUR_LEVELS],
 }
 /** Tables that one request reads at most: tables that contain themselves have 2^36 pages to tell of. */
-const MOST_TABLES = 16_384
+const MOST_TABLES = 4096
 
+const PRESENT = BigInt(ENTRY_PRESENT)
 const ENTRY_WRITABLE = 2n
 const ENTRY_USER = 4n
 const ENTRY_LARGE = 0x80n
@@ -112,7 +113,7 @@ class TableWalk {
     const entries = this.#read(table, level === 'PDPT' && this.#paging === 'PAE paging' ? 4 : 4096 / this.#entryBytes)
     for (let index = start > base ? Number((start - base) >> shift) : 0; index < entries.length; index++) {
       const entry = entries[index]
-      if ((entry & BigInt(ENTRY_PRESENT)) === 0n) continue
+      if (entry === 0n || (entry & PRESENT) === 0n) continue
       const at = base + BigInt(index) * size
       // Entries of the PAE page-directory-pointer table carry no permissions (SDM vol. 3, 4.4.1).
       const rights = level === 'PDPT' && this.#paging === 'PAE paging' ? above : this.#rights(entry, above)
@@ -157,12 +158,10 @@ class TableWalk {
   }
 
   /** Nothing where no RAM is. */
-  #read(table: bigint, count: number): bigint[] {
+  #read(table: bigint, count: number): BigUint64Array {
     const bytes = this.#machine.readPhysical(Number(table), count * this.#entryBytes)
-    if (bytes === undefined) return []
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return Array.from({ length: count }, (_, i) =>
-      this.#entryBytes === 4 ? BigInt(view.getUint32(i * 4, true)) : view.getBigUint64(i * 8, true),
-    )
+    if (bytes === undefined) return new BigUint64Array(0)
+    if (this.#entryBytes === 4) return BigUint64Array.from(new Uint32Array(bytes.slice().buffer), BigInt)
+    return new BigUint64Array(bytes.slice().buffer)
   }
 }
