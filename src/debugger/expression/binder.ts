@@ -269,9 +269,10 @@ export class Binder {
     const number = asNumber(this.scalar(index))
     if (number.kind === 'float') throw new ExpressionError('an index is an integer')
     const array = stripped(bound.type)
-    if (array?.kind === 'array' && bound.place.kind !== 'memory') {
+    const constant = this.#constantOrNothing(number.value)
+    if (array?.kind === 'array' && bound.place.kind !== 'memory' && constant !== undefined) {
       const element = elementType(array)
-      const at = Number(this.#constant(number.value))
+      const at = Number(constant)
       const count = array.counts[0]
       if (count !== undefined && (at < 0 || at >= count))
         throw new ExpressionError(`index ${at} is outside the ${count} elements of ${array.name}`)
@@ -280,6 +281,16 @@ export class Binder {
     const moved = pointerArithmetic('+', scalarOf(bound, this.#scope.pointerSize), number)
     if (moved === undefined) throw new ExpressionError(`${bound.type?.name ?? 'void'} can't be indexed`)
     return dereferenced(scalarOf(moved, this.#scope.pointerSize))
+  }
+
+  /** An index that is not known beforehand is added to an address at each evaluation. */
+  #constantOrNothing(compute: Compute<bigint>): bigint | undefined {
+    try {
+      return this.#constant(compute)
+    } catch (error) {
+      if (error instanceof ExpressionError) return undefined
+      throw error
+    }
   }
 
   #slice({ operand, count }: Extract<Syntax, { kind: 'slice' }>): Bound {

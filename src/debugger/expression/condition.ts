@@ -16,7 +16,7 @@ import { evaluate, isTypeName } from './evaluate.ts'
 import { ExpressionError } from './expression-error.ts'
 import { parseExpression } from './parser.ts'
 import type { Scope } from './scope.ts'
-import { VcpuSubject } from './subject.ts'
+import { type Subject, VcpuSubject } from './subject.ts'
 
 export interface CompiledCondition {
   readonly text: string
@@ -51,15 +51,30 @@ class Condition implements CompiledCondition {
   }
 }
 
+/** What is known before the guest runs: constants only. */
+const NOTHING_KNOWN: Subject = {
+  get vcpu(): never {
+    throw new ExpressionError('in a condition this must be a constant')
+  },
+  get machine(): never {
+    throw new ExpressionError('in a condition this must be a constant')
+  },
+  register() {
+    throw new ExpressionError('in a condition this must be a constant')
+  },
+  read: () => undefined,
+  integer() {
+    throw new ExpressionError('in a condition this must be a constant')
+  },
+}
+
 function failureText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
 export function compileCondition(text: string, scope: Scope): CompiledCondition {
   const syntax = parseExpression(text, { isType: name => isTypeName(name, scope), assignments: false })
-  const binder = new Binder(scope, () => {
-    throw new ExpressionError('the count after @ and such an index must be known beforehand in a condition')
-  })
+  const binder = new Binder(scope, compute => compute(NOTHING_KNOWN))
   return new Condition(text, truthOf(scalarOf(binder.bind(syntax), scope.pointerSize)))
 }
 

@@ -8,7 +8,8 @@ typedef unsigned long u64;
 volatile u64 sink;
 static inline __attribute__((always_inline)) u64 twice(u64 value) {
   u64 doubled = value * 2;
-  sink = doubled; // #inlined
+  __asm__ volatile("nop" : "+r"(doubled)); // #inlined
+  sink = doubled;
   return doubled;
 }
 __attribute__((noinline)) u64 leaf(u64 a, u64 b) {
