@@ -26,11 +26,15 @@ const ALL_TYPES: readonly number[] = [
   C.DW_TAG_unspecified_type,
 ]
 
+const MOST_MISSING = 10_000
+
 /** Variables that share a name: how many are looked at for one with a place. */
 const MOST_CANDIDATES = 64
 
 export class Definitions {
   readonly #program: DwarfProgram
+  /** Searches that found nothing: they read the whole file, and a condition may ask again and again. */
+  readonly #missing = new Set<string>()
 
   constructor(program: DwarfProgram) {
     this.#program = program
@@ -107,8 +111,12 @@ export class Definitions {
       const known = this.#dieIn(list, offset)
       if (known?.string(C.DW_AT_name) === ownName) return known
     }
+    const question = `${kind} ${key}`
+    if (this.#missing.has(question)) return undefined
     const found = search()
-    if (found !== undefined) {
+    if (found === undefined) {
+      if (this.#missing.size < MOST_MISSING) this.#missing.add(question)
+    } else {
       this.#program.cache.set(kind, key, [found.unit.list === this.#program.typeUnits ? 1 : 0, found.offset])
     }
     return found

@@ -130,6 +130,11 @@ export class Die {
     }
   }
 
+  /** What a DW_FORM_ref4 holds, from the unit's beginning, whether an entry is there or not. */
+  referenceOffset(attribute: number): number {
+    return this.#seek(attribute)?.reader.u32() ?? 0
+  }
+
   /** This entry, then the ones it completes: what it doesn't say itself, they do (DWARF 5, 2.13 and 3.3.8). */
   *withOrigins(): Generator<Die> {
     let die: Die | undefined = this

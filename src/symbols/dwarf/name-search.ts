@@ -4,6 +4,7 @@
  * parsing everything takes many. Units whose strings go through an index (DW_FORM_strx) are walked entry by entry.
  */
 
+import { DwarfError } from '../elf/elf-error.ts'
 import type { Abbreviation } from './abbreviations.ts'
 import * as C from './constants.ts'
 import type { Die } from './die.ts'
@@ -26,7 +27,7 @@ export interface NameQuery {
 export function* findByName(list: UnitList, query: NameQuery): Generator<Die> {
   const { section } = list
   if (section === undefined || query.name === '' || query.name.includes('\0')) return
-  const patterns = patternsOf(list, query.name)
+  const pattern = new NamePattern(list, query.name)
   const indexed = list.sections.strOffsets.length > 0
   if (indexed) {
     for (const header of list.headers) {
@@ -34,14 +35,12 @@ export function* findByName(list: UnitList, query: NameQuery): Generator<Die> {
       if (usesStringIndex(unit)) yield* walk(unit, query)
     }
   }
-  if (patterns.length === 0) return
-  const longest = Math.max(...patterns.map(pattern => pattern.length))
-  const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK + longest, section.size))
+  const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK + pattern.longest, section.size))
   const seen = new Set<number>()
   for (let start = 0; start < section.size; start += CHUNK) {
     const bytes = chunk.subarray(0, Math.min(chunk.length, section.size - start))
     section.readInto(bytes, start)
-    for (const hit of hitsIn(bytes, patterns, Math.min(CHUNK, bytes.length))) {
+    for (const hit of pattern.hitsIn(bytes, Math.min(CHUNK, bytes.length))) {
       const die = verify(list, start + hit, query)
       if (die === undefined || seen.has(die.offset)) continue
       seen.add(die.offset)
@@ -50,30 +49,69 @@ export function* findByName(list: UnitList, query: NameQuery): Generator<Die> {
   }
 }
 
-/** What an entry of the name contains: the offset of the string, in either size, or the string itself. */
-function patternsOf(list: UnitList, name: string): Buffer[] {
-  const text = Buffer.from(`${name}\0`)
-  const patterns: Buffer[] = [text]
-  const sizes = new Set(list.headers.map(header => header.offsetSize))
-  for (const table of [list.sections.str, list.sections.lineStr]) {
-    for (let at = table.indexOf(text); at >= 0; at = table.indexOf(text, at + 1)) {
-      // Linkers let a string be the end of another: its beginning need not follow a NUL.
-      for (const size of sizes) {
-        const pattern = Buffer.alloc(size)
-        pattern.writeUInt32LE(at)
-        patterns.push(pattern)
+/**
+ * What an entry of the name contains: the string itself, or its offset in a section of strings. The 64-bit format's
+ * offsets begin with the same four bytes.
+ */
+class NamePattern {
+  readonly longest: number
+  readonly #text: Buffer
+  readonly #offsets: readonly number[]
+  /** A bit for each offset, when they are many. */
+  readonly #bits: Uint8Array | undefined
+
+  constructor(list: UnitList, name: string) {
+    this.#text = Buffer.from(`${name}\0`)
+    const offsets = new Set<number>()
+    for (const table of [list.sections.str, list.sections.lineStr]) {
+      // Linkers let a string be the end of another, so its beginning need not follow a NUL.
+      for (let at = table.indexOf(this.#text); at >= 0; at = table.indexOf(this.#text, at + 1)) offsets.add(at)
+    }
+    this.#offsets = [...offsets].sort((a, b) => a - b)
+    this.longest = Math.max(this.#text.length, 4)
+    if (this.#offsets.length > FEW_OFFSETS) this.#bits = bitsOf(this.#offsets)
+  }
+
+  /** Positions below `limit` where an occurrence begins, ascending. */
+  hitsIn(bytes: Buffer, limit: number): number[] {
+    const hits = occurrences(bytes, this.#text, limit)
+    if (this.#bits !== undefined) {
+      windows(bytes, this.#bits, limit, hits)
+    } else {
+      const pattern = Buffer.alloc(4)
+      for (const offset of this.#offsets) {
+        pattern.writeUInt32LE(offset)
+        hits.push(...occurrences(bytes, pattern, limit))
       }
     }
+    return hits.sort((a, b) => a - b)
   }
-  return patterns
 }
 
-function* hitsIn(bytes: Buffer, patterns: readonly Buffer[], limit: number): Generator<number> {
+/** A short name is the end of thousands of strings; so many offsets are quicker found all at once than one by one. */
+const FEW_OFFSETS = 4
+
+function bitsOf(offsets: readonly number[]): Uint8Array {
+  const bits = new Uint8Array((offsets[offsets.length - 1] >>> 3) + 1)
+  for (const offset of offsets) bits[offset >>> 3] |= 1 << (offset & 7)
+  return bits
+}
+
+function occurrences(bytes: Buffer, pattern: Buffer, limit: number): number[] {
   const hits: number[] = []
-  for (const pattern of patterns) {
-    for (let at = bytes.indexOf(pattern); at >= 0 && at < limit; at = bytes.indexOf(pattern, at + 1)) hits.push(at)
+  for (let at = bytes.indexOf(pattern); at >= 0 && at < limit; at = bytes.indexOf(pattern, at + 1)) hits.push(at)
+  return hits
+}
+
+/** Where four bytes are an offset with its bit set. */
+function windows(bytes: Buffer, bits: Uint8Array, limit: number, hits: number[]): void {
+  const end = Math.min(limit + 3, bytes.length)
+  const highest = bits.length * 8
+  let value = 0
+  for (let at = 0; at < end; at++) {
+    value = ((value >>> 8) | (bytes[at] << 24)) >>> 0
+    if (value < highest && at >= 3 && (bits[value >>> 3] & (1 << (value & 7))) !== 0) hits.push(at - 3)
   }
-  yield* hits.sort((a, b) => a - b)
 }
 
 /** The wanted entry whose name lies at `offset` of the section, if there is one. */
@@ -82,11 +120,33 @@ function verify(list: UnitList, offset: number, query: NameQuery): Die | undefin
   if (header === undefined) return undefined
   const unit = list.unit(header)
   for (const start of possibleStarts(unit, header, offset, query)) {
+    if (!looksWanted(unit, start, query)) continue
     const die = unit.pathTo(start)?.at(-1)
     if (die !== undefined && isWanted(die, query)) return die
   }
   return undefined
 }
+
+/**
+ * Whether the bytes at `offset`, taken for an entry, are a wanted one that refers to entries of its unit only. Short
+ * names occur a million times in a kernel by accident; walking a unit's tree tells for certain, but takes longer.
+ */
+function looksWanted(unit: Unit, offset: number, query: NameQuery): boolean {
+  try {
+    const die = unit.dieAt(offset)
+    if (!isWanted(die, query)) return false
+    return REFERENCES.every(attribute => {
+      if (die.form(attribute) !== C.DW_FORM_ref4) return true
+      const target = die.referenceOffset(attribute)
+      return target >= unit.header.headerSize && target <= unit.header.size
+    })
+  } catch (error) {
+    if (error instanceof DwarfError) return false
+    throw error
+  }
+}
+
+const REFERENCES: readonly number[] = [C.DW_AT_sibling, C.DW_AT_type]
 
 /**
  * Where an entry could begin whose name lies at `offset`: those of its unit's abbreviations that fit the bytes before

@@ -38,6 +38,7 @@ export class Unit implements UnitFormat {
   readonly what: string
   readonly #abbreviations: AbbreviationTable
   #root: Die | undefined
+  #topLevel: Uint32Array | undefined
 
   constructor(list: UnitList, header: UnitHeader, bytes: Buffer) {
     this.list = list
@@ -219,13 +220,29 @@ export class Unit implements UnitFormat {
     return at
   }
 
+  /** The last child that begins at or before an offset. */
   #childAround(parent: Die, offset: number): Die | undefined {
+    if (parent === this.#root) return this.#topLevelAround(offset)
     let last: Die | undefined
     for (const child of this.children(parent)) {
       if (child.offset > offset) break
       last = child
     }
     return last
+  }
+
+  /** A unit has thousands of entries at its top: their offsets are kept. */
+  #topLevelAround(offset: number): Die | undefined {
+    this.#topLevel ??= Uint32Array.from(this.children(this.root), die => die.offset - this.offset)
+    const wanted = offset - this.offset
+    let low = 0
+    let high = this.#topLevel.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#topLevel[middle] <= wanted) low = middle + 1
+      else high = middle
+    }
+    return low === 0 ? undefined : this.#parse(this.#topLevel[low - 1])
   }
 }
 

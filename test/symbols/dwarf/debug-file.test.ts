@@ -1,10 +1,14 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { DebugFile } from '../../../src/symbols/dwarf/debug-file.ts'
 import { IndexCache } from '../../../src/symbols/dwarf/index-cache.ts'
 import { OrcTable } from '../../../src/symbols/dwarf/orc.ts'
 import { matchingPaths, normalizePath, SourceMap } from '../../../src/symbols/dwarf/path-match.ts'
+import { ElfError } from '../../../src/symbols/elf/elf-error.ts'
+import { ElfFile } from '../../../src/symbols/elf/elf-file.ts'
 import { compile, markedLine, scratchDirectory } from './compiled.ts'
 
 const directory = scratchDirectory()
@@ -37,6 +41,46 @@ describe('a relocatable file', () => {
     expect(file.findType('struct node')).toMatchObject({ size: 64 })
   })
 })
+
+describe('compressed sections', () => {
+  const plain = compile(directory, 'plain', '-gdwarf-5', '-O1')
+
+  it.each(['zlib', 'zlib-gnu', ...(typeof zstdCompressSync === 'function' && objcopyKnows('zstd') ? ['zstd'] : [])])(
+    'are read when they are %s',
+    algorithm => {
+      const packed = join(directory, algorithm)
+      execFileSync('objcopy', [`--compress-debug-sections=${algorithm}`, plain, packed])
+      expect(DebugFile.open(packed, { cache: false }).findType('struct node')).toMatchObject({ size: 64 })
+    },
+  )
+
+  it('that claim to be larger than they can be are refused', () => {
+    const packed = join(directory, 'zlib')
+    execFileSync('objcopy', ['--compress-debug-sections=zlib', plain, packed])
+    const bytes = readFileSync(packed)
+    const info = new ElfFile(bytes).section('.debug_info')
+    for (const size of [2n ** 62n, 2n ** 29n, 10n]) {
+      bytes.writeBigUInt64LE(size, (info?.offset ?? 0) + 8)
+      expect(() => DebugFile.of('packed', bytes, { cache: false }).findType('struct node')).toThrow(ElfError)
+    }
+  })
+})
+
+/** Debian 12's binutils may have been built without it. */
+function objcopyKnows(algorithm: string): boolean {
+  try {
+    execFileSync(
+      'objcopy',
+      [`--compress-debug-sections=${algorithm}`, compile(directory, 'try', '-g'), join(directory, 'tried')],
+      {
+        stdio: 'ignore',
+      },
+    )
+    return true
+  } catch {
+    return false
+  }
+}
 
 describe('the cache of searches', () => {
   const path = compile(directory, 'cached', '-gdwarf-5', '-O1')
