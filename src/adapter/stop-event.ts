@@ -7,6 +7,8 @@ import { threadOf } from './frame-ids.ts'
 const REASONS: Record<StopReport['reason'], { reason: string; description: string }> = {
   entry: { reason: 'entry', description: 'Stopped before the first instruction' },
   breakpoint: { reason: 'breakpoint', description: 'Stopped at a breakpoint' },
+  data: { reason: 'data breakpoint', description: 'Stopped after an access to watched memory' },
+  event: { reason: 'exception', description: 'Stopped at an event' },
   step: { reason: 'step', description: 'Stopped after a step' },
   pause: { reason: 'pause', description: 'Paused' },
   shutdown: { reason: 'exception', description: 'The guest can not go on' },

@@ -95,16 +95,20 @@ export class Debugger {
   stepInto(vcpu: number): void {
     this.#requireStopped()
     this.vcpu(vcpu)
-    this.target.step(vcpu)
+    this.target.step({ vcpu, kind: 'into' })
   }
 
   /** One instruction, or all that a call or a repeated string instruction does. */
   stepOver(index: number): void {
     this.#requireStopped()
     const vcpu = this.vcpu(index)
+    if (this.target.capabilities.steps.has('over')) {
+      this.target.step({ vcpu: index, kind: 'over' })
+      return
+    }
     const length = stepsOver(this.#codeSource(vcpu), instructionPointer(vcpu))
     if (length === undefined) {
-      this.target.step(index)
+      this.target.step({ vcpu: index, kind: 'into' })
       return
     }
     const address = instructionPointer(vcpu) + BigInt(length)
@@ -302,7 +306,7 @@ export class Debugger {
     // Decoded code is dropped when breakpoints change: not for nothing.
     if (this.#planted.size === addresses.size && [...addresses].every(address => this.#planted.has(address))) return
     this.#planted = addresses
-    this.target.setBreakpoints(addresses)
+    this.target.setStops([...addresses].map((address, id) => ({ id, kind: 'code', space: 'linear', address })))
   }
 }
 

@@ -4,11 +4,20 @@
  */
 
 import type { MachineView } from '../inspect/machine-view.ts'
+import type { StepRequest, StopHit, StopKind, StopRequest } from './stop-request.ts'
 
 /** What a target can do. What it can't is said here, and never faked. */
 export interface TargetCapabilities {
   /** Code breakpoints at linear addresses that leave guest memory as it is. */
   readonly linearBreakpoints: boolean
+  /** Code and data breakpoints by guest-physical address. */
+  readonly physicalBreakpoints: boolean
+  /** Kinds of {@link StopRequest} that it can serve. */
+  readonly stops: ReadonlySet<StopKind>
+  /** Conditions, hit counts, logs and limits of requests are looked at where the guest runs; else by whoever asks. */
+  readonly stopConditions: boolean
+  /** Kinds of {@link StepRequest} beside one instruction with `into`; ranges and interrupts are heeded. */
+  readonly steps: ReadonlySet<StepRequest['kind']>
   /** Host-physical memory and EPT can be looked at. */
   readonly hostMemory: boolean
   /** Exits are recorded. */
@@ -21,11 +30,13 @@ export interface TargetCapabilities {
 /** Why and where the guest stands still. */
 export interface Stop {
   /** `shutdown`: the guest can't go on, as after a triple fault; its state is kept until it is resumed, and so ends. */
-  readonly reason: 'entry' | 'breakpoint' | 'step' | 'pause' | 'shutdown'
+  readonly reason: 'entry' | 'breakpoint' | 'data' | 'event' | 'step' | 'pause' | 'shutdown'
   /** The vCPU that caused it, or that is shown first. */
   readonly vcpu: number
   /** What happened, where the reason does not say it all. */
   readonly text?: string
+  /** The requests that were hit. Also of a step or pause that ended at breakpoints. */
+  readonly hits?: readonly StopHit[]
 }
 
 export interface GuestEnd {
@@ -85,10 +96,10 @@ export interface Target {
   resume(): void
   /** Stops a running guest soon. */
   pause(): void
-  /** Lets one vCPU retire one instruction; the others run when it is their turn. Ends in a stop like any run. */
-  step(vcpu: number): void
-  /** Linear addresses, in whatever address space is current when they are reached. Replaces those set before. */
-  setBreakpoints(addresses: ReadonlySet<bigint>): void
+  /** Steps one vCPU; the others run when it is their turn. Ends in a stop like any run. */
+  step(request: StepRequest): void
+  /** What to stop at. Replaces what was asked for before; also while the guest runs. */
+  setStops(requests: readonly StopRequest[]): void
   /** @param recent and @param addresses limit the lists. */
   exits(recent: number, addresses: number): ExitReport
   writeConsole(bytes: Uint8Array): void

@@ -4,6 +4,7 @@ import type { MachineView } from '../inspect/machine-view.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
 import { exitDetail } from './exit-detail.ts'
+import type { StepRequest, StopHit, StopRequest } from './stop-request.ts'
 import {
   type ExitReport,
   type GuestEnd,
@@ -15,6 +16,8 @@ import {
   type TargetListener,
   type TargetState,
 } from './target.ts'
+import { VmStepper } from './vm-stepper.ts'
+import { VmStops } from './vm-stops.ts'
 
 /** What this target needs of a machine that was put together, loaded and not started yet. */
 export interface DebuggedMachine {
@@ -31,8 +34,8 @@ export interface DebuggedMachine {
 const SLICE_MILLISECONDS = 5
 const SMALLEST_SLICE = 10_000
 const LARGEST_SLICE = 8_000_000
-/** A step waits for the turns of other vCPUs, which are far shorter than this. */
-const STEP_INSTRUCTIONS = 10_000_000
+/** Of a step at once: handlers and calls that it does not follow run meanwhile, and requests must get their turn. */
+const STEP_INSTRUCTIONS = 1_000_000
 /** Looks for console input and requests at least so often while the guest idles, in milliseconds. */
 const LONGEST_WAIT = 1000
 
@@ -45,25 +48,31 @@ const STATUS_FAULT = 70
 /** Known before there is a machine. */
 export const VM_CAPABILITIES: TargetCapabilities = {
   linearBreakpoints: true,
+  physicalBreakpoints: true,
+  stops: new Set([
+    ...(['code', 'data', 'exception', 'interrupt', 'control-register', 'msr'] as const),
+    ...(['port', 'exit', 'transition', 'int3', 'magic'] as const),
+  ]),
+  stopConditions: true,
+  steps: new Set(['into', 'over', 'to'] as const),
   hostMemory: true,
   exits: true,
   consoleInput: true,
   writes: true,
 }
 
-type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly vcpu: number }
+type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly stepper: VmStepper }
 
 export class VmTarget implements Target {
   readonly capabilities = VM_CAPABILITIES
   listener: TargetListener | undefined
 
   readonly #machine: DebuggedMachine
+  readonly #stops: VmStops
   #state: TargetState = { kind: 'stopped', stop: { reason: 'entry', vcpu: 0 } }
   #running: Running | undefined
   /** How the guest ends when it is resumed after a shutdown. */
   #shutdown: GuestEnd | undefined
-  /** The vCPU that was shown, or is stepped: it may stand at a breakpoint, and must leave it first. */
-  #leaving: number | undefined
   #pauseWanted = false
   #slice = SMALLEST_SLICE
   #input: number[] = []
@@ -75,6 +84,7 @@ export class VmTarget implements Target {
 
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
+    this.#stops = new VmStops(machine.vm)
   }
 
   get state(): TargetState {
@@ -93,8 +103,11 @@ export class VmTarget implements Target {
     this.#start({ kind: 'run' })
   }
 
-  step(vcpu: number): void {
-    this.#start({ kind: 'step', vcpu })
+  step(request: StepRequest): void {
+    if (this.#machine.vm.vcpus[request.vcpu] === undefined) throw new TargetError(`there is no vCPU ${request.vcpu}`)
+    this.#requireStopped()
+    this.#machine.vm.vcpus[request.vcpu].leaveBreakpoint()
+    this.#start({ kind: 'step', stepper: new VmStepper(this.#machine.vm, this.#stops, request) })
   }
 
   pause(): void {
@@ -103,9 +116,8 @@ export class VmTarget implements Target {
     this.#wake?.()
   }
 
-  setBreakpoints(addresses: ReadonlySet<bigint>): void {
-    const breakpoints = [...addresses].map(address => ({ space: 'linear' as const, address }))
-    this.#machine.vm.processor.setCodeStops({ breakpoints })
+  setStops(requests: readonly StopRequest[]): void {
+    this.#stops.set(requests)
   }
 
   exits(recent: number, addresses: number): ExitReport {
@@ -159,17 +171,21 @@ export class VmTarget implements Target {
     this.#running = undefined
     this.#wake?.()
     this.#state = { kind: 'ended', end: { status: 0, description: 'the debugger ended the guest' } }
-    this.setBreakpoints(new Set())
+    this.#stops.set([])
     this.#machine.dispose()
   }
 
-  #start(running: Running): void {
+  #requireStopped(): void {
     if (this.#state.kind !== 'stopped') throw new TargetError('the guest does not stand still')
-    const { vcpu } = this.#state.stop
+  }
+
+  #start(running: Running): void {
+    this.#requireStopped()
+    // A breakpoint where somebody stands already is left, not hit.
+    if (this.#state.kind === 'stopped') this.#machine.vm.vcpus[this.#state.stop.vcpu].leaveBreakpoint()
     this.#running = running
     this.#state = { kind: 'running' }
     this.#pauseWanted = false
-    this.#leaving = running.kind === 'step' ? running.vcpu : vcpu
     setImmediate(() => this.#turn())
   }
 
@@ -182,13 +198,12 @@ export class VmTarget implements Target {
       return
     }
     if (this.#pauseWanted) {
-      this.#stop({ reason: 'pause', vcpu: 0 })
+      this.#stopHere('pause', 0)
       return
     }
     try {
       this.#deliverInput()
-      const stop = this.#runSlice(running)
-      this.#leaving = running.kind === 'step' ? this.#leaving : undefined
+      const stop = this.#runOnce(running)
       this.#flushOutput()
       this.#act(stop)
     } catch (error) {
@@ -196,20 +211,9 @@ export class VmTarget implements Target {
     }
   }
 
-  #runSlice(running: Running): VmStop {
-    const { vm } = this.#machine
-    const before = vm.clock.count
-    const stop = this.#runOnce(running)
-    if (stop.kind !== 'breakpoint') return stop
-    // A breakpoint where the vCPU stood already is left, not hit: run again from there passes it.
-    const leaves = running.kind === 'step' ? stop.vcpu === running.vcpu : vm.clock.count === before
-    return leaves && stop.vcpu === this.#leaving ? this.#runOnce(running) : stop
-  }
-
   #runOnce(running: Running): VmStop {
     const { vm } = this.#machine
-    if (running.kind === 'step')
-      return vm.step(vm.vcpus[running.vcpu], { instructions: STEP_INSTRUCTIONS, idle: 'return' })
+    if (running.kind === 'step') return running.stepper.advance({ instructions: STEP_INSTRUCTIONS, idle: 'return' })
     const started = performance.now()
     const stop = vm.run({ instructions: this.#slice, idle: 'return' })
     if (stop.kind === 'slice') this.#adaptSlice(performance.now() - started)
@@ -232,10 +236,10 @@ export class VmTarget implements Target {
         this.#waitInWallTime(stop.until)
         break
       case 'breakpoint':
-        this.#stop({ reason: 'breakpoint', vcpu: stop.vcpu })
+        this.#stopFor(stop.vcpu, this.#stops.takeHits())
         break
       case 'step':
-        this.#stop({ reason: 'step', vcpu: stop.vcpu })
+        this.#stopHere('step', stop.vcpu)
         break
       case 'reset':
         this.#machine.reset()
@@ -266,14 +270,33 @@ export class VmTarget implements Target {
     setImmediate(() => this.#turn())
   }
 
+  /** Stops between two instructions: also for the breakpoints that are there. */
+  #stopHere(reason: 'step' | 'pause', vcpu: number): void {
+    const here = this.#machine.vm.vcpus[vcpu].askBreakpoint()
+    const hits = this.#stops.takeHits()
+    this.#stop({ reason, vcpu, ...(here && hits.length > 0 ? { hits } : {}) })
+  }
+
+  #stopFor(vcpu: number, hits: readonly StopHit[]): void {
+    const kinds = hits.map(({ kind }) => kind)
+    const reason =
+      hits.length === 0 || kinds.includes('code') ? 'breakpoint' : kinds.includes('data') ? 'data' : 'event'
+    this.#stop({ reason, vcpu, ...(hits.length > 0 ? { hits } : {}) })
+  }
+
   #stop(stop: Stop): void {
-    this.#running = undefined
+    this.#endStep()
     this.#state = { kind: 'stopped', stop }
     this.listener?.stopped(stop)
   }
 
-  #end(end: GuestEnd): void {
+  #endStep(): void {
+    if (this.#running?.kind === 'step') this.#running.stepper.finish()
     this.#running = undefined
+  }
+
+  #end(end: GuestEnd): void {
+    this.#endStep()
     this.#state = { kind: 'ended', end }
     this.listener?.ended(end)
   }

@@ -182,6 +182,10 @@ export interface Vcpu {
 
   /** The code breakpoints at RIP are not asked before the instruction there: somebody stands there already. */
   leaveBreakpoint(): void
+  /** Asks the code breakpoints at RIP now; they are not asked again before the instruction there. Does one want to stop? */
+  askBreakpoint(): boolean
+  /** For predicates that are asked outside of {@link run}; only while this vCPU ran last. */
+  readonly view: StopView
   /** Replaces the observer; undefined for none. */
   observe(observer: Observer | undefined): void
 
@@ -355,6 +359,15 @@ export type ProcessorEvent =
       readonly cause: TransitionCause
       readonly rip: bigint
     }
+  /** After the delivery of an interrupt or exception; `stack` is RSP before it, `cpl` was the privilege. */
+  | {
+      readonly kind: 'delivered'
+      readonly vector: number
+      readonly event: 'interrupt' | 'exception'
+      readonly cpl: number
+      readonly stack: bigint
+      readonly rip: bigint
+    }
   /** After an IRET, SYSRET, SYSEXIT or far RET, to whatever ring. */
   | { readonly kind: 'return'; readonly rip: bigint }
 
@@ -367,6 +380,7 @@ export interface Observer {
   readonly msrs: boolean
   readonly transitions: boolean
   readonly returns: boolean
+  readonly deliveries?: boolean
   /** Called in the run loop; true ends the run with the exit `breakpoint`, and what was about to happen happens next. */
   happened(event: ProcessorEvent, view: StopView): boolean
 }

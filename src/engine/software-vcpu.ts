@@ -41,6 +41,7 @@ import { before, eventsOf, isObserved } from './stops/observed-assists.ts'
 import { RunningView } from './stops/running-view.ts'
 import { deliver, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
 import { peekMsr } from './system/msr.ts'
+import { RSP } from './system/stack.ts'
 import { RUN_ALONE, VmExit } from './vm-exit.ts'
 
 const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-sipi']
@@ -75,6 +76,7 @@ export class SoftwareVcpu implements Vcpu {
   readonly state: CpuState
   readonly registers: RegisterFile
   readonly apic: LocalApic
+  readonly view: RunningView
   /** Record of the instruction that called into TypeScript last. */
   record = 0
 
@@ -86,7 +88,6 @@ export class SoftwareVcpu implements Vcpu {
   readonly #count: InstructionCount
   readonly #pending = new PendingEvents()
   readonly #port: AssistPort
-  readonly #view: RunningView
   /** Instructions that other vCPUs have retired, and the clock's count when this one ran last. */
   #others = 0
   #lastCount = 0
@@ -146,8 +147,8 @@ export class SoftwareVcpu implements Vcpu {
     this.#port.apic = this.apic
     this.registers = new StateRegisterFile(this.state, this.#port)
     const { registers, state } = this
-    const count = () => this.#count.exact
-    this.#view = new RunningView(this.index, { registers, state, peek: processor.peek, count })
+    const count = () => (this.#runs ? this.#count.exact : this.clock.count)
+    this.view = new RunningView(this.index, { registers, state, peek: processor.peek, count })
     this.reset()
     this.registers.set('random', BigInt(options.index) * RANDOM_SEED_STEP)
   }
@@ -431,7 +432,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#pending.undelivered = event
     if (this.#stopsBeforeInterrupt(event)) return { reason: 'breakpoint' }
     const { mmu } = this.#processor
-    const { rip, cpl } = state
+    const was = { rip: state.rip, cpl: state.cpl, stack: state.gpr(RSP) }
     mmu.watchpoints.begin()
     // What a delivery writes may be code or meet a breakpoint: nothing else is under way, as for an instruction alone.
     mmu.alone = true
@@ -441,7 +442,7 @@ export class SoftwareVcpu implements Vcpu {
       this.#pending.undelivered = undefined
       this.#countDelivery()
       this.#pendBreakpointsMet()
-      this.#delivered(event, outcome, rip, cpl)
+      if (outcome === 'delivered') this.#delivered(event, was)
       state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
       return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
     } catch (thrown) {
@@ -652,7 +653,7 @@ export class SoftwareVcpu implements Vcpu {
       if (this.#unfinished.delete(this.#processor.finder.linear)) return false
     let stops = false
     // Each of them counts its hits.
-    for (const each of asked) if (each.reached === undefined || each.reached(this.#view)) stops = true
+    for (const each of asked) if (each.reached === undefined || each.reached(this.view)) stops = true
     return stops
   }
 
@@ -664,6 +665,16 @@ export class SoftwareVcpu implements Vcpu {
     this.#asked.low = finder.low
     this.#asked.high = finder.high
     this.#asked.retired = this.#retired
+  }
+
+  askBreakpoint(): boolean {
+    const { finder, sites, peek, memory } = this.#processor
+    if (sites.isEmpty) return false
+    this.#processor.activate(this)
+    if (!this.#locates()) return false
+    const hpa = peek.translate(finder.low, finder.high)
+    if (hpa < 0) return false
+    return this.#stopsBefore(finder.low, finder.high, sites.at(finder.low, finder.high, hpa, memory.u32[S.MODE >> 2]))
   }
 
   /** The instruction at RIP was begun and will be gone on with after a handler: its breakpoints have been asked. */
@@ -700,21 +711,32 @@ export class SoftwareVcpu implements Vcpu {
   /** The instruction has retired: asks about what it accessed and did. RIP is the next one's. */
   #askAfter(): void {
     const { watchpoints } = this.#processor.mmu
-    if (!watchpoints.isEmpty && watchpoints.ask(this.#instructionRip, this.#view)) this.#stopOwed = true
+    if (!watchpoints.isEmpty && watchpoints.ask(this.#instructionRip, this.view)) this.#stopOwed = true
     if (this.#events.length === 0) return
-    for (const event of this.#events.splice(0)) if (this.#observer?.happened(event, this.#view)) this.#stopOwed = true
+    for (const event of this.#events.splice(0)) if (this.#observer?.happened(event, this.view)) this.#stopOwed = true
   }
   /** RIP of the instruction that runs alone. */
   #instructionRip = 0n
 
-  #delivered({ kind }: GuestEvent, outcome: 'delivered' | 'triple-fault', rip: bigint, from: number): void {
+  #delivered(
+    { vector, kind }: GuestEvent,
+    was: { readonly rip: bigint; readonly cpl: number; readonly stack: bigint },
+  ): void {
     this.#askedEvents.clear()
     const { watchpoints } = this.#processor.mmu
-    if (!watchpoints.isEmpty && watchpoints.ask(rip, this.#view)) this.#stopOwed = true
+    const { rip, cpl, stack } = was
+    if (!watchpoints.isEmpty && watchpoints.ask(rip, this.view)) this.#stopOwed = true
+    const observer = this.#observer
+    if (observer === undefined) return
+    const event = kind === 'exception' ? 'exception' : 'interrupt'
     const to = this.state.cpl
-    if (this.#observer?.transitions !== true || outcome !== 'delivered' || from === to) return
-    const cause = kind === 'exception' ? 'exception' : 'interrupt'
-    if (this.#observer.happened({ kind: 'transition', from, to, cause, rip }, this.#view)) this.#stopOwed = true
+    const stops =
+      (observer.transitions &&
+        cpl !== to &&
+        observer.happened({ kind: 'transition', from: cpl, to, cause: event, rip }, this.view)) ||
+      (observer.deliveries === true &&
+        observer.happened({ kind: 'delivered', vector, event, cpl, stack, rip }, this.view))
+    if (stops) this.#stopOwed = true
   }
 
   #stopsBeforeInterrupt({ vector, kind }: GuestEvent): boolean {
@@ -726,7 +748,7 @@ export class SoftwareVcpu implements Vcpu {
   #asksBefore(vector: number, event: ProcessorEvent): boolean {
     if (this.#askedEvents.has(vector)) return false
     this.#askedEvents.add(vector)
-    return this.#observer?.happened(event, this.#view) === true
+    return this.#observer?.happened(event, this.view) === true
   }
 
   /** Runs an assist that may do what the observer wants to know. It runs alone, so that the run can end after it. */

@@ -31,6 +31,9 @@ export type RecordedReason = (typeof REASONS)[number]
 
 const CODES = new Map<ExitReason, number>(REASONS.map((reason, code) => [reason, code]))
 
+/** Is the exit the guest's doing, and not its caller's? */
+export const isRecorded = ({ reason }: Exit): boolean => CODES.has(reason)
+
 export interface RecordedExit {
   /** Instructions the VM had retired. */
   readonly count: number

@@ -41,6 +41,8 @@ export class GuestPhysicalMemory {
   readonly map: readonly RamRange[]
   readonly ept: Ept
   readonly owner: OwnerId
+  /** Called when pages from `first` up to `last` (guest-physical) have other frames than before, or none. */
+  framesChanged: (first: number, last: number) => void = () => {}
 
   readonly #processor: Processor
   readonly #pool: FramePool
@@ -111,6 +113,7 @@ export class GuestPhysicalMemory {
     const hpa = this.#pool.allocate(this.owner)
     this.ept.map(page * PAGE_SIZE, hpa, EPT_RIGHTS)
     this.#frames[page] = hpa
+    this.framesChanged(page * PAGE_SIZE, (page + 1) * PAGE_SIZE)
     return hpa
   }
 
@@ -172,6 +175,7 @@ export class GuestPhysicalMemory {
     this.#openBusPages.length = 0
     this.#frames.fill(0)
     this.ept.clear()
+    this.framesChanged(0, this.#frames.length * PAGE_SIZE)
   }
 
   /** Ends the VM's claim on host memory; this object can't be used afterwards. */

@@ -3,11 +3,12 @@
  * their exits and fires timers at their exact instruction count.
  */
 
-import type { InterruptMessage, Processor, Vcpu, VcpuState } from '../engine/processor.ts'
+import type { Exit, InterruptMessage, Processor, Vcpu, VcpuState } from '../engine/processor.ts'
 import { VirtualClock, type VirtualClockState } from '../util/virtual-clock.ts'
 import { RFLAGS_IF } from '../x86/rflags.ts'
+import { DebugStops } from './debug-stops.ts'
 import { EPT_RIGHTS, EPT_WRITE } from './ept.ts'
-import { ExitLog, type ExitTotals } from './exit-log.ts'
+import { ExitLog, type ExitTotals, isRecorded } from './exit-log.ts'
 import type { FramePool } from './frame-pool.ts'
 import { GuestPhysicalMemory } from './guest-memory.ts'
 import { InterruptFabric } from './interrupt-fabric.ts'
@@ -51,6 +52,9 @@ export class Vm {
   readonly processor: Processor
   readonly memory: GuestPhysicalMemory
   readonly vcpus: readonly Vcpu[]
+  readonly stops: DebugStops
+  /** Asked after each exit that the exit log records, when it has been acted on: true ends the run with `breakpoint`. */
+  exitObserver: ((vcpu: Vcpu, exit: Exit) => boolean) | undefined
 
   readonly #turns = new Turns()
   readonly #fabric = new InterruptFabric()
@@ -63,6 +67,7 @@ export class Vm {
       throw new RangeError(`${options.cpus} vCPUs: 1 to ${MAXIMUM_CPUS} are possible`)
     this.processor = options.processor
     this.memory = new GuestPhysicalMemory(options.processor, options.pool, options.memory)
+    this.stops = new DebugStops(options.processor, this.memory)
     for (let index = 0; index < options.cpus; index++) this.#fabric.vcpus.push(this.#createVcpu(index))
     this.vcpus = this.#fabric.vcpus
   }
@@ -183,6 +188,8 @@ export class Vm {
       this.exits.record(this.clock.count, vcpu, exit)
       const stop = handleExit(context, vcpu, exit)
       if (stop !== undefined) return stop
+      if (this.exitObserver !== undefined && isRecorded(exit) && this.exitObserver(vcpu, exit))
+        return { kind: 'breakpoint', vcpu: vcpu.index }
       if (vcpu === stepped && this.clock.count > before) return this.#takeStop() ?? { kind: 'step', vcpu: vcpu.index }
     }
   }

@@ -68,7 +68,7 @@ describe('a virtual machine as a target', () => {
     setTimeout(() => target.pause(), 20)
     expect(await next()).toEqual({ reason: 'pause', vcpu: 0 })
     expect(target.instructions).toBeGreaterThan(10_000)
-    expect(() => target.step(0)).not.toThrow()
+    expect(() => target.step({ vcpu: 0, kind: 'into' })).not.toThrow()
   })
 
   test('refuses to run twice', () => {
@@ -105,7 +105,7 @@ describe('a virtual machine as a target', () => {
     const { target, vcpus, next } = scene(2)
     vcpus[0].script = [{ instructions: 100, exit: { reason: 'hlt' } }]
     vcpus[1].script = [{ instructions: 0, exit: { reason: 'breakpoint' } }]
-    target.step(1)
+    target.step({ vcpu: 1, kind: 'into' })
     expect(await next()).toEqual({ reason: 'step', vcpu: 1 })
     expect(target.instructions).toBe(101)
   })
@@ -113,13 +113,13 @@ describe('a virtual machine as a target', () => {
   test('stops at a breakpoint of another vCPU while one is stepped', async () => {
     const { target, vcpus, next } = scene(2)
     vcpus[0].script = [{ instructions: 5, exit: { reason: 'breakpoint' } }]
-    target.step(1)
+    target.step({ vcpu: 1, kind: 'into' })
     expect(await next()).toEqual({ reason: 'breakpoint', vcpu: 0 })
   })
 
   test('steps one instruction', async () => {
     const { target, next } = scene()
-    target.step(0)
+    target.step({ vcpu: 0, kind: 'into' })
     expect(await next()).toEqual({ reason: 'step', vcpu: 0 })
     expect(target.instructions).toBe(1)
   })
@@ -242,11 +242,11 @@ describe('the console', () => {
     const made = scene()
     made.room = 2
     made.target.writeConsole(Buffer.from('abc'))
-    made.target.step(0)
+    made.target.step({ vcpu: 0, kind: 'into' })
     await made.next()
     expect(made.received).toEqual([97, 98])
     made.room = 2
-    made.target.step(0)
+    made.target.step({ vcpu: 0, kind: 'into' })
     await made.next()
     expect(made.received).toEqual([97, 98, 99])
   })

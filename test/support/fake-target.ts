@@ -1,5 +1,6 @@
 /** A target whose guest does nothing but go along a path of instruction addresses, given by the test. */
 
+import type { StopRequest } from '../../src/debugger/stop-request.ts'
 import type {
   ExitReport,
   GuestEnd,
@@ -21,6 +22,10 @@ export interface PathPoint {
 export class FakeTarget implements Target {
   readonly capabilities: TargetCapabilities = {
     linearBreakpoints: true,
+    physicalBreakpoints: false,
+    stops: new Set(['code'] as const),
+    stopConditions: false,
+    steps: new Set(['into'] as const),
     hostMemory: true,
     exits: true,
     consoleInput: true,
@@ -58,8 +63,8 @@ export class FakeTarget implements Target {
     this.#pauseWanted = true
   }
 
-  setBreakpoints(addresses: ReadonlySet<bigint>): void {
-    this.breakpoints = addresses
+  setStops(requests: readonly StopRequest[]): void {
+    this.breakpoints = new Set(requests.flatMap(request => (request.kind === 'code' ? [request.address] : [])))
   }
 
   exits(recent: number): ExitReport {

@@ -13,6 +13,7 @@ import type {
   InterruptMessage,
   Processor,
   RegisterFile,
+  StopView,
   Vcpu,
   VcpuState,
 } from '../../../src/engine/processor.ts'
@@ -104,7 +105,21 @@ export class ScriptedVcpu implements Vcpu {
     return { reason: 'budget' }
   }
 
-  leaveBreakpoint(): void {}
+  /** A breakpoint before the next instruction is passed. */
+  leaveBreakpoint(): void {
+    const [step] = this.script
+    if (step?.instructions === 0 && step.exit?.reason === 'breakpoint') this.script.shift()
+  }
+  askBreakpoint(): boolean {
+    return false
+  }
+  get view(): StopView {
+    const { index, registers } = this
+    return {
+      ...{ index, registers, cpl: 0, count: this.#clock.count, ripLow: 0, ripHigh: 0, rootFrame: 0 },
+      ...{ low: () => 0, high: () => 0, read: () => undefined, readBytes: () => undefined },
+    }
+  }
   observe(): void {}
 
   setA20(enabled: boolean): void {
