@@ -1,0 +1,37 @@
+/**
+ * `npm run test:e2e`: the packaged extension in a real VS Code workbench, driven by a browser. Screenshots are left in
+ * a temporary directory, which is printed. Exit status 1 when the scenario failed, 77 when it could not be run here.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { installTools, NotInstalled } from './install.ts'
+
+const STATUS_SKIPPED = 77
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+try {
+  const tools = installTools()
+  const directory = mkdtempSync(join(tmpdir(), 'ringside-e2e-'))
+  process.stdout.write(`screenshots: ${directory}\n`)
+  const work = join(directory, 'work')
+  mkdirSync(work)
+  const extension = join(work, 'ringside.vsix')
+  execFileSync(process.execPath, [join(root, 'scripts', 'package.ts'), extension], { stdio: 'inherit' })
+  // Imports the browser's driver, which is there only now.
+  const { debugTheTour } = await import('./tour.ts')
+  await debugTheTour({ tools, directory, work, extension, guests: join(root, 'guests') })
+  process.stdout.write('1 passed, 0 failed\n')
+} catch (error) {
+  if (error instanceof NotInstalled) {
+    process.stdout.write(`The scenario was not run: ${error.message}\n`)
+    process.exitCode = STATUS_SKIPPED
+  } else {
+    process.stderr.write(`The scenario failed: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`)
+    process.stdout.write('0 passed, 1 failed\n')
+    process.exitCode = 1
+  }
+}

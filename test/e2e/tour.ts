@@ -1,0 +1,87 @@
+/** The scenario: F5 on the teaching kernel stops in its C source, and the workbench shows the machine. */
+
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Tools } from './install.ts'
+import { Server } from './server.ts'
+import { Workbench } from './workbench.ts'
+
+export interface Scenario {
+  readonly tools: Tools
+  /** For screenshots. */
+  readonly directory: string
+  /** For everything else: removed when the scenario has passed. */
+  readonly work: string
+  /** The `.vsix`. */
+  readonly extension: string
+  /** `guests/` of the repository. */
+  readonly guests: string
+}
+
+const SOURCE = 'tour/paging.c'
+/** In give_page(): the program touched new memory, and a frame for it has just been taken. */
+const STOP = 'map_page(address & FRAME, frame,'
+const LAUNCH = {
+  version: '0.2.0',
+  configurations: [
+    {
+      type: 'ringside',
+      request: 'launch',
+      name: 'Tour',
+      program: `\${workspaceFolder}/prebuilt/tour.elf`,
+      memory: '64M',
+      stopOnEntry: true,
+    },
+  ],
+}
+
+export async function debugTheTour({ tools, directory, work, extension, guests }: Scenario): Promise<void> {
+  const folder = join(work, 'workspace')
+  for (const part of ['tour', 'entry', 'prebuilt']) cpSync(join(guests, part), join(folder, part), { recursive: true })
+  mkdirSync(join(folder, '.vscode'))
+  writeFileSync(join(folder, '.vscode', 'launch.json'), JSON.stringify(LAUNCH, undefined, 2))
+  const line = lineOf(join(folder, SOURCE), STOP)
+
+  const server = await Server.start(tools, work, extension)
+  try {
+    const workbench = await Workbench.open(tools.chromium, server.url, folder, directory)
+    try {
+      await scenario(workbench, line)
+    } catch (error) {
+      await workbench.screenshot('failed')
+      throw error
+    } finally {
+      await workbench.close()
+    }
+  } finally {
+    server.stop()
+  }
+  rmSync(work, { recursive: true, force: true, maxRetries: 5 })
+}
+
+async function scenario(workbench: Workbench, line: number): Promise<void> {
+  await workbench.openFile(SOURCE, line)
+  await workbench.breakAt(line)
+  await workbench.showDebugView()
+  await workbench.press('F5')
+  await workbench.stopped()
+  await workbench.screenshot('entry')
+  await workbench.row('call-stack', /start/).click()
+  await workbench.command('Open Disassembly View')
+  await workbench.disassembly(/cli/).waitFor()
+  await workbench.expand(workbench.row('variables', /General registers/))
+  await workbench.row('variables', /eax/).waitFor()
+  await workbench.screenshot('disassembly')
+  await workbench.press('F5')
+  await workbench.terminalShows(/tour: page fault at 0x40010000 from ring 3, a write/)
+  await workbench.ended()
+  await workbench.screenshot('ended')
+}
+
+function lineOf(file: string, text: string): number {
+  const index = readFileSync(file, 'utf8')
+    .split('\n')
+    .findIndex(line => line.includes(text))
+  if (index < 0) throw new Error(`${file} has no line with ${text}`)
+  return index + 1
+}
