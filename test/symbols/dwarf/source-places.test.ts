@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { DebugFile } from '../../../src/symbols/dwarf/debug-file.ts'
-import { compile, FLAVOURS, markedLine, SUBJECT, scratchDirectory } from './compiled.ts'
+import { compile, FLAVOURS, isInstalled, markedLine, SUBJECT, scratchDirectory } from './compiled.ts'
 
 const directory = scratchDirectory()
 
@@ -22,21 +22,24 @@ describe.each(FLAVOURS)('%s', (name, ...options) => {
   const file = DebugFile.open(path, { cache: false })
   const functions = [...file.symbols()].filter(symbol => symbol.kind === 'function' && symbol.size > 0n)
 
-  it('names the functions, inlined ones too, and lines of every address like addr2line', () => {
-    const addresses = functions.flatMap(({ address, size }) =>
-      Array.from({ length: Number(size) }, (_, i) => address + BigInt(i)),
-    )
-    expect(addresses.length).toBeGreaterThan(100)
-    const ours = addresses.map(address => {
-      const frames = file.framesAt(address)
-      return frames.map(frame => `${frame.name}\n${frame.location?.file}:${frame.location?.line}`).join('\n')
-    })
-    const theirs = addr2line(path, addresses)
-    // Of several rows at one address gdb takes the statement, as we do, and binutils the last.
-    const differing = addresses.filter((_, index) => ours[index] !== theirs[index])
-    const lines = differing.map(address => file.lineAt(address)?.line)
-    expect(lines).toEqual(linesOfGdb(path, differing))
-  })
+  it.skipIf(!isInstalled('gdb'))(
+    'names the functions, inlined ones too, and lines of every address like addr2line',
+    () => {
+      const addresses = functions.flatMap(({ address, size }) =>
+        Array.from({ length: Number(size) }, (_, i) => address + BigInt(i)),
+      )
+      expect(addresses.length).toBeGreaterThan(100)
+      const ours = addresses.map(address => {
+        const frames = file.framesAt(address)
+        return frames.map(frame => `${frame.name}\n${frame.location?.file}:${frame.location?.line}`).join('\n')
+      })
+      const theirs = addr2line(path, addresses)
+      // Of several rows at one address gdb takes the statement, as we do, and binutils the last.
+      const differing = addresses.filter((_, index) => ours[index] !== theirs[index])
+      const lines = differing.map(address => file.lineAt(address)?.line)
+      expect(lines).toEqual(linesOfGdb(path, differing))
+    },
+  )
 
   it('puts a breakpoint on a line where code of the line is', () => {
     const line = markedLine('call-leaf')
