@@ -77,7 +77,7 @@ async function stepping(conversation: Conversation): Promise<void> {
     if (instruction.startsWith('call')) break
   }
   const { name } = await conversation.step('next')
-  check(name.startsWith('kernel_main+'), `the step over the call was to come back to kernel_main, but is at ${name}`)
+  check(name.startsWith('kernel_main'), `the step over the call was to come back to kernel_main, but is at ${name}`)
 }
 
 async function program(conversation: Conversation): Promise<void> {

@@ -13,6 +13,10 @@ const ADAPTER: DebugProtocol.Capabilities = {
   supportsCompletionsRequest: true,
   completionTriggerCharacters: ['$', '.'],
   supportsValueFormattingOptions: true,
+  supportsModulesRequest: true,
+  supportsLoadedSourcesRequest: true,
+  supportsBreakpointLocationsRequest: true,
+  supportsDelayedStackTraceLoading: true,
   supportsTerminateRequest: true,
   supportsCancelRequest: true,
 }
@@ -22,6 +26,7 @@ export function capabilities(target: TargetCapabilities): DebugProtocol.Capabili
     ...ADAPTER,
     supportsFunctionBreakpoints: target.linearBreakpoints,
     supportsInstructionBreakpoints: target.linearBreakpoints,
+    supportsGotoTargetsRequest: target.writes,
     supportsSetVariable: target.writes,
     supportsSetExpression: target.writes,
     supportsWriteMemoryRequest: target.writes,

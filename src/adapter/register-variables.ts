@@ -15,6 +15,17 @@ export interface RegisterScope {
   readonly container: VariableContainer
 }
 
+/** What an outer frame knows of the registers that it will have again. */
+export function savedRegisters(registers: ReadonlyMap<string, bigint | undefined>): VariableContainer {
+  const nodes = [...registers].map(([name, value]) => ({
+    name,
+    value: value === undefined ? '<not known>' : hexText(value),
+    ...(value === undefined ? {} : { address: { space: 'linear', address: value } as const }),
+    evaluateName: `$${name}`,
+  }))
+  return containerOf(() => nodes, nodes.length)
+}
+
 export function registerScopes(session: Session, frame: FrameId): RegisterScope[] {
   return session.debugger.registers(frame.vcpu).map(group => {
     const extra = group.name === 'Virtualization' ? () => lastExits(session) : () => []
@@ -33,7 +44,7 @@ function variable(session: Session, frame: FrameId, node: RegisterNode): Variabl
   return {
     name,
     value,
-    ...(decimal === undefined ? {} : { hexValue: hexText(decimal) }),
+    ...(decimal === undefined ? {} : { hexValue: () => hexText(decimal) }),
     ...(meaning === undefined ? {} : { type: meaning }),
     ...(address === undefined ? {} : { address }),
     ...(register === undefined ? {} : { evaluateName: `$${register}${field === undefined ? '' : `.${field}`}` }),
@@ -51,6 +62,7 @@ function assign(session: Session, frame: FrameId, register: string, field: strin
   const trimmed = text.trim()
   const value = LITERAL.test(trimmed) ? BigInt(trimmed) : session.debugger.evaluate(frame.vcpu, trimmed)
   writeRegister(target, session.debugger.vcpu(frame.vcpu), register, value, field)
+  session.debugger.changed()
 }
 
 const EXITS_SHOWN = 10

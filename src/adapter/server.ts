@@ -8,10 +8,12 @@ import { consoleRequests } from './requests/console.ts'
 import { disassemblyRequests } from './requests/disassembly.ts'
 import { evaluateRequests } from './requests/evaluate.ts'
 import { exitRequests } from './requests/exits.ts'
+import { gotoRequests } from './requests/goto.ts'
 import { inspectionRequests } from './requests/inspection.ts'
 import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
 import { runControlRequests } from './requests/run-control.ts'
+import { sourceRequests } from './requests/sources.ts'
 import { threadRequests } from './requests/threads-stack.ts'
 import { translateRequests } from './requests/translate.ts'
 import { variableRequests } from './requests/variables.ts'
@@ -22,6 +24,8 @@ const FAMILIES: readonly RequestFamily[] = [
   breakpointRequests,
   runControlRequests,
   threadRequests,
+  gotoRequests,
+  sourceRequests,
   variableRequests,
   memoryRequests,
   disassemblyRequests,

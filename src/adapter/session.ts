@@ -18,6 +18,7 @@ import { Connection } from './connection.ts'
 import { ConsoleText } from './console-text.ts'
 import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
+import { Sources } from './sources.ts'
 import { stopBody } from './stop-event.ts'
 import { VariableHandles } from './variable-handles.ts'
 
@@ -37,12 +38,16 @@ export class Session {
   client: ClientFeatures = NO_FEATURES
   /** References that the client got at the current stop; they end when the guest goes on. */
   readonly variables = new VariableHandles()
+  /** Where the guest's sources are; as `launch` says. */
+  sources = new Sources([])
   /** Resolves when the conversation is over. */
   readonly closed: Promise<void>
 
   readonly #handlers: ReadonlyMap<string, RequestHandler>
   readonly #console: Record<OutputSource, ConsoleText>
   readonly #connection: Connection
+  #targets: bigint[] = []
+  #firstTarget = 1
   #debugger: Debugger | undefined
   #close: () => void = () => {}
   #options: SessionOptions = { stopOnEntry: false, console: 'internalConsole', sourceMap: [] }
@@ -79,6 +84,7 @@ export class Session {
   attachDebugger(attached: Debugger, options: SessionOptions): void {
     this.#debugger = attached
     this.#options = options
+    this.sources = new Sources(options.sourceMap)
     attached.listener = {
       stopped: report => this.#stopped(report),
       output: (source, bytes) => this.#console[source].write(bytes),
@@ -113,13 +119,28 @@ export class Session {
   }
 
   memoryChanged(address: Address, count: number): void {
+    this.debugger.changed()
     if (this.client.memory) this.event('memory', { memoryReference: formatAddress(address), offset: 0, count })
     this.invalidated(['stacks', 'variables'])
+  }
+
+  /** An id for an address that the client may choose at this stop. */
+  targetId(address: bigint): number {
+    const known = this.#targets.indexOf(address)
+    if (known >= 0) return this.#firstTarget + known
+    return this.#firstTarget + this.#targets.push(address) - 1
+  }
+
+  targetAddress(id: number): bigint | undefined {
+    return this.#targets[id - this.#firstTarget]
   }
 
   /** The guest goes on: references of this stop are void. */
   resumed(): void {
     this.variables.clear()
+    // Ids are not used again.
+    this.#firstTarget += this.#targets.length
+    this.#targets = []
   }
 
   /** Ends guest and conversation. */

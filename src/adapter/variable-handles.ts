@@ -10,7 +10,7 @@ export interface VariableNode {
   readonly name: string
   readonly value: string
   /** The same in hexadecimal, for `valueFormat`; absent where `value` has nothing else to say. */
-  readonly hexValue?: string
+  hexValue?(): string
   readonly type?: string
   /** An expression that gives it. */
   readonly evaluateName?: string

@@ -17,6 +17,7 @@ import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
 import { FrameScope } from './frame-scope.ts'
 import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
+import { Stack } from './stack/stack.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
 
@@ -60,6 +61,7 @@ export class Debugger {
   readonly #kernel: LinuxImage | undefined
   #planted: ReadonlySet<bigint> = new Set()
   #stepOver: StepOver | undefined
+  readonly #stacks = new Map<number, Stack>()
   #focus = 0
   #pausing = false
   #searches = 0
@@ -158,6 +160,20 @@ export class Debugger {
     return { name: this.symbols.describe(ip) ?? `0x${ip.toString(16)}`, instructionPointer: ip }
   }
 
+  /** The stack of a vCPU that stands still, as far as it has been looked at. Void when the guest goes on. */
+  stack(index: number): Stack {
+    this.#requireStopped()
+    const vcpu = this.vcpu(index)
+    const stack = this.#stacks.get(index) ?? new Stack(this.symbols, vcpu, this.target.machine)
+    this.#stacks.set(index, stack)
+    return stack
+  }
+
+  /** The user has changed registers or memory: what was derived from them is no longer so. */
+  changed(): void {
+    this.#stacks.clear()
+  }
+
   registers(index: number): RegisterGroup[] {
     return registerGroups(this.vcpu(index), address => this.symbols.describe(address))
   }
@@ -213,6 +229,7 @@ export class Debugger {
   // Stops
 
   #stopped(stop: Stop): void {
+    this.#stacks.clear()
     const address = instructionPointer(this.vcpu(stop.vcpu))
     const breakpoints = stop.reason === 'breakpoint' || stop.reason === 'step' ? this.#breakpoints.at(address) : []
     if (this.#atKernelEntry(address)) this.#learnKernelSymbols()

@@ -1,51 +1,54 @@
-/** Expressions over registers, symbols and memory, and the commands of the debug console. */
+/** Expressions in a frame, assignments, and the commands of the debug console. */
 
-import { writeMemory } from '../../debugger/write-memory.ts'
-import { writeRegister } from '../../debugger/write-register.ts'
-import { hex } from '../../protocol/address.ts'
+import { assign, evaluate } from '../../debugger/expression/evaluate.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { FRAME_IDS, type FrameId, frameOf } from '../frame-ids.ts'
+import { type FrameView, frameView } from '../frame-view.ts'
 import { runCommand } from '../repl/repl.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
+import { valueNode } from '../typed-variables.ts'
 import { wantsHex } from '../value-format.ts'
-
-const REGISTER = /^\$([a-z_][a-z0-9_]*)(?:\.(\w+))?$/i
-const MEMORY = /^\*\s*(?:\(\s*(u8|u16|u32|u64)\s*\*\s*\))?(.+)$/s
-const MEMORY_BYTES: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 }
+import { variableBody } from './variables.ts'
 
 export const evaluateRequests: RequestFamily = {
-  evaluate(session, args) {
+  evaluate(session, args, afterResponse) {
     const fields = new Fields('evaluate', args)
-    const frame = frameIn(session, fields)
+    const id = frameIn(session, fields)
     const expression = fields.string('expression')
-    wantsHex(fields)
-    if (fields.optionalString('context') === 'repl') {
-      const text = runCommand(session, frame, expression)
-      if (text !== undefined) return { result: text, variablesReference: 0 }
+    const hex = wantsHex(fields)
+    const typed = fields.optionalString('context') === 'repl'
+    const text = typed ? runCommand(session, id, expression) : undefined
+    if (text !== undefined) return { result: text, variablesReference: 0 }
+    const view = frameView(session, id)
+    if (!typed) return resultBody(session, view, expression, hex)
+    // What a person types may assign; what is shown by itself, as on hover, never does.
+    let assigned = false
+    const writer = {
+      writeRegister(name: string, value: bigint) {
+        assigned = true
+        view.writer.writeRegister(name, value)
+      },
+      writeMemory(...[address, bytes]: Parameters<FrameView['writer']['writeMemory']>) {
+        assigned = true
+        view.writer.writeMemory(address, bytes)
+      },
     }
-    return valueBody(session, session.debugger.evaluate(frame.vcpu, expression))
+    const value = assign(expression, view.scope, view.subject, writer)
+    if (assigned) afterResponse(() => session.invalidated(['stacks', 'variables']))
+    return bodyOf(session, view, expression, value, hex)
   },
 
   setExpression(session, args, afterResponse) {
     const fields = new Fields('setExpression', args)
-    const frame = frameIn(session, fields)
+    const id = frameIn(session, fields)
     const expression = fields.string('expression').trim()
-    const value = session.debugger.evaluate(frame.vcpu, fields.string('value'))
-    const vcpu = session.debugger.vcpu(frame.vcpu)
-    const register = REGISTER.exec(expression)
-    const memory = MEMORY.exec(expression)
-    if (register !== null) {
-      writeRegister(session.debugger.target, vcpu, register[1].toLowerCase(), value, register[2])
-      afterResponse(() => session.invalidated(['stacks', 'variables']))
-    } else if (memory !== null) {
-      const length = MEMORY_BYTES[memory[1] ?? 'u64']
-      const address = { space: 'linear', address: session.debugger.evaluate(frame.vcpu, memory[2]) } as const
-      const bytes = Uint8Array.from({ length }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn))
-      writeMemory(session.debugger.target, vcpu, address, bytes)
-      afterResponse(() => session.memoryChanged(address, length))
-    } else throw new RequestError(`"${expression}" can't be set: name a register ($rax) or memory (*(u32*)address)`)
-    const { result, ...body } = valueBody(session, session.debugger.evaluate(frame.vcpu, expression))
+    const view = frameView(session, id)
+    const node = valueNode(view, expression, evaluate(expression, view.scope, view.subject), expression)
+    if (node.assign === undefined) throw new RequestError(`"${expression}" is no place that can be set`)
+    node.assign(fields.string('value'))
+    afterResponse(() => session.invalidated(['stacks', 'variables']))
+    const { result, ...body } = resultBody(session, frameView(session, id), expression, wantsHex(fields))
     return { ...body, value: result }
   },
 }
@@ -55,12 +58,18 @@ function frameIn(session: Session, fields: Fields): FrameId {
   return frameId === undefined ? { vcpu: session.debugger.focus, depth: 0 } : frameOf(frameId)
 }
 
-function valueBody(session: Session, value: bigint) {
-  const symbol = session.debugger.symbols.describe(value)
-  return {
-    result: symbol === undefined ? hex(value) : `${hex(value)} <${symbol}>`,
-    type: 'u64',
-    variablesReference: 0,
-    memoryReference: hex(value),
-  }
+const resultBody = (session: Session, view: FrameView, expression: string, hex: boolean) =>
+  bodyOf(session, view, expression, evaluate(expression, view.scope, view.subject), hex)
+
+function bodyOf(
+  session: Session,
+  view: FrameView,
+  expression: string,
+  value: ReturnType<typeof evaluate>,
+  hex: boolean,
+) {
+  const node = valueNode(view, expression, value, expression)
+  const path = `evaluate/${view.id.vcpu}/${view.id.depth}`
+  const { name: _name, evaluateName: _itself, value: result, ...body } = variableBody(session, path, node, hex)
+  return { result, ...body }
 }

@@ -4,24 +4,38 @@ import type { DebugProtocol } from '@vscode/debugprotocol'
 import { formatAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { FRAME_IDS, frameOf } from '../frame-ids.ts'
-import { registerScopes } from '../register-variables.ts'
+import { frameView } from '../frame-view.ts'
+import { registerScopes, savedRegisters } from '../register-variables.ts'
 import { COUNTS, REFERENCES, RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
+import { localsOf } from '../typed-variables.ts'
 import { wantsHex } from '../value-format.ts'
 import type { VariableContainer, VariableNode } from '../variable-handles.ts'
 
 export const variableRequests: RequestFamily = {
   scopes(session, args) {
     const frameId = new Fields('scopes', args).integer('frameId', FRAME_IDS)
-    const scopes = registerScopes(session, frameOf(frameId)).map(
-      ({ name, rare, container }): DebugProtocol.Scope => ({
-        name,
-        presentationHint: 'registers',
-        variablesReference: session.variables.reference(`${frameId}/${name}`, container),
-        expensive: rare,
-      }),
-    )
-    return { scopes }
+    const view = frameView(session, frameOf(frameId))
+    const scope = (name: string, container: VariableContainer, hint?: string, expensive = false) => ({
+      name,
+      ...(hint === undefined ? {} : { presentationHint: hint }),
+      variablesReference: session.variables.reference(`${frameId}/${name}`, container),
+      ...(container.named === undefined ? {} : { namedVariables: container.named }),
+      expensive,
+    })
+    const locals = localsOf(view, 'local')
+    const statics = localsOf(view, 'static')
+    const registers =
+      view.frame.activation.by === 'start'
+        ? registerScopes(session, view.id).map(group => scope(group.name, group.container, 'registers', group.rare))
+        : [scope('Registers of this frame', savedRegisters(view.frame.registers), 'registers')]
+    return {
+      scopes: [
+        ...(locals === undefined ? [] : [scope('Locals', locals, 'locals')]),
+        ...(statics === undefined ? [] : [scope('Statics', statics)]),
+        ...registers,
+      ],
+    }
   },
 
   variables(session, args) {
@@ -67,7 +81,7 @@ export function variableBody(session: Session, path: string, node: VariableNode,
   const { name, type, evaluateName, address, children } = node
   return {
     name,
-    value: hex ? (node.hexValue ?? node.value) : node.value,
+    value: hex ? (node.hexValue?.() ?? node.value) : node.value,
     ...(type === undefined ? {} : { type }),
     ...(evaluateName === undefined ? {} : { evaluateName }),
     ...(node.assign === undefined ? { presentationHint: { attributes: ['readOnly'] } } : {}),
