@@ -51,7 +51,9 @@ export function withAbsolutePaths<C extends Configuration>(configuration: C, fol
       : absolute(file)
   const changed: Record<string, unknown> = {}
   for (const name of ['program', 'initrd']) if (name in configuration) changed[name] = absolute(configuration[name])
-  const { symbols } = configuration
+  const { symbols, sourceMap } = configuration
+  if (typeof sourceMap === 'object' && sourceMap !== null)
+    changed.sourceMap = Object.fromEntries(Object.entries(sourceMap).map(([from, to]) => [from, absolute(to)]))
   if (symbols !== undefined) changed.symbols = Array.isArray(symbols) ? symbols.map(symbol) : symbol(symbols)
   return { ...configuration, ...changed }
 }

@@ -38,8 +38,14 @@ export function installTools(): Tools {
 const findChromium = (): string | undefined => CHROMIUM.find(path => existsSync(path))
 
 function installChromium(): string {
-  const root = process.getuid?.() === 0
-  run('Chromium', root ? 'apt-get' : 'sudo', [...(root ? [] : ['-n', 'apt-get']), 'install', '-y', '-qq', 'chromium'])
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  for (const args of [
+    ['update', '-qq'],
+    ['install', '-y', '-qq', 'chromium'],
+  ]) {
+    const [command, ...rest] = [...asRoot, 'apt-get', ...args]
+    run('Chromium', command, rest)
+  }
   const chromium = findChromium()
   if (chromium === undefined) throw new NotInstalled(`Chromium is at none of ${CHROMIUM.join(', ')}`)
   return chromium

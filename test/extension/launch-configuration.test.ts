@@ -40,12 +40,14 @@ describe('a launch configuration', () => {
   })
 
   test('names files relative to the folder', () => {
-    const relative = { ...CONFIGURATION, program: 'k.elf', initrd: '/i.gz', symbols: ['a', { path: 'b', slide: '0' }] }
+    const symbols = ['a', { path: 'b', slide: '0' }]
+    const relative = { ...CONFIGURATION, program: 'k.elf', initrd: '/i.gz', symbols, sourceMap: { '/build': 'src' } }
     expect(withAbsolutePaths(relative, '/folder')).toEqual({
       ...CONFIGURATION,
       program: '/folder/k.elf',
       initrd: '/i.gz',
       symbols: ['/folder/a', { path: '/folder/b', slide: '0' }],
+      sourceMap: { '/build': '/folder/src' },
     })
     expect(withAbsolutePaths({ ...relative, symbols: 'a' }, '/folder').symbols).toBe('/folder/a')
     expect(withAbsolutePaths(relative, undefined)).toBe(relative)
