@@ -10,6 +10,7 @@ import type {
   DebugInfo,
   DwarfRegisters,
   FunctionPlace,
+  LineAddress,
   LineBreakpoint,
   LinePlace,
   ReadMemory,
@@ -222,6 +223,15 @@ export class SymbolBook implements SymbolLookup {
     const nearest = Math.min(...found.map(breakpoint => breakpoint.line))
     const places = found.filter(breakpoint => breakpoint.line === nearest).flatMap(breakpoint => breakpoint.places)
     return { line: nearest, places }
+  }
+
+  /** Every place in lines `first` to `last` where a statement begins. */
+  statementsIn(source: string, first: number, last: number): LineAddress[] {
+    return this.files.flatMap(file => this.#ask(file, () => file.statementsIn(source, first, last)) ?? [])
+  }
+
+  sourceFiles(): string[] {
+    return [...new Set(this.files.flatMap(file => this.#ask(file, () => file.sourceFiles()) ?? []))]
   }
 
   // Names of the file `near`, that of the frame which asks, come before those of others.

@@ -8,7 +8,7 @@ import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
 import { unwoundRegisters } from '../dwarf-registers.ts'
 import { littleEndian, VcpuSubject } from '../expression/subject.ts'
 import type { SymbolBook } from '../symbol-book.ts'
-import { type Activation, type FoundBy, type FrameRegisters, lookupAddress } from './frame.ts'
+import type { Activation, FoundBy, FrameRegisters } from './frame.ts'
 import { codeBitsOf, followsCall, isDataSelector, plausibleFlags } from './guest-code.ts'
 
 /** Words above the top of the stack in which an interrupt's frame is looked for: registers that a stub has saved. */
@@ -56,7 +56,8 @@ export class UnwindStep {
     )
     if (unwound === undefined) return undefined
     // The outermost function has no caller: whatever lies there is no address, or none of code.
-    if (unwound.pc === 0n || this.#word(unwound.pc, 64) === undefined) return 'end'
+    if (unwound.pc === 0n || !(unwound.interrupted ? this.#isMapped(unwound.pc) : this.#isCaller(unwound.pc)))
+      return 'end'
     const registers = new Map<string, bigint | undefined>(
       names.map((name, number) => [name, unwound.registers[number]]),
     )
@@ -185,9 +186,18 @@ export class UnwindStep {
     return undefined
   }
 
+  #isMapped(address: bigint): boolean {
+    return this.#subject.read('linear', address, 1) !== undefined
+  }
+
+  /** Tables are right about where a return address is; only the outermost function has none. */
+  #isCaller(address: bigint): boolean {
+    return this.#book.containing(address - 1n) !== undefined || followsCall(this.#machine, this.#vcpu, address)
+  }
+
   /** In a function that has a name, right behind a CALL. */
   #isReturnAddress(address: bigint): boolean {
-    const symbol = this.#book.containing(lookupAddress({ ...NO_ACTIVATION, pc: address }))
+    const symbol = this.#book.containing(address - 1n)
     if (symbol === undefined || symbol.kind === 'object') return false
     return followsCall(this.#machine, this.#vcpu, address)
   }
@@ -196,15 +206,6 @@ export class UnwindStep {
     const bytes = this.#subject.read('linear', BigInt.asUintN(64, address), bits / 8)
     return bytes && littleEndian(bytes)
   }
-}
-
-const NO_ACTIVATION: Activation = {
-  registers: new Map(),
-  pc: 0n,
-  sp: 0n,
-  bits: 64,
-  isCaller: true,
-  by: 'scan',
 }
 
 /** What a function in between has changed is not known, but for what it must give back. */
