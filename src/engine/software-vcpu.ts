@@ -373,6 +373,7 @@ export class SoftwareVcpu implements Vcpu {
       this.#takeSignals()
       const event = this.#beforeInstruction()
       if (event !== undefined) return event
+      if (this.#stopOwed) continue
       if (this.state.get32(S.ACTIVITY) !== ACTIVE) {
         return this.state.get32(S.ACTIVITY) === SHUTDOWN ? { reason: 'triple-fault' } : { reason: 'hlt' }
       }
