@@ -49,6 +49,9 @@ export class VcpuSubject implements Subject {
   }
 }
 
+/** What a call may change beside general registers (x86-64 psABI, 3.2.1). */
+const NOT_PRESERVED = /^(?:[xy]mm\d+|st\d|rflags)$/
+
 /** A frame further out: general registers as the callee left them to be found, everything else the vCPU's. */
 export class FrameSubject implements Subject {
   readonly vcpu: VcpuView
@@ -56,8 +59,19 @@ export class FrameSubject implements Subject {
   readonly #inner: VcpuSubject
   readonly #registers: ReadonlyMap<string, bigint | undefined>
 
-  /** @param registers general registers by name, `rip` among them; a hole is one that is not known. */
-  constructor(vcpu: VcpuView, machine: MachineView, registers: ReadonlyMap<string, bigint | undefined>) {
+  readonly #called: boolean
+
+  /**
+   * @param registers general registers by name, `rip` among them; a hole is one that is not known.
+   * @param called the frame waits for a function that it called, which may have changed what no function preserves.
+   */
+  constructor(
+    vcpu: VcpuView,
+    machine: MachineView,
+    registers: ReadonlyMap<string, bigint | undefined>,
+    called: boolean,
+  ) {
+    this.#called = called
     this.vcpu = vcpu
     this.machine = machine
     this.#inner = new VcpuSubject(vcpu, machine)
@@ -65,7 +79,8 @@ export class FrameSubject implements Subject {
   }
 
   register(name: string): bigint | undefined {
-    return this.#registers.has(name) ? this.#registers.get(name) : this.vcpu.register(name)
+    if (this.#registers.has(name)) return this.#registers.get(name)
+    return this.#called && NOT_PRESERVED.test(name) ? undefined : this.vcpu.register(name)
   }
 
   read(space: Space, address: bigint, size: number): Uint8Array | undefined {

@@ -58,7 +58,7 @@ export class Stack {
 
   subject({ activation }: StackFrame): Subject {
     if (activation.by === 'start') return new VcpuSubject(this.#vcpu, this.#machine)
-    return new FrameSubject(this.#vcpu, this.#machine, activation.registers)
+    return new FrameSubject(this.#vcpu, this.#machine, activation.registers, activation.isCaller)
   }
 
   /**
@@ -97,7 +97,7 @@ export class Stack {
     const common = { by, pc, registers, module, activation }
     const known = this.#book.framesAt(address)
     if (known === undefined) {
-      const name = this.#book.describe(address) ?? `0x${pc.toString(16)}`
+      const name = this.#symbolName(address, pc)
       const line = this.#book.lineAt(address)
       const source = line === undefined ? undefined : { file: line.file, line: line.line, column: line.column }
       return [{ ...common, level: this.#frames.length, kind, name, source, described: undefined }]
@@ -111,6 +111,14 @@ export class Stack {
       described: { info: known.file, frame },
     }))
   }
+
+  /** A call can be a function's last instruction: its symbol is that of the call, the offset that of what follows. */
+  #symbolName(address: bigint, pc: bigint): string {
+    const symbol = this.#book.containing(address)
+    if (symbol === undefined) return hex(pc)
+    return pc === symbol.address ? symbol.name : `${symbol.name}+${hex(pc - symbol.address)}`
+  }
 }
 
+const hex = (value: bigint): string => `0x${value.toString(16)}`
 const identity = ({ pc, sp }: Activation): string => `${pc}/${sp}`
