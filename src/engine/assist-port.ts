@@ -134,27 +134,27 @@ export class AssistPort implements AssistCpu, RegisterEffects {
   flushPcid(pcid: number): void {
     const { addressSpaces, mmu } = this.#processor
     // The ASIDs stay: a new one would drop the global pages too, and with them the kernel's whole working set.
-    mmu.dropNonGlobal(addressSpaces.known(this.controls.vpid, pcid))
+    mmu.tlb.dropNonGlobal(addressSpaces.known(this.controls.vpid, pcid))
     this.contextChanged()
   }
 
   flushAllPcids(): void {
     const { addressSpaces, mmu } = this.#processor
-    mmu.dropNonGlobal(addressSpaces.knownOf(this.controls.vpid))
+    mmu.tlb.dropNonGlobal(addressSpaces.knownOf(this.controls.vpid))
     this.contextChanged()
   }
 
   invalidatePage(linear: bigint): void {
-    this.#processor.mmu.dropPage(lowWord(linear), highWord(linear))
+    this.#processor.mmu.tlb.dropPage(lowWord(linear), highWord(linear))
   }
 
   invalidatePcidPage(linear: bigint, pcid: number): void {
     const { addressSpaces, mmu } = this.#processor
-    mmu.dropPageOf(lowWord(linear), highWord(linear), addressSpaces.known(this.controls.vpid, pcid))
+    mmu.tlb.dropPageOf(lowWord(linear), highWord(linear), addressSpaces.known(this.controls.vpid, pcid))
   }
 
   dropProtectionKeys(keys: number): void {
-    this.#processor.mmu.dropKeys(keys)
+    this.#processor.mmu.tlb.dropKeys(keys)
     this.contextChanged()
   }
 

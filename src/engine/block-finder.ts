@@ -100,7 +100,7 @@ export class BlockFinder {
         block,
         page: pageNumber(low, high),
         crosses,
-        global: this.#mmu.isFetchedGlobal(low) && !crosses,
+        global: this.#mmu.tlb.isFetchedGlobal(low) && !crosses,
       })
     }
     return block

@@ -94,7 +94,7 @@ export class SoftwareProcessor implements Processor {
     this.sites = new BreakpointSites(memory, hotEntries)
     this.finder = new BlockFinder(memory, this.mmu, this.code, this.decoder, this.sites)
     this.addressSpaces = new AddressSpaces(() => {
-      this.mmu.emptyTlb()
+      this.mmu.tlb.empty()
       this.code.emptyJumpCache()
       this.context.forget()
     })
@@ -125,7 +125,7 @@ export class SoftwareProcessor implements Processor {
   }
 
   get statistics(): ProcessorStatistics {
-    return { tlbFills: this.mmu.tlbFills, blocksDecoded: this.code.blocksDecoded }
+    return { tlbFills: this.mmu.tlb.fills, blocksDecoded: this.code.blocksDecoded }
   }
 
   createVcpu(options: { index: number; clock: VirtualClock; bus: ApicBus; controls: ControlBlock }): Vcpu {

@@ -9,9 +9,8 @@ import * as R from '../decoder/record.ts'
 import { alignmentCheck, generalProtection, pageFault, stackFault } from '../fault.ts'
 import type { HostMemory } from '../host-memory.ts'
 import { READ_FIRST } from '../isa/runtime.ts'
-import { TLB_ENTRIES, TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
+import { TLB_FETCH, TLB_READ, TLB_WRITE } from '../layout.ts'
 import type { LinearMemory } from '../linear-memory.ts'
-import { pageNumber } from '../linear-page.ts'
 import type { Watchpoint } from '../processor.ts'
 import * as S from '../state.ts'
 import { Watchpoints } from '../stops/watchpoints.ts'
@@ -27,7 +26,7 @@ import {
   WalkResult,
   walkPages,
 } from './page-walk.ts'
-import { plainTag, TAG_WATCHED } from './tlb-tag.ts'
+import { Tlb } from './tlb.ts'
 
 /** Registers that the processor itself has at guest-physical addresses: the local APIC. */
 export interface ProcessorMmio {
@@ -56,12 +55,6 @@ export interface TranslationContext {
   a20Mask: number
 }
 
-/** What the last word of a TLB entry tells of its page. */
-const TLB_GLOBAL = 1
-/** A user page with protection keys on; its key is in bits 7:4. */
-const TLB_KEYED = 2
-const TLB_KEY_SHIFT = 4
-
 /** A store that `commit` has to carry on: linear address and length. */
 interface PendingStore {
   low: number
@@ -76,8 +69,6 @@ export class Mmu implements LinearMemory, EntryMemory {
   readonly #code: CodeCache
   readonly #walk = new WalkResult()
   readonly #pending: PendingStore = { low: 0, high: 0, bytes: 0, system: false }
-  /** Numbers of the large pages, by size, of which fragments may be cached. */
-  readonly #largePages = [21, 22, 30].map(shift => ({ shift, pages: new Set<number>() }))
   context: TranslationContext
   mmio: ProcessorMmio
   /** Does the instruction run as a block of its own? */
@@ -86,7 +77,7 @@ export class Mmu implements LinearMemory, EntryMemory {
   met = 0
   #watched: readonly DataBreakpoint[] = []
   readonly watchpoints: Watchpoints
-  tlbFills = 0
+  readonly tlb: Tlb
   /** Results of device accesses of the running instruction that the hypervisor has completed, in order. */
   completed: bigint[] = []
   #nextCompleted = 0
@@ -110,95 +101,15 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.#physical = physical
     this.watchpoints = new Watchpoints(memory)
     this.#code = code
+    this.tlb = new Tlb(memory, code, this.watchpoints)
     this.context = context
     this.mmio = mmio
-  }
-
-  // --- the TLB
-
-  /** Drops every entry of the three arrays. */
-  emptyTlb(): void {
-    this.#memory.u8.fill(0, TLB_READ, TLB_FETCH + (TLB_FETCH - TLB_WRITE))
-    for (const { pages } of this.#largePages) pages.clear()
-  }
-
-  /** Drops what some ASIDs have cached, but for global pages (SDM vol. 3, 4.10.4.1: MOV to CR3). */
-  dropNonGlobal(asids: readonly number[]): void {
-    if (asids.length === 0) return
-    const marked = this.#marked(asids)
-    const { i32 } = this.#memory
-    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
-      if (marked[i32[at] & 0xfff] === 0 || (i32[at + 3] & TLB_GLOBAL) !== 0) continue
-      i32[at] = 0
-      i32[at + 1] = 0
-    }
-    this.#code.dropNonGlobal()
-  }
-
-  /** A byte for each ASID: 1 for those that are listed. */
-  #marked(asids: readonly number[]): Uint8Array {
-    const marked = this.#asidMarks.fill(0)
-    for (const asid of asids) marked[asid] = 1
-    return marked
-  }
-  readonly #asidMarks = new Uint8Array(4096)
-
-  /** Drops what some ASIDs have cached of the page at a linear address, a large one whole, unless it is global. */
-  dropPageOf(low: number, high: number, asids: readonly number[]): void {
-    const marked = this.#marked(asids)
-    const page = pageNumber(low, high)
-    const large = this.#largePages.filter(({ shift, pages }) => pages.has(Math.floor(page / 2 ** (shift - 12))))
-    const pagesHere = [1, ...large.map(({ shift }) => 2 ** (shift - 12))]
-    const { i32 } = this.#memory
-    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4) {
-      if (marked[i32[at] & 0xfff] === 0 || (i32[at + 3] & TLB_GLOBAL) !== 0) continue
-      const cached = pageNumber(plainTag(i, i32[at]), i32[at + 1])
-      if (!pagesHere.some(size => Math.floor(cached / size) === Math.floor(page / size))) continue
-      i32[at] = 0
-      i32[at + 1] = 0
-    }
-    if (large.length === 0) this.#code.dropPage(page)
-    else this.#code.emptyJumpCache()
-  }
-
-  /**
-   * Rights of protection keys have changed: drops reads and writes of their pages, which were let through by the old
-   * ones. @param keys bit i for key i
-   */
-  dropKeys(keys: number): void {
-    const { i32 } = this.#memory
-    for (const table of [TLB_READ, TLB_WRITE])
-      for (let i = 0, at = table >>> 2; i < TLB_ENTRIES; i++, at += 4) {
-        const facts = i32[at + 3]
-        if ((facts & TLB_KEYED) === 0 || ((keys >>> (facts >>> TLB_KEY_SHIFT)) & 1) === 0) continue
-        i32[at] = 0
-        i32[at + 1] = 0
-      }
-  }
-
-  /**
-   * Drops the translations of a linear address under every ASID: those of its 4 KiB page, and all of a large page that
-   * ever covered it since (SDM vol. 3, 4.10.2.3: its fragments go together).
-   */
-  dropPage(low: number, high: number): void {
-    const page = pageNumber(low, high)
-    for (const { shift, pages } of this.#largePages) {
-      const number = Math.floor(page / 2 ** (shift - 12))
-      if (pages.delete(number)) this.#dropLargePage(number, shift)
-    }
-    const { i32 } = this.#memory
-    for (const table of [TLB_READ, TLB_WRITE, TLB_FETCH]) {
-      const at = (table + tlbOffset(low)) >>> 2
-      i32[at] = 0
-      i32[at + 1] = 0
-    }
-    this.#code.dropPage(page)
   }
 
   /** Data breakpoints of the vCPU that runs: accesses to their pages are never served by the TLB. */
   watch(breakpoints: readonly DataBreakpoint[]): void {
     this.#watched = breakpoints
-    for (const { low, high } of breakpoints) this.dropPage(low | 0, high)
+    for (const { low, high } of breakpoints) this.tlb.dropPage(low | 0, high)
   }
 
   #isWatched(low: number, high: number): boolean {
@@ -213,23 +124,10 @@ export class Mmu implements LinearMemory, EntryMemory {
     this.met |= met
   }
 
-  /** Replaces the debugger's data breakpoints: marks what the TLB holds of their pages, and nothing else. */
+  /** Replaces the debugger's data breakpoints. */
   setWatchpoints(watchpoints: readonly Watchpoint[]): void {
-    const { i32 } = this.#memory
     this.watchpoints.set(watchpoints)
-    for (const table of [TLB_READ, TLB_WRITE])
-      for (let i = 0, at = table >>> 2; i < TLB_ENTRIES; i++, at += 4) {
-        if ((i32[at] | i32[at + 1]) === 0) continue
-        const low = plainTag(i, i32[at])
-        const frame = ((low & ~0xfff) + i32[at + 2]) >>> 12
-        const write = table === TLB_WRITE
-        const covered = this.watchpoints.coversPage(pageNumber(low, i32[at + 1]), frame, write)
-        i32[at] = covered ? low ^ TAG_WATCHED : low
-        // While it was marked, code may have been decoded from the frame: writes to that are seen by the slow path only.
-        if (covered || !write || !this.#code.isCode(frame)) continue
-        i32[at] = 0
-        i32[at + 1] = 0
-      }
+    this.tlb.markWatched()
   }
 
   /** A debugger learns of an access after its instruction, which therefore runs alone. @param hpa -1 for a device */
@@ -237,17 +135,6 @@ export class Mmu implements LinearMemory, EntryMemory {
     if (!this.watchpoints.isMet(low, high, hpa, bytes, write)) return
     if (!this.alone) throw RUN_ALONE
     this.watchpoints.note(low, high, hpa, bytes, write)
-  }
-
-  #dropLargePage(number: number, shift: number): void {
-    const { i32 } = this.#memory
-    const size = 2 ** (shift - 12)
-    for (let i = 0, at = TLB_READ >>> 2; i < 3 * TLB_ENTRIES; i++, at += 4)
-      if (Math.floor(pageNumber(i32[at], i32[at + 1]) / size) === number) {
-        i32[at] = 0
-        i32[at + 1] = 0
-      }
-    this.#code.emptyJumpCache()
   }
 
   /** The guest-physical address that leaves the processor: bit 20 is low while A20M# is asserted (SDM vol. 3, 21.1.1). */
@@ -279,7 +166,7 @@ export class Mmu implements LinearMemory, EntryMemory {
     walkPages(this.context.control, low, high, access, this, this.#walk)
     if (this.#walk.fault >= 0) {
       // A page fault drops what the TLB holds of its page (SDM vol. 3, 4.10.4.1).
-      this.dropPage(low, high)
+      this.tlb.dropPage(low, high)
       throw pageFault(this.#walk.fault, this.#linear)
     }
     return this.#masked(this.#walk.gpa)
@@ -287,43 +174,13 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   #fill(table: number, low: number, high: number, asid: number, hpa: number): void {
     if (this.#watched.length > 0 && table !== TLB_FETCH && this.#isWatched(low, high)) return
-    const { i32 } = this.#memory
-    const at = (table + tlbOffset(low)) >>> 2
-    const watched =
-      !this.watchpoints.isEmpty &&
-      table !== TLB_FETCH &&
-      this.watchpoints.coversPage(pageNumber(low, high), hpa >>> 12, table === TLB_WRITE)
-    i32[at] = ((low & ~0xfff) | asid) ^ (watched ? TAG_WATCHED : 0)
-    i32[at + 1] = high
-    i32[at + 2] = (hpa & ~0xfff) - (low & ~0xfff)
-    const { control } = this.context
-    const { global, key, pageShift, user } = this.#walk
-    let facts = global && control.globalPages ? TLB_GLOBAL : 0
-    if (control.protectionKeys && user) facts |= TLB_KEYED | (key << TLB_KEY_SHIFT)
-    i32[at + 3] = facts
-    this.tlbFills++
-    if (pageShift === 12) return
-    for (const { shift, pages } of this.#largePages)
-      if (shift === pageShift) pages.add(Math.floor(pageNumber(low, high) / 2 ** (shift - 12)))
-  }
-
-  #hit(table: number, low: number, high: number, asid: number): number {
-    const { i32 } = this.#memory
-    const at = (table + tlbOffset(low)) >>> 2
-    const tag = (low & ~0xfff) | asid
-    if ((i32[at] !== tag && i32[at] !== (tag ^ TAG_WATCHED)) || i32[at + 1] !== high) return -1
-    return (low + i32[at + 2]) >>> 0
-  }
-
-  /** Is the cached translation of a page that is fetched from a global one? */
-  isFetchedGlobal(low: number): boolean {
-    return (this.#memory.i32[((TLB_FETCH + tlbOffset(low)) >>> 2) + 3] & TLB_GLOBAL) !== 0
+    this.tlb.fill(table, low, high, asid, hpa, this.context.control, this.#walk)
   }
 
   /** Host address of a linear address that is fetched from; -1 never. Throws #PF, or an EPT violation. */
   fetch(low: number, high: number): number {
     const { asid, access } = this.context
-    const known = this.#hit(TLB_FETCH, low, high | 0, asid)
+    const known = this.tlb.hit(TLB_FETCH, low, high | 0, asid)
     if (known >= 0) return known
     const gpa = this.#translate(low, high, (access & ~ACCESS_SMAP_OFF) | ACCESS_FETCH)
     const hpa = this.#physical.find(gpa, NEEDS_EXECUTE)
@@ -403,7 +260,7 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** HPA of a byte that can be read directly, or -1 for a device. Fills the TLB. */
   #readable(low: number, high: number, asid: number, access: number): number {
-    const known = this.#hit(TLB_READ, low, high, asid)
+    const known = this.tlb.hit(TLB_READ, low, high, asid)
     if (known >= 0) return known
     const gpa = this.#translate(low, high, access | ACCESS_READ)
     const hpa = this.#physical.find(gpa, NEEDS_READ)
@@ -419,7 +276,7 @@ export class Mmu implements LinearMemory, EntryMemory {
 
   /** HPA of a byte that can be written directly, or -1. Fills the TLB but for frames with code. */
   #writable(low: number, high: number, asid: number, access: number): number {
-    const known = this.#hit(TLB_WRITE, low, high, asid)
+    const known = this.tlb.hit(TLB_WRITE, low, high, asid)
     if (known >= 0) return known
     const gpa = this.#translate(low, high, access | ACCESS_WRITE)
     const hpa = this.#physical.find(gpa, NEEDS_WRITE)
@@ -697,10 +554,6 @@ export class Mmu implements LinearMemory, EntryMemory {
     const hpa = this.#physical.find(this.#masked(address), NEEDS_READ)
     return hpa < 0 ? 0n : this.#memory.view.getBigUint64(hpa, true)
   }
-}
-
-function tlbOffset(low: number): number {
-  return (low >>> 8) & ((TLB_ENTRIES - 1) << 4)
 }
 
 function toLinear(low: number, high: number): bigint {
