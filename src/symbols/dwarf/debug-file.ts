@@ -84,7 +84,7 @@ export class DebugFile implements DebugInfo {
   }
 
   get bits(): 32 | 64 {
-    return this.elf.bits
+    return this.#unwinder.abi.addressSize === 8 ? 64 : 32
   }
 
   get slide(): bigint {

@@ -152,6 +152,7 @@ export interface UnwoundFrame {
 export interface DebugInfo {
   readonly path: string
   readonly buildId: string | undefined
+  /** Of the code; an ELF32 file may hold 64-bit code. */
   readonly bits: 32 | 64
   slide: bigint
 

@@ -8,14 +8,24 @@ import { OrcTable } from './orc.ts'
 import { canonicalFrameAddress, frameScope, I386_ABI, type UnwindAbi, unwindByTable, X86_64_ABI } from './unwind.ts'
 
 export class Unwinder {
-  readonly abi: UnwindAbi
   readonly #program: DwarfProgram
+  #abi: UnwindAbi | undefined
   #frames: readonly CallFrames[] | undefined
   #orc: OrcTable | 'none' | undefined
 
   constructor(program: DwarfProgram) {
     this.#program = program
-    this.abi = program.sections.elf.machine === EM_X86_64 ? X86_64_ABI : I386_ABI
+  }
+
+  /** That of the code. 64-bit kernels come in ELF32 files too, for Multiboot's sake: then DWARF's addresses tell. */
+  get abi(): UnwindAbi {
+    this.#abi ??= this.#isWide() ? X86_64_ABI : I386_ABI
+    return this.#abi
+  }
+
+  #isWide(): boolean {
+    const { sections } = this.#program
+    return sections.elf.machine === EM_X86_64 || this.#program.units.headers[0]?.addressSize === 8
   }
 
   /** Addresses in `registers` are the guest's. */
