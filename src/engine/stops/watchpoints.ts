@@ -34,7 +34,9 @@ const NOTHING = new Uint8Array(0)
 
 export class Watchpoints {
   readonly #memory: HostMemory
-  #ranges: readonly Range[] = []
+  #linear: readonly Range[] = []
+  /** A physical range has a piece in each of its frames. */
+  readonly #byFrame = new Map<number, Range[]>()
   #noted: Noted[] = []
 
   constructor(memory: HostMemory) {
@@ -42,7 +44,7 @@ export class Watchpoints {
   }
 
   set(watchpoints: readonly Watchpoint[]): void {
-    this.#ranges = watchpoints.map(watchpoint => {
+    const ranges = watchpoints.map(watchpoint => {
       const { address, space, length } = watchpoint
       const host = space === 'host'
       const first = host ? address : BigInt.asIntN(64, address)
@@ -52,28 +54,31 @@ export class Watchpoints {
         ...{ lastPage: Number(last >> 12n), lastOffset: Number(last & 0xfffn) },
       }
     })
+    this.#linear = ranges.filter(({ host }) => !host)
+    this.#byFrame.clear()
+    for (const range of ranges)
+      if (range.host)
+        for (let frame = range.firstPage; frame <= range.lastPage; frame++)
+          this.#byFrame.set(frame, [...(this.#byFrame.get(frame) ?? []), range])
     this.#noted = []
   }
 
   get isEmpty(): boolean {
-    return this.#ranges.length === 0
+    return this.#linear.length === 0 && this.#byFrame.size === 0
   }
 
   /** Must accesses to a page be looked at? @param page of the linear address @param frame of the host's */
   coversPage(page: number, frame: number, write: boolean): boolean {
-    for (const range of this.#ranges) {
-      if (write ? !range.watchpoint.writes : !range.watchpoint.reads) continue
-      const at = range.host ? frame : page
-      if (at >= range.firstPage && at <= range.lastPage) return true
-    }
-    return false
+    for (const { watchpoint, firstPage, lastPage } of this.#linear)
+      if ((write ? watchpoint.writes : watchpoint.reads) && page >= firstPage && page <= lastPage) return true
+    return this.#byFrame.get(frame)?.some(({ watchpoint }) => (write ? watchpoint.writes : watchpoint.reads)) ?? false
   }
 
   /** Does an access within a page meet a watchpoint? @param hpa -1 for a device */
   isMet(low: number, high: number, hpa: number, bytes: number, write: boolean): boolean {
-    for (const range of this.#ranges)
-      if ((write ? range.watchpoint.writes : range.watchpoint.reads) && meets(range, low, high, hpa, bytes)) return true
-    return false
+    const isMet = (range: Range): boolean =>
+      (write ? range.watchpoint.writes : range.watchpoint.reads) && meets(range, low, high, hpa, bytes)
+    return this.#linear.some(isMet) || (this.#byFrame.get(hpa >>> 12)?.some(isMet) ?? false)
   }
 
   /** The instruction begins (again). */
@@ -83,7 +88,7 @@ export class Watchpoints {
 
   /** Keeps what an access of the instruction that runs is about to find, or overwrite. */
   note(low: number, high: number, hpa: number, bytes: number, write: boolean): void {
-    for (const range of this.#ranges) {
+    for (const range of [...this.#linear, ...(this.#byFrame.get(hpa >>> 12) ?? [])]) {
       const { watchpoint } = range
       if (!(write ? watchpoint.writes : watchpoint.reads) || !meets(range, low, high, hpa, bytes)) continue
       const linear = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
