@@ -2,6 +2,8 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { TargetCapabilities } from '../debugger/target.ts'
+import { BREAKPOINT_MODES } from './breakpoint-wish.ts'
+import { exceptionFilters } from './event-filters.ts'
 
 /** What does not depend on a target. */
 const ADAPTER: DebugProtocol.Capabilities = {
@@ -26,6 +28,15 @@ export function capabilities(target: TargetCapabilities): DebugProtocol.Capabili
     ...ADAPTER,
     supportsFunctionBreakpoints: target.linearBreakpoints,
     supportsInstructionBreakpoints: target.linearBreakpoints,
+    supportsConditionalBreakpoints: target.linearBreakpoints,
+    supportsHitConditionalBreakpoints: target.linearBreakpoints,
+    supportsLogPoints: target.linearBreakpoints,
+    supportsDataBreakpoints: target.stops.has('data'),
+    supportsDataBreakpointBytes: target.stops.has('data'),
+    breakpointModes: BREAKPOINT_MODES,
+    exceptionBreakpointFilters: exceptionFilters(target),
+    supportsExceptionFilterOptions: true,
+    supportsExceptionInfoRequest: true,
     supportsGotoTargetsRequest: target.writes,
     supportsSetVariable: target.writes,
     supportsSetExpression: target.writes,

@@ -5,8 +5,10 @@ import type { RequestFamily, RequestHandler } from './request.ts'
 import { breakpointRequests } from './requests/breakpoints.ts'
 import { completionRequests } from './requests/completions.ts'
 import { consoleRequests } from './requests/console.ts'
+import { dataBreakpointRequests } from './requests/data-breakpoints.ts'
 import { disassemblyRequests } from './requests/disassembly.ts'
 import { evaluateRequests } from './requests/evaluate.ts'
+import { exceptionRequests } from './requests/exceptions.ts'
 import { exitRequests } from './requests/exits.ts'
 import { gotoRequests } from './requests/goto.ts'
 import { inspectionRequests } from './requests/inspection.ts'
@@ -22,6 +24,8 @@ import { type Launcher, Session } from './session.ts'
 const FAMILIES: readonly RequestFamily[] = [
   lifecycleRequests,
   breakpointRequests,
+  dataBreakpointRequests,
+  exceptionRequests,
   runControlRequests,
   threadRequests,
   gotoRequests,

@@ -45,6 +45,7 @@ export class Session {
 
   readonly #handlers: ReadonlyMap<string, RequestHandler>
   readonly #console: Record<OutputSource, ConsoleText>
+  readonly #log = new ConsoleText(output => this.event('output', { category: 'console', output }))
   readonly #connection: Connection
   #targets: bigint[] = []
   #firstTarget = 1
@@ -90,6 +91,7 @@ export class Session {
       output: (source, bytes) => this.#console[source].write(bytes),
       ended: end => this.#ended(end),
       failed: error => this.#failed(error),
+      logged: text => this.#log.write(new TextEncoder().encode(`${text}\n`)),
       breakpointsResolved: breakpoints => this.#breakpointsResolved(breakpoints),
     }
     // The client has gone while its guest was put together.
@@ -194,6 +196,6 @@ export class Session {
   }
 
   #flushConsole(): void {
-    for (const text of Object.values(this.#console)) text.flush()
+    for (const text of [...Object.values(this.#console), this.#log]) text.flush()
   }
 }

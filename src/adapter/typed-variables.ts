@@ -27,6 +27,7 @@ export function valueNode(view: FrameView, name: string, value: Value, evaluateN
   const address: Address | undefined =
     pointer === undefined ? memoryReferenceOf(value, display) : { space: 'linear', address: pointer }
   const { named, indexed } = childCount(value, display)
+  const size = value.type?.size ?? 0
   const settable = value.place.kind === 'memory' || value.place.kind === 'register'
   return {
     name,
@@ -35,10 +36,15 @@ export function valueNode(view: FrameView, name: string, value: Value, evaluateN
     type: value.type?.name ?? 'void',
     ...(evaluateName === undefined ? {} : { evaluateName }),
     ...(address === undefined ? {} : { address }),
+    ...(value.place.kind === 'memory' && size > 0 ? { place: { address: value.place.address, size } } : {}),
     ...(named + indexed === 0 ? {} : { children: partsOf(view, value, display, evaluateName, { named, indexed }) }),
     ...(settable ? { assign: (text: string) => setValue(value, text, scope, subject, writer) } : {}),
   }
 }
+
+/** Throws `ExpressionError`. */
+export const expressionNode = (view: FrameView, expression: string): VariableNode =>
+  valueNode(view, expression, evaluate(expression, view.scope, view.subject), expression)
 
 /** Registers, what is computed from them, and memory read by our own types: shown in hexadecimal, as addresses. */
 function isMachineNumber({ type, place }: Value, evaluateName = ''): boolean {

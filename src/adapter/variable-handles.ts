@@ -15,6 +15,8 @@ export interface VariableNode {
   /** An expression that gives it. */
   readonly evaluateName?: string
   readonly address?: Address
+  /** Where it lies itself, when that is memory. */
+  readonly place?: { readonly address: Address; readonly size: number }
   readonly children?: VariableContainer
   /** Sets it to what a person wrote; absent where nothing can be set. */
   assign?(text: string): void

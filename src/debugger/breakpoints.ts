@@ -1,65 +1,111 @@
-/** The breakpoints that the user wants, each with the addresses that it has found so far. */
+/** The breakpoints that the user wants, each with the places that it has found so far. */
 
-export type BreakpointKind = 'function' | 'address'
+import type { Address } from '../inspect/address.ts'
+import type { StopEvent } from './stop-request.ts'
+
+/** An event that a breakpoint waits for, other than code and data. */
+export type BreakpointEvent = Exclude<StopEvent, { readonly kind: 'code' | 'data' }>
+
+export type BreakpointPlace =
+  /** A function's name, or an expression such as `vfs_read + 4`. */
+  | { readonly kind: 'function'; readonly name: string }
+  | { readonly kind: 'address'; readonly address: Address }
+  /** @see SymbolBook.breakpointsAt */
+  | { readonly kind: 'line'; readonly path: string; readonly line: number }
+  | {
+      readonly kind: 'data'
+      readonly address: Address
+      /** Bytes. */
+      readonly length: number
+      readonly access: 'read' | 'write' | 'access' | 'change'
+    }
+  | { readonly kind: 'event'; readonly event: BreakpointEvent }
+
+export interface BreakpointWish {
+  readonly place: BreakpointPlace
+  /** An expression; stops only where it is not zero. */
+  readonly condition?: string
+  /** Which of the hits count: `5`, `>= 5`, `% 100`. */
+  readonly hitCondition?: string
+  /** Said instead of stopping; `{expression}` is replaced. */
+  readonly logMessage?: string
+  /** Only at this privilege. */
+  readonly cpl?: number
+}
 
 export interface Breakpoint {
   readonly id: number
-  readonly kind: BreakpointKind
-  /** The function's name, or the address as it was given. */
-  readonly wanted: string
-  /** Linear addresses; empty while the name is not known. */
+  readonly wish: BreakpointWish
+  /** Is there something to stop at? */
+  readonly resolved: boolean
+  /** Linear addresses of code; empty while there are none, and for other kinds. */
   readonly addresses: readonly bigint[]
-  /** Why there is no address. */
+  /** The line that has code, where that is another than was asked for. */
+  readonly line?: number
+  /** Why nothing was found, or what is wrong. */
   readonly message?: string
 }
 
-/** Addresses of what a breakpoint names, or why there are none (yet). */
-export type Resolution = { readonly addresses: readonly bigint[] } | { readonly message: string }
+/** Where a breakpoint stops, or why nowhere (yet). */
+export type Resolution =
+  | { readonly addresses: readonly bigint[]; readonly line?: number }
+  /** Nothing to look for: data and events. */
+  | { readonly immediate: true }
+  | { readonly message: string }
+
+export type Resolver = (wish: BreakpointWish) => Resolution
 
 export class BreakpointBook {
-  readonly #breakpoints: Record<BreakpointKind, Breakpoint[]> = { function: [], address: [] }
+  readonly #groups = new Map<string, readonly Breakpoint[]>()
   #nextId = 1
 
   get all(): readonly Breakpoint[] {
-    return [...this.#breakpoints.function, ...this.#breakpoints.address]
+    return [...this.#groups.values()].flat()
   }
 
-  /** Replaces all breakpoints of a kind. One that was there before keeps its id. */
-  replace(kind: BreakpointKind, wanted: readonly string[], resolve: (wanted: string) => Resolution): Breakpoint[] {
-    const known = new Map(this.#breakpoints[kind].map(breakpoint => [breakpoint.wanted, breakpoint.id]))
-    this.#breakpoints[kind] = wanted.map(text => {
-      const id = known.get(text) ?? this.#nextId++
-      known.delete(text)
-      return { id, kind, wanted: text, ...outcome(resolve(text)) }
+  /** Replaces all breakpoints of a group, such as those of one source file. One that was there before keeps its id. */
+  replace(group: string, wishes: readonly BreakpointWish[], resolve: Resolver): readonly Breakpoint[] {
+    const known = new Map((this.#groups.get(group) ?? []).map(({ wish, id }) => [keyOf(wish), id]))
+    const breakpoints = wishes.map(wish => {
+      const key = keyOf(wish)
+      const id = known.get(key) ?? this.#nextId++
+      known.delete(key)
+      return resolved(id, wish, resolve)
     })
-    return this.#breakpoints[kind]
+    this.#groups.set(group, breakpoints)
+    return breakpoints
   }
 
-  /** Tries again what had no address; returns those that have one now. */
-  retryPending(resolve: (wanted: string) => Resolution): Breakpoint[] {
-    const found: Breakpoint[] = []
-    this.#breakpoints.function = this.#breakpoints.function.map(breakpoint => {
-      if (breakpoint.addresses.length > 0) return breakpoint
-      const { id, kind, wanted } = breakpoint
-      const next = { id, kind, wanted, ...outcome(resolve(wanted)) }
-      if (next.addresses.length > 0) found.push(next)
-      return next
-    })
-    return found
-  }
-
-  get addresses(): Set<bigint> {
-    return new Set(this.all.flatMap(breakpoint => breakpoint.addresses))
+  /** Tries again where code is: names may have come, and may have moved. Returns those that have changed. */
+  retry(resolve: Resolver): Breakpoint[] {
+    const changed: Breakpoint[] = []
+    for (const [group, breakpoints] of this.#groups)
+      this.#groups.set(
+        group,
+        breakpoints.map(breakpoint => {
+          const { kind } = breakpoint.wish.place
+          if (kind !== 'function' && kind !== 'line') return breakpoint
+          const next = resolved(breakpoint.id, breakpoint.wish, resolve)
+          if (next.addresses.join() === breakpoint.addresses.join()) return breakpoint
+          changed.push(next)
+          return next
+        }),
+      )
+    return changed
   }
 
   /** Ids of the breakpoints at a linear address. */
   at(address: bigint): number[] {
-    return this.all.filter(breakpoint => breakpoint.addresses.includes(address)).map(breakpoint => breakpoint.id)
+    return this.all.filter(({ addresses }) => addresses.includes(address)).map(({ id }) => id)
   }
 }
 
-function outcome(resolution: Resolution): { addresses: readonly bigint[]; message?: string } {
-  return 'addresses' in resolution
-    ? { addresses: resolution.addresses }
-    : { addresses: [], message: resolution.message }
+function resolved(id: number, wish: BreakpointWish, resolve: Resolver): Breakpoint {
+  const outcome = resolve(wish)
+  if ('message' in outcome) return { id, wish, resolved: false, addresses: [], message: outcome.message }
+  if ('immediate' in outcome) return { id, wish, resolved: true, addresses: [] }
+  return { id, wish, resolved: true, ...outcome }
 }
+
+const keyOf = (wish: BreakpointWish): string =>
+  JSON.stringify(wish, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))

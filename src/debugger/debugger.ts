@@ -11,18 +11,27 @@ import type { VcpuView } from '../inspect/machine-view.ts'
 import { registerGroups } from '../inspect/register-groups.ts'
 import type { RegisterGroup } from '../inspect/register-node.ts'
 import { type AccessKind, type Translation, translate } from '../inspect/translation.ts'
-import { type Breakpoint, BreakpointBook, type BreakpointKind, type Resolution } from './breakpoints.ts'
+import { BreakpointStops } from './breakpoint-stops.ts'
+import {
+  type Breakpoint,
+  BreakpointBook,
+  type BreakpointPlace,
+  type BreakpointWish,
+  type Resolution,
+} from './breakpoints.ts'
 import { evaluate, numberOf } from './expression/evaluate.ts'
 import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
 import { FrameScope } from './frame-scope.ts'
+import { hitText } from './hit-text.ts'
 import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
 import { Stack } from './stack/stack.ts'
+import type { StopRequest } from './stop-request.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
 
 export interface StopReport extends Stop {
-  /** Breakpoints that stand at the instruction pointer. */
+  /** Breakpoints that were hit, or stand at the instruction pointer. */
   readonly breakpoints: readonly number[]
 }
 
@@ -31,6 +40,8 @@ export interface DebuggerListener {
   output(source: OutputSource, bytes: Uint8Array): void
   ended(end: GuestEnd): void
   failed(error: Error): void
+  /** What a breakpoint with a log message says. Called from within a run: nothing may be asked of the debugger. */
+  logged?(text: string): void
   /** Breakpoints that had no address have one now. */
   breakpointsResolved(breakpoints: readonly Breakpoint[]): void
 }
@@ -48,6 +59,10 @@ interface StepOver {
   readonly stackPointer: bigint
 }
 
+/** Ids of our own requests; those of breakpoints are positive. */
+const STEP_OVER = -1
+const KERNEL_ENTRY = -2
+
 const KERNEL_TABLES = 'kernel tables'
 /** Attempts to find the tables of a kernel that was put anywhere; each reads the whole kernel. */
 const MOST_SEARCHES = 3
@@ -59,7 +74,9 @@ export class Debugger {
 
   readonly #breakpoints = new BreakpointBook()
   readonly #kernel: LinuxImage | undefined
-  #planted: ReadonlySet<bigint> = new Set()
+  /** What was asked of the target last. */
+  #planted = ''
+  readonly #stops: BreakpointStops
   #stepOver: StepOver | undefined
   readonly #stacks = new Map<number, Stack>()
   #focus = 0
@@ -71,6 +88,7 @@ export class Debugger {
     this.target = target
     this.symbols = symbols
     this.#kernel = kernel
+    this.#stops = new BreakpointStops(symbols, target.machine, text => this.listener?.logged?.(text))
     target.listener = {
       stopped: stop => this.#stopped(stop),
       output: (source, bytes) => this.listener?.output(source, bytes),
@@ -125,19 +143,28 @@ export class Debugger {
 
   // Breakpoints
 
-  /** Function breakpoints by name; a name that is not known yet is tried again at every stop. */
-  setFunctionBreakpoints(names: readonly string[]): Breakpoint[] {
-    return this.#replaceBreakpoints('function', names, name => this.#resolveFunction(name))
+  /**
+   * Replaces the breakpoints of a group, such as those of one source file. Names and lines that are not known yet are
+   * tried again at every stop.
+   */
+  setBreakpoints(group: string, wishes: readonly BreakpointWish[]): readonly Breakpoint[] {
+    const breakpoints = this.#breakpoints.replace(group, wishes, this.#resolve)
+    this.#plant()
+    return breakpoints
   }
 
-  setAddressBreakpoints(addresses: readonly Address[]): Breakpoint[] {
-    const byText = new Map(addresses.map(address => [addressKey(address), address]))
-    return this.#replaceBreakpoints('address', addresses.map(addressKey), text => {
-      const address = byText.get(text)
-      if (address === undefined || address.space !== 'linear' || address.cr3 !== undefined)
-        return { message: 'this target breaks at plain linear addresses only, in whatever address space is current' }
-      return { addresses: [address.address] }
-    })
+  setFunctionBreakpoints(names: readonly string[]): readonly Breakpoint[] {
+    return this.setBreakpoints(
+      'functions',
+      names.map(name => ({ place: { kind: 'function', name } })),
+    )
+  }
+
+  setAddressBreakpoints(addresses: readonly Address[]): readonly Breakpoint[] {
+    return this.setBreakpoints(
+      'addresses',
+      addresses.map(address => ({ place: { kind: 'address', address } })),
+    )
   }
 
   // What there is to see
@@ -231,7 +258,7 @@ export class Debugger {
   #stopped(stop: Stop): void {
     this.#stacks.clear()
     const address = instructionPointer(this.vcpu(stop.vcpu))
-    const breakpoints = stop.reason === 'breakpoint' || stop.reason === 'step' ? this.#breakpoints.at(address) : []
+    const breakpoints = this.#breakpointsOf(stop, address)
     if (this.#atKernelEntry(address)) this.#learnKernelSymbols()
     // A breakpoint that is not the user's is one of our own: behind a stepped-over call, or at the kernel's entry.
     if (stop.reason !== 'breakpoint' || breakpoints.length > 0) this.#report(stop, breakpoints)
@@ -246,7 +273,22 @@ export class Debugger {
     this.#stepOver = undefined
     this.#searchKernelSymbols(stop.vcpu)
     this.#plant()
-    this.listener?.stopped({ ...stop, breakpoints })
+    const text = stop.text ?? this.#textOf(stop, breakpoints)
+    this.listener?.stopped({ ...stop, breakpoints, ...(text === undefined ? {} : { text }) })
+  }
+
+  #breakpointsOf({ reason, hits }: Stop, address: bigint): number[] {
+    if (hits !== undefined) return [...new Set(hits.map(({ id }) => id))].filter(id => id > 0)
+    return reason === 'breakpoint' || reason === 'step' ? this.#breakpoints.at(address) : []
+  }
+
+  /** What happened, and what was wrong with a condition. */
+  #textOf({ hits = [] }: Stop, breakpoints: readonly number[]): string | undefined {
+    const happened = hits.map(hit => hitText(hit, address => this.symbols.describe(address)))
+    const failures = breakpoints.map(id => this.#stops.failure(id)).filter(failure => failure !== undefined)
+    const texts = [...happened, ...failures.map(failure => `the condition can't be evaluated: ${failure}`)]
+    const known = texts.filter(text => text !== undefined)
+    return known.length === 0 ? undefined : known.join('; ')
   }
 
   #stepOverDone(vcpu: number, address: bigint): boolean {
@@ -258,16 +300,26 @@ export class Debugger {
 
   // Names
 
-  #replaceBreakpoints(
-    kind: BreakpointKind,
-    wanted: readonly string[],
-    resolve: (wanted: string) => Resolution,
-  ): Breakpoint[] {
-    if (!this.target.capabilities.linearBreakpoints)
-      throw new TargetError('this target has no breakpoints at linear addresses')
-    const breakpoints = this.#breakpoints.replace(kind, wanted, resolve)
-    this.#plant()
-    return breakpoints
+  readonly #resolve = (wish: BreakpointWish): Resolution => {
+    const problem = this.#stops.problem(wish, this.target.capabilities)
+    return problem === undefined ? this.#stops.checked(wish, this.#find(wish.place)) : { message: problem }
+  }
+
+  #find(place: BreakpointPlace): Resolution {
+    switch (place.kind) {
+      case 'function':
+        return this.#resolveFunction(place.name)
+      case 'line': {
+        const found = this.symbols.breakpointsAt(place.path, place.line)
+        if (found === undefined)
+          return { message: `no code of line ${place.line} of ${place.path} is known yet; are its symbols given?` }
+        return { addresses: found.places.map(({ address }) => address), line: found.line }
+      }
+      case 'address':
+        return place.address.space === 'linear' ? { addresses: [place.address.address] } : { immediate: true }
+      default:
+        return { immediate: true }
+    }
   }
 
   /** A function's name, or an expression over names and numbers such as `vfs_read+4`. */
@@ -310,27 +362,30 @@ export class Debugger {
 
   #addKernelSymbols(symbols: Parameters<SymbolBook['addKernel']>[1]): void {
     this.symbols.addKernel(KERNEL_TABLES, symbols)
-    const resolved = this.#breakpoints.retryPending(name => this.#resolveFunction(name))
+    const resolved = this.#breakpoints.retry(this.#resolve)
+    this.#planted = ''
     this.#plant()
     if (resolved.length > 0) this.listener?.breakpointsResolved(resolved)
   }
 
   /** Tells the target where to stop: for the user, for a step, for the kernel's first instruction. */
   #plant(): void {
-    const addresses = this.#breakpoints.addresses
-    if (this.#stepOver !== undefined) addresses.add(this.#stepOver.address)
-    if (this.#wantsKernelSymbols && this.#kernel !== undefined) addresses.add(BigInt(this.#kernel.start))
+    const own = (id: number, address: bigint): StopRequest => ({ id, kind: 'code', space: 'linear', address })
+    const requests = [
+      ...this.#stops.requests(this.#breakpoints.all),
+      ...(this.#stepOver === undefined ? [] : [own(STEP_OVER, this.#stepOver.address)]),
+      ...(this.#wantsKernelSymbols && this.#kernel !== undefined
+        ? [own(KERNEL_ENTRY, BigInt(this.#kernel.start))]
+        : []),
+    ]
     // Decoded code is dropped when breakpoints change: not for nothing.
-    if (this.#planted.size === addresses.size && [...addresses].every(address => this.#planted.has(address))) return
-    this.#planted = addresses
-    this.target.setStops([...addresses].map((address, id) => ({ id, kind: 'code', space: 'linear', address })))
+    const planted = JSON.stringify([this.#breakpoints.all, requests], (_key, value: unknown) =>
+      typeof value === 'bigint' ? `${value}n` : value,
+    )
+    if (planted === this.#planted) return
+    this.#planted = planted
+    this.target.setStops(requests)
   }
-}
-
-/** What a breakpoint is known by when all are set again. */
-function addressKey(address: Address): string {
-  const cr3 = address.space === 'linear' && address.cr3 !== undefined ? `cr3=0x${address.cr3.toString(16)} ` : ''
-  return `${address.space} ${cr3}0x${address.address.toString(16)}`
 }
 
 /** Reads up to the first page that can't be read. */

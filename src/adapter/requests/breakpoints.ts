@@ -1,42 +1,53 @@
-/** Breakpoints by function name and by address; those by source line are answered with what is missing. */
+/** Breakpoints in code: by source line, by function, by address. */
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
-import type { Breakpoint } from '../../debugger/breakpoints.ts'
-import type { Address } from '../../inspect/address.ts'
+import type { Breakpoint, BreakpointPlace } from '../../debugger/breakpoints.ts'
 import { advance, hex, parseAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
-import { OFFSETS, type RequestFamily } from '../request.ts'
+import { breakpointWish } from '../breakpoint-wish.ts'
+import { COUNTS, OFFSETS, RequestError, type RequestFamily } from '../request.ts'
 
 export const breakpointRequests: RequestFamily = {
-  setFunctionBreakpoints(session, args) {
-    const names = new Fields('setFunctionBreakpoints', args).list('breakpoints').map(item => item.string('name').trim())
-    return { breakpoints: session.debugger.setFunctionBreakpoints(names).map(breakpointBody) }
+  setBreakpoints(session, args) {
+    const fields = new Fields('setBreakpoints', args)
+    const path = new Fields('setBreakpoints: "source"', fields.raw('source')).optionalString('path')
+    if (path === undefined) throw new RequestError('setBreakpoints: a source with a path is wanted')
+    const wishes = fields.list('breakpoints').map(item => {
+      const place = { kind: 'line', path: session.sources.compiled(path), line: item.integer('line', COUNTS) } as const
+      return breakpointWish(item, place)
+    })
+    const breakpoints = session.debugger.setBreakpoints(`source ${path}`, wishes)
+    return { breakpoints: breakpoints.map(breakpointBody) }
   },
 
-  /** Clients send these whether they are supported or not. */
-  setBreakpoints(_session, args) {
-    const message = 'a line of source needs line tables, which are not read yet; break at a function or an address'
-    const breakpoints = new Fields('setBreakpoints', args).list('breakpoints').map(() => ({ verified: false, message }))
-    return { breakpoints }
+  setFunctionBreakpoints(session, args) {
+    const wishes = new Fields('setFunctionBreakpoints', args)
+      .list('breakpoints')
+      .map(item => breakpointWish(item, { kind: 'function', name: item.string('name').trim() }))
+    return { breakpoints: session.debugger.setBreakpoints('functions', wishes).map(breakpointBody) }
   },
 
   setInstructionBreakpoints(session, args) {
-    const wanted = new Fields('setInstructionBreakpoints', args).list('breakpoints').map(instructionAddress)
-    return { breakpoints: session.debugger.setAddressBreakpoints(wanted).map(breakpointBody) }
+    const wishes = new Fields('setInstructionBreakpoints', args)
+      .list('breakpoints')
+      .map(item => breakpointWish(item, instructionPlace(item)))
+    return { breakpoints: session.debugger.setBreakpoints('addresses', wishes).map(breakpointBody) }
   },
 }
 
-function instructionAddress(item: Fields): Address {
+function instructionPlace(item: Fields): BreakpointPlace {
   const reference = parseAddress(item.string('instructionReference'))
-  return advance(reference, item.optionalInteger('offset', OFFSETS) ?? 0)
+  return { kind: 'address', address: advance(reference, item.optionalInteger('offset', OFFSETS) ?? 0) }
 }
 
 export function breakpointBody(breakpoint: Breakpoint): DebugProtocol.Breakpoint {
-  const [first] = breakpoint.addresses
+  const { id, resolved, addresses, line, message } = breakpoint
+  const [first] = addresses
   return {
-    id: breakpoint.id,
-    verified: first !== undefined,
+    id,
+    verified: resolved,
     ...(first === undefined ? {} : { instructionReference: hex(first) }),
-    ...(breakpoint.message === undefined ? {} : { message: breakpoint.message }),
+    ...(line === undefined ? {} : { line }),
+    ...(message === undefined ? {} : { message }),
   }
 }

@@ -7,7 +7,7 @@ import { type FrameView, frameView } from '../frame-view.ts'
 import { runCommand } from '../repl/repl.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
-import { valueNode } from '../typed-variables.ts'
+import { expressionNode, valueNode } from '../typed-variables.ts'
 import { wantsHex } from '../value-format.ts'
 import { variableBody } from './variables.ts'
 
@@ -44,7 +44,7 @@ export const evaluateRequests: RequestFamily = {
     const id = frameIn(session, fields)
     const expression = fields.string('expression').trim()
     const view = frameView(session, id)
-    const node = valueNode(view, expression, evaluate(expression, view.scope, view.subject), expression)
+    const node = expressionNode(view, expression)
     if (node.assign === undefined) throw new RequestError(`"${expression}" is no place that can be set`)
     node.assign(fields.string('value'))
     afterResponse(() => session.invalidated(['stacks', 'variables']))

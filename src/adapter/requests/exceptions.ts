@@ -1,0 +1,53 @@
+/** Stops at events of the machine, which DAP calls exceptions, and what the last one was. */
+
+import { hitText } from '../../debugger/hit-text.ts'
+import type { StopHit } from '../../debugger/stop-request.ts'
+import { Fields } from '../../protocol/fields.ts'
+import { describeVector, EXCEPTIONS } from '../../x86/exceptions.ts'
+import { breakpointWish } from '../breakpoint-wish.ts'
+import { filteredEvent } from '../event-filters.ts'
+import { THREAD_IDS } from '../frame-ids.ts'
+import { RequestError, type RequestFamily } from '../request.ts'
+import { breakpointBody } from './breakpoints.ts'
+
+export const exceptionRequests: RequestFamily = {
+  setExceptionBreakpoints(session, args) {
+    const fields = new Fields('setExceptionBreakpoints', args)
+    const wishOf = (id: string, condition: string, limits: Fields) => {
+      const { event, expression } = filteredEvent(id, condition)
+      const { condition: _list, ...wish } = breakpointWish(limits, { kind: 'event', event })
+      return expression === undefined ? wish : { ...wish, condition: expression }
+    }
+    const wishes = [
+      ...fields.strings('filters').map(id => wishOf(id, '', new Fields('filter', {}))),
+      ...fields
+        .list('filterOptions')
+        .map(item => wishOf(item.string('filterId'), item.optionalString('condition') ?? '', item)),
+    ]
+    return { breakpoints: session.debugger.setBreakpoints('events', wishes).map(breakpointBody) }
+  },
+
+  exceptionInfo(session, args) {
+    new Fields('exceptionInfo', args).integer('threadId', THREAD_IDS)
+    const { state } = session.debugger.target
+    if (state.kind !== 'stopped') throw new RequestError('the guest does not stand still')
+    const { stop } = state
+    const hit = stop.hits?.find(({ kind }) => kind !== 'code' && kind !== 'data')
+    if (hit === undefined) {
+      if (stop.reason !== 'shutdown') throw new RequestError('the last stop was at no event')
+      return { exceptionId: 'shutdown', description: stop.text, breakMode: 'unhandled' }
+    }
+    const { symbols } = session.debugger
+    return {
+      exceptionId: eventName(hit),
+      description: hitText(hit, address => symbols.describe(address)),
+      breakMode: 'always',
+      ...(hit.kind === 'exception' ? { details: { typeName: describeVector(hit.vector) } } : {}),
+    }
+  },
+}
+
+function eventName(hit: StopHit): string {
+  if (hit.kind !== 'exception') return hit.kind
+  return EXCEPTIONS.find(({ vector }) => vector === hit.vector)?.mnemonic ?? `vector ${hit.vector}`
+}

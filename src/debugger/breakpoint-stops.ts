@@ -1,0 +1,140 @@
+/** Breakpoints as requests to a target: expressions compiled where they will be evaluated, hits counted. */
+
+import type { MachineView } from '../inspect/machine-view.ts'
+import type { Breakpoint, BreakpointPlace, BreakpointWish, Resolution } from './breakpoints.ts'
+import { type CompiledCondition, compileCondition, compileLogMessage } from './expression/condition.ts'
+import { ExpressionError } from './expression/expression-error.ts'
+import { FrameScope } from './frame-scope.ts'
+import { parseHitCondition } from './hit-condition.ts'
+import type { StopConditions, StopEvent, StopRequest } from './stop-request.ts'
+import type { SymbolBook } from './symbol-book.ts'
+import type { TargetCapabilities } from './target.ts'
+
+/** Longer ranges would be watched page by page for nothing. */
+const LONGEST_DATA = 2 ** 20
+
+export class BreakpointStops {
+  readonly #book: SymbolBook
+  readonly #machine: MachineView
+  readonly #log: (text: string) => void
+  /** Conditions by breakpoint, to tell why one could not be evaluated. */
+  readonly #conditions = new Map<number, CompiledCondition[]>()
+
+  constructor(book: SymbolBook, machine: MachineView, log: (text: string) => void) {
+    this.#book = book
+    this.#machine = machine
+    this.#log = log
+  }
+
+  /** What is wrong with a breakpoint before its place is looked for; undefined when nothing is. */
+  problem({ place, hitCondition }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
+    const problem = placeProblem(place, capabilities)
+    if (problem !== undefined || hitCondition === undefined) return problem
+    return messageOf(() => parseHitCondition(hitCondition))
+  }
+
+  /** What is wrong with its expressions at the place that was found. */
+  checked(wish: BreakpointWish, resolution: Resolution): Resolution {
+    if ('message' in resolution) return resolution
+    const addresses = 'addresses' in resolution ? resolution.addresses : [undefined]
+    const message = messageOf(() => {
+      for (const address of addresses) this.#conditionsOf(0, wish, address)
+    })
+    this.#conditions.delete(0)
+    return message === undefined ? resolution : { message }
+  }
+
+  requests(breakpoints: readonly Breakpoint[]): StopRequest[] {
+    this.#conditions.clear()
+    return breakpoints.filter(({ resolved }) => resolved).flatMap(breakpoint => this.#requestsOf(breakpoint))
+  }
+
+  /** Why a condition of the breakpoint could not be evaluated the last time. */
+  failure(id: number): string | undefined {
+    return this.#conditions.get(id)?.find(({ failure }) => failure !== undefined)?.failure
+  }
+
+  #requestsOf({ id, wish, addresses }: Breakpoint): StopRequest[] {
+    const { place } = wish
+    if (place.kind === 'data' || place.kind === 'event')
+      return [{ ...this.#conditionsOf(id, wish, undefined), ...eventOf(place) }]
+    if (place.kind === 'address' && place.address.space !== 'linear')
+      return [
+        {
+          ...this.#conditionsOf(id, wish, undefined),
+          ...{ kind: 'code', space: 'physical', address: place.address.address },
+        },
+      ]
+    const cr3 = place.kind === 'address' && place.address.space === 'linear' ? place.address.cr3 : undefined
+    return addresses.map(address => ({
+      ...this.#conditionsOf(id, wish, address),
+      ...(cr3 === undefined ? {} : { cr3 }),
+      ...{ kind: 'code', space: 'linear', address },
+    }))
+  }
+
+  /** @param address where names are looked up; undefined: those of files only. */
+  #conditionsOf(id: number, wish: BreakpointWish, address: bigint | undefined): StopConditions {
+    const scope = this.#scopeAt(address)
+    const condition = wish.condition === undefined ? undefined : compileCondition(wish.condition, scope)
+    if (condition !== undefined) this.#conditions.set(id, [...(this.#conditions.get(id) ?? []), condition])
+    const message =
+      wish.logMessage === undefined
+        ? undefined
+        : compileLogMessage(wish.logMessage, scope, each => this.#book.describe(each))
+    const { vcpus } = this.#machine
+    return {
+      id,
+      ...(wish.cpl === undefined ? {} : { cpl: wish.cpl }),
+      ...(condition === undefined ? {} : { condition: view => condition.test(vcpus[view.index], this.#machine) }),
+      ...(wish.hitCondition === undefined ? {} : { hit: parseHitCondition(wish.hitCondition) }),
+      ...(message === undefined ? {} : { log: view => this.#log(message(vcpus[view.index], this.#machine)) }),
+    }
+  }
+
+  #scopeAt(address: bigint | undefined): FrameScope {
+    const known = address === undefined ? undefined : this.#book.framesAt(address)
+    const [frame] = known?.frames ?? []
+    if (known === undefined || frame === undefined || address === undefined) return new FrameScope(this.#book)
+    return new FrameScope(this.#book, { info: known.file, frame, pc: address, often: true })
+  }
+}
+
+function placeProblem(place: BreakpointPlace, { linearBreakpoints, physicalBreakpoints, stops }: TargetCapabilities) {
+  switch (place.kind) {
+    case 'event':
+      return stops.has(place.event.kind) ? undefined : `this target does not stop at: ${place.event.kind}`
+    case 'data':
+      if (!stops.has('data')) return 'this target has no data breakpoints'
+      if (place.length < 1 || place.length > LONGEST_DATA) return `1 to ${LONGEST_DATA} bytes can be watched`
+      break
+    case 'address':
+      break
+    default:
+      return linearBreakpoints ? undefined : 'this target has no breakpoints at linear addresses'
+  }
+  if (place.address.space === 'host') return 'host-physical addresses have no breakpoints: name a guest-physical one'
+  if (place.address.space === 'physical' && !physicalBreakpoints)
+    return 'this target has no breakpoints at guest-physical addresses'
+  return undefined
+}
+
+function eventOf(place: Extract<BreakpointPlace, { kind: 'data' | 'event' }>): StopEvent & { readonly cr3?: bigint } {
+  if (place.kind === 'event') return place.event
+  const { address, length, access } = place
+  return {
+    ...{ kind: 'data', address: address.address, length, access },
+    space: address.space === 'physical' ? 'physical' : 'linear',
+    ...(address.space === 'linear' && address.cr3 !== undefined ? { cr3: address.cr3 } : {}),
+  }
+}
+
+function messageOf(action: () => unknown): string | undefined {
+  try {
+    action()
+    return undefined
+  } catch (error) {
+    if (error instanceof ExpressionError) return error.message
+    throw error
+  }
+}

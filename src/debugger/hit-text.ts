@@ -1,0 +1,53 @@
+/** What a stop was about, in words. */
+
+import { describeVector } from '../x86/exceptions.ts'
+import type { StopHit } from './stop-request.ts'
+
+/** undefined where the place says it all. */
+export function hitText(hit: StopHit, describe: (address: bigint) => string | undefined): string | undefined {
+  const place = (address: bigint): string => {
+    const symbol = describe(address)
+    return symbol === undefined ? hex(address) : `${hex(address)} <${symbol}>`
+  }
+  switch (hit.kind) {
+    case 'code':
+      return undefined
+    case 'data': {
+      const change = hit.write ? `: ${bytesText(hit.before)} -> ${bytesText(hit.after)}` : `: ${bytesText(hit.after)}`
+      return `${hit.write ? 'write' : 'read'} of ${hit.size} bytes at ${place(hit.linear)}${change}, by ${place(hit.rip)}`
+    }
+    case 'exception': {
+      const code = hit.errorCode === undefined ? '' : `, error code ${hex(BigInt(hit.errorCode))}`
+      const address = hit.address === undefined ? '' : `, address ${place(hit.address)}`
+      const during = hit.during === undefined ? '' : `, while ${describeVector(hit.during)} was delivered`
+      return `${describeVector(hit.vector)}${code}${address}${during}`
+    }
+    case 'interrupt':
+      return hit.nmi ? 'NMI' : `interrupt, vector ${hit.vector}`
+    case 'control-register':
+      return `CR${hit.register}: ${hex(hit.old)} -> ${hex(hit.value)}, by ${place(hit.rip)}`
+    case 'msr':
+      return `MSR ${hex(BigInt(hit.msr))}: ${hit.old === undefined ? '' : `${hex(hit.old)} -> `}${hex(hit.value)}`
+    case 'port': {
+      const value = hit.value === undefined ? '' : ` of ${hex(BigInt(hit.value))}`
+      return `${hit.write ? 'out' : 'in'}${value}, ${hit.size} bytes, port ${hex(BigInt(hit.port))}`
+    }
+    case 'exit':
+      return `exit: ${hit.reason}`
+    case 'transition':
+      return `CPL ${hit.from} -> ${hit.to} by ${hit.cause}`
+    case 'int3':
+      return "INT3 of the guest's own"
+    case 'magic':
+      return 'XCHG BX, BX'
+  }
+}
+
+const hex = (value: bigint): string => `0x${value.toString(16)}`
+
+/** As a number where it has the size of one. */
+function bytesText(bytes: Uint8Array): string {
+  if (bytes.length === 0) return '?'
+  if (bytes.length > 8) return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join(' ')
+  return hex(bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n))
+}
