@@ -220,6 +220,10 @@ function structText(value: Value, type: StructType, context: DisplayContext, dep
 function arrayText(value: Value, type: ArrayType, context: DisplayContext, depth: number): string {
   const element = elementType(type)
   const count = type.counts[0] ?? 0
+  const { place } = value
+  // Only declared, as `extern const char text[]`: its end is where the text ends.
+  if (isCharacter(element) && type.counts[0] === undefined && place.kind === 'memory')
+    return stringAt(place.address, context.subject) ?? addressText(place.address.address, context)
   if (isCharacter(element)) {
     const length = Math.min(count, LONGEST_STRING)
     const bytes = bytesOf(value, context.subject, length)
