@@ -21,6 +21,8 @@ export interface Scenario {
 const SOURCE = 'tour/paging.c'
 /** In give_page(): the program touched new memory, and a frame for it has just been taken. */
 const STOP = 'map_page(address & FRAME, frame,'
+/** What the program touched (`USER_HEAP` in kernel.h), as VS Code shows an integer. */
+const HEAP = 0x4001_0000
 const LAUNCH = {
   version: '0.2.0',
   configurations: [
@@ -30,7 +32,6 @@ const LAUNCH = {
       name: 'Tour',
       program: `\${workspaceFolder}/prebuilt/tour.elf`,
       memory: '64M',
-      stopOnEntry: true,
     },
   ],
 }
@@ -65,16 +66,25 @@ async function scenario(workbench: Workbench, line: number): Promise<void> {
   await workbench.showDebugView()
   await workbench.press('F5')
   await workbench.stopped()
-  await workbench.screenshot('entry')
-  await workbench.row('call-stack', /start/).click()
-  await workbench.command('Open Disassembly View')
-  await workbench.disassembly(/cli/).waitFor()
-  await workbench.expand(workbench.row('variables', /General registers/))
-  await workbench.row('variables', /eax/).waitFor()
-  await workbench.screenshot('disassembly')
-  await workbench.press('F5')
+  await workbench.row('call-stack', /give_page/).waitFor()
+  await workbench.row('call-stack', /user_main/).waitFor()
+  await workbench.row('variables', new RegExp(`address =\\s*${HEAP}`)).waitFor()
+  await workbench.row('variables', /frame =\s*\d+/).waitFor()
   await workbench.terminalShows(/tour: page fault at 0x40010000 from ring 3, a write/)
+  await workbench.screenshot('stopped')
+
+  await workbench.expand(workbench.row('variables', /General registers/))
+  await workbench.row('variables', /rax =\s*0x/).waitFor()
+  await workbench.screenshot('registers')
+
+  await workbench.command('Open Disassembly View')
+  await workbench.disassembly(/call.*map_page/).waitFor()
+  await workbench.screenshot('disassembly')
+
+  await workbench.press('F5')
   await workbench.ended()
+  await workbench.terminalShows(/tour: the program ended with status 0x0, powering off/)
+  await workbench.terminalShows(/\[the guest has ended\]/)
   await workbench.screenshot('ended')
 }
 
