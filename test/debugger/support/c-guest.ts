@@ -1,7 +1,7 @@
 /** A guest written in C and built by the test, started as a plain ELF image under the debugger. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Debugger, StopReport } from '../../../src/debugger/debugger.ts'
@@ -20,6 +20,7 @@ export interface BuiltGuest {
 /** @param flags of gcc, beside those that make a freestanding static file. */
 export function buildGuest(source: string, flags: readonly string[] = []): BuiltGuest {
   const folder = mkdtempSync(join(tmpdir(), 'ringside-c-guest-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'guest.c')
   const program = join(folder, 'guest.elf')
   writeFileSync(path, source)
