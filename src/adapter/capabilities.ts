@@ -37,6 +37,7 @@ export function capabilities(target: TargetCapabilities): DebugProtocol.Capabili
     exceptionBreakpointFilters: exceptionFilters(target),
     supportsExceptionFilterOptions: true,
     supportsExceptionInfoRequest: true,
+    supportsStepInTargetsRequest: target.steps.has('to'),
     supportsGotoTargetsRequest: target.writes,
     supportsSetVariable: target.writes,
     supportsSetExpression: target.writes,

@@ -9,9 +9,19 @@ export interface ClientFeatures {
   readonly memory: boolean
   /** Progress events. */
   readonly progress: boolean
+  /**
+   * VS Code selects no frame, and shows nothing, where the innermost frames have no source, unless the reason of the
+   * stop is a breakpoint at an instruction: then it turns to disassembly.
+   */
+  readonly disassemblesAtInstructionBreakpoints: boolean
 }
 
-export const NO_FEATURES: ClientFeatures = { invalidated: false, memory: false, progress: false }
+export const NO_FEATURES: ClientFeatures = {
+  invalidated: false,
+  memory: false,
+  progress: false,
+  disassemblesAtInstructionBreakpoints: false,
+}
 
 /** Throws `ArgumentError`. */
 export function clientFeatures(args: unknown): ClientFeatures {
@@ -20,5 +30,6 @@ export function clientFeatures(args: unknown): ClientFeatures {
     invalidated: fields.boolean('supportsInvalidatedEvent', false),
     memory: fields.boolean('supportsMemoryEvent', false),
     progress: fields.boolean('supportsProgressReporting', false),
+    disassemblesAtInstructionBreakpoints: fields.optionalString('clientID') === 'vscode',
   }
 }

@@ -169,7 +169,15 @@ export class Session {
 
   #stopped(report: StopReport): void {
     this.#flushConsole()
-    this.event('stopped', stopBody(report))
+    const body = stopBody(report)
+    const disassembled = this.client.disassemblesAtInstructionBreakpoints && !this.#showsSource(report.vcpu)
+    this.event('stopped', disassembled ? { ...body, reason: 'instruction breakpoint' } : body)
+  }
+
+  /** Whether the frame that a vCPU executes has a source, and it is here. */
+  #showsSource(vcpu: number): boolean {
+    const [frame] = this.debugger.stack(vcpu).frames(0, 1)
+    return frame?.source !== undefined && this.sources.locate(frame.source.file, frame.module) !== undefined
   }
 
   #ended(end: GuestEnd): void {

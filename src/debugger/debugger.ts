@@ -26,6 +26,7 @@ import { FrameScope } from './frame-scope.ts'
 import { hitText } from './hit-text.ts'
 import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
 import { Stack } from './stack/stack.ts'
+import { SourceStep, type SourceStepOptions } from './stepping.ts'
 import type { StopRequest } from './stop-request.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
@@ -78,6 +79,7 @@ export class Debugger {
   #planted = ''
   readonly #stops: BreakpointStops
   #stepOver: StepOver | undefined
+  #sourceStep: SourceStep | undefined
   readonly #stacks = new Map<number, Stack>()
   #focus = 0
   #pausing = false
@@ -109,6 +111,30 @@ export class Debugger {
     if (this.target.state.kind !== 'running') return
     this.#pausing = true
     this.target.pause()
+  }
+
+  /** A step as people mean it: by line, statement or instruction, into, over or out. */
+  step(options: SourceStepOptions): void {
+    this.#requireStopped()
+    const view = this.vcpu(options.vcpu)
+    const plain = options.granularity === 'instruction' || this.symbols.lineAt(instructionPointer(view)) === undefined
+    if (plain && options.kind === 'into') this.stepInto(options.vcpu)
+    else if (plain && options.kind === 'over') this.stepOver(options.vcpu)
+    else {
+      if (!this.target.capabilities.steps.has('to')) throw new TargetError('this target steps by instruction only')
+      const step = new SourceStep(this.symbols, this.target.machine, options)
+      const request = step.begin()
+      this.#sourceStep = step
+      this.target.step(request)
+    }
+  }
+
+  /** Goes on until a vCPU reaches a linear address, as for a step into one of several calls. */
+  runTo(vcpu: number, address: bigint): void {
+    this.#requireStopped()
+    this.vcpu(vcpu)
+    if (!this.target.capabilities.steps.has('to')) throw new TargetError('this target steps by instruction only')
+    this.target.step({ vcpu, kind: 'to', address })
   }
 
   /** One instruction, into whatever it calls. */
@@ -260,6 +286,7 @@ export class Debugger {
     const address = instructionPointer(this.vcpu(stop.vcpu))
     const breakpoints = this.#breakpointsOf(stop, address)
     if (this.#atKernelEntry(address)) this.#learnKernelSymbols()
+    if (this.#stepsOn(stop, breakpoints)) return
     // A breakpoint that is not the user's is one of our own: behind a stepped-over call, or at the kernel's entry.
     if (stop.reason !== 'breakpoint' || breakpoints.length > 0) this.#report(stop, breakpoints)
     else if (this.#stepOverDone(stop.vcpu, address)) this.#report({ reason: 'step', vcpu: stop.vcpu }, [])
@@ -267,10 +294,20 @@ export class Debugger {
     else this.target.resume()
   }
 
+  /** A step of the target has ended, and the user's has not. */
+  #stepsOn({ reason, vcpu }: Stop, breakpoints: readonly number[]): boolean {
+    if (reason !== 'step' || breakpoints.length > 0 || this.#pausing) return false
+    const request = this.#sourceStep?.stopped(vcpu)
+    if (request === undefined) return false
+    this.target.step(request)
+    return true
+  }
+
   #report(stop: Stop, breakpoints: readonly number[]): void {
     this.#focus = stop.vcpu
     this.#pausing = false
     this.#stepOver = undefined
+    this.#sourceStep = undefined
     this.#searchKernelSymbols(stop.vcpu)
     this.#plant()
     const text = stop.text ?? this.#textOf(stop, breakpoints)

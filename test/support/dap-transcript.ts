@@ -7,7 +7,7 @@ import type { DapClient } from '../../scripts/dap-client.ts'
 
 /** @param replace texts that differ from machine to machine, and what stands for them. */
 export function transcriptText(client: DapClient, replace: Readonly<Record<string, string>> = {}): string {
-  const lines = client.transcript.map(message => {
+  const lines = outputsTogether(client.transcript).map(message => {
     if (message.type === 'request' && 'arguments' in message) return `> ${message.command}${body(message.arguments)}`
     if ('request_seq' in message)
       return `< ${message.command} ${message.success ? 'done' : 'FAILED'}${body(message.body)}`
@@ -16,6 +16,28 @@ export function transcriptText(client: DapClient, replace: Readonly<Record<strin
   let text = `${lines.join('\n')}\n`
   for (const [from, to] of Object.entries(replace)) text = text.replaceAll(from, to)
   return text
+}
+
+/** Where console output is cut depends on the clock: what comes between two other messages is one event a category. */
+function outputsTogether(transcript: DapClient['transcript']): DapClient['transcript'] {
+  const joined: DapClient['transcript'] = []
+  let pending = new Map<string, string>()
+  const flush = (): void => {
+    for (const [category, output] of [...pending].sort())
+      joined.push({ seq: 0, type: 'event', event: 'output', body: { category, output } })
+    pending = new Map()
+  }
+  for (const message of transcript) {
+    if ('event' in message && message.event === 'output') {
+      const { category, output } = message.body
+      pending.set(category, (pending.get(category) ?? '') + output)
+    } else {
+      flush()
+      joined.push(message)
+    }
+  }
+  flush()
+  return joined
 }
 
 /** Indented JSON, with small objects and lists on one line. */
