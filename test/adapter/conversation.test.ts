@@ -93,6 +93,18 @@ describe('a debug session', () => {
     await client.close()
   })
 
+  test('makes VS Code turn to disassembly where there is no source', async () => {
+    const { client } = adapter()
+    await client.request('initialize', { adapterID: 'ringside', clientID: 'vscode' })
+    await client.request('launch', { program: 'kernel.bin', stopOnEntry: true })
+    await client.request('configurationDone')
+    expect(await client.event('stopped')).toMatchObject({
+      reason: 'instruction breakpoint',
+      description: 'Stopped before the first instruction',
+    })
+    await client.close()
+  })
+
   test('shows registers, memory, code and translations, as the golden file says', async () => {
     const { client } = adapter()
     await client.launch({ program: 'kernel.bin', stopOnEntry: true })
