@@ -31,6 +31,7 @@ interface Noted {
 }
 
 const NOTHING = new Uint8Array(0)
+const NO_RANGES: readonly Range[] = []
 
 export class Watchpoints {
   readonly #memory: HostMemory
@@ -76,9 +77,12 @@ export class Watchpoints {
 
   /** Does an access within a page meet a watchpoint? @param hpa -1 for a device */
   isMet(low: number, high: number, hpa: number, bytes: number, write: boolean): boolean {
-    const isMet = (range: Range): boolean =>
-      (write ? range.watchpoint.writes : range.watchpoint.reads) && meets(range, low, high, hpa, bytes)
-    return this.#linear.some(isMet) || (this.#byFrame.get(hpa >>> 12)?.some(isMet) ?? false)
+    for (const range of this.#linear)
+      if ((write ? range.watchpoint.writes : range.watchpoint.reads) && meets(range, low, high, hpa, bytes)) return true
+    if (this.#byFrame.size === 0) return false
+    for (const range of this.#byFrame.get(hpa >>> 12) ?? NO_RANGES)
+      if ((write ? range.watchpoint.writes : range.watchpoint.reads) && meets(range, low, high, hpa, bytes)) return true
+    return false
   }
 
   /** The instruction begins (again). */
