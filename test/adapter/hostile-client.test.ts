@@ -1,32 +1,15 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { DapClient, DapError } from '../../scripts/dap-client.ts'
-import { serve } from '../../src/adapter/server.ts'
+import { COMMANDS, serve } from '../../src/adapter/server.ts'
 import { Debugger } from '../../src/debugger/debugger.ts'
 import { SymbolBook } from '../../src/debugger/symbol-book.ts'
 import { FakeTarget } from '../support/fake-target.ts'
 
 const launcher = async () => new Debugger(new FakeTarget([0x1000n, 0x1001n]), new SymbolBook())
 
-const COMMANDS = [
-  'initialize',
-  'launch',
-  'configurationDone',
-  'setFunctionBreakpoints',
-  'setInstructionBreakpoints',
-  'threads',
-  'stackTrace',
-  'scopes',
-  'variables',
-  'readMemory',
-  'disassemble',
-  'evaluate',
-  'ringside/translate',
-  'ringside/exits',
-  'ringside/consoleInput',
-  'constructor',
-  '__proto__',
-]
+const ENDING = ['terminate', 'disconnect']
+const REQUESTS = [...COMMANDS.filter(command => !ENDING.includes(command)), 'constructor', '__proto__']
 
 const ARGUMENTS: readonly unknown[] = [
   undefined,
@@ -55,13 +38,44 @@ const ARGUMENTS: readonly unknown[] = [
   { expression: '\u0000' },
   { address: 'cr3=0xffffffffffffffff:0x7fffffffffff' },
   { text: 'x'.repeat(100_000) },
+  { text: 'x'.repeat(2_000_000), column: 2 },
+  { text: '$', column: -1 },
+  { source: null },
+  { source: { path: 5 }, line: 1 },
+  { source: { path: '/etc/passwd' }, line: 1, endLine: 2 ** 31 - 1, breakpoints: [{ line: -1 }, { line: {} }] },
+  { source: { path: 'x'.repeat(100_000) }, breakpoints: [{ line: 1, condition: '(('.repeat(5000), mode: 'none' }] },
+  { source: { path: 'x' }, breakpoints: [{ line: 1, hitCondition: 'often', logMessage: '{'.repeat(1000) }] },
+  { filters: ['nothing'] },
+  { filters: ['exception'], filterOptions: [{ filterId: 'port', condition: '0x10000-5, sideways if ((' }] },
+  {
+    filterOptions: [
+      { filterId: 'exit', condition: 'soon' },
+      { filterId: 'cr', condition: 'cr9' },
+    ],
+  },
+  { breakpoints: [{ dataId: '0x1000#0', accessType: 'write' }] },
+  { breakpoints: [{ dataId: 'hpa:0x1000#9999999', accessType: 'execute' }] },
+  { breakpoints: [{ dataId: '#' }] },
+  { name: '*(u64*)0', frameId: 1, asAddress: true, bytes: 2 ** 30 },
+  { name: '__proto__', variablesReference: 1, value: '1', expression: '$rax' },
+  { expression: '$rip', value: '0x'.padEnd(10_000, 'f'), frameId: 1 },
+  { expression: 'x/99999999gx 0', context: 'repl', frameId: 1 },
+  { expression: 'translate translate translate translate', context: 'repl' },
+  { expression: `maps ${'9'.repeat(500)}`, context: 'repl' },
+  { memoryReference: '0x1000', data: '!!!' },
+  { memoryReference: 'phys:0xfffffffffffff000', data: 'AAAA', allowPartial: true },
+  { start: '-1', limit: 0 },
+  { start: 'phys:0', limit: 4096 },
+  { table: 'pdt', start: 9999 },
+  { threadId: 1, targetId: 99, granularity: 'year' },
+  { requestId: 5, progressId: 'x' },
 ]
 
 describe('a client that sends nonsense', () => {
   test('gets an answer to every request, and the adapter lives on', async () => {
     const client = DapClient.connect((input, output) => void serve(input, output, launcher))
     await client.launch({ program: 'p' })
-    for (const command of COMMANDS)
+    for (const command of REQUESTS)
       for (const args of ARGUMENTS) {
         const answer = client.request(command, args)
         await answer.catch((error: unknown) => expect(error).toBeInstanceOf(DapError))
