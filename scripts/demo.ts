@@ -23,6 +23,7 @@ try {
   )
   page.asked('a request, as an editor sends it', undefined)
   page.answered('what comes back: the response, or an event')
+  page.source(1, 'the line of source that an editor shows then')
   page.console("the guest's console, its serial port\n")
 
   if (wanted !== 'linux') await showTour(page)

@@ -1,5 +1,7 @@
 /** A conversation with the adapter that is printed as it happens, and ends with an error when it goes another way. */
 
+import { readFileSync } from 'node:fs'
+import { basename, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import {
@@ -61,6 +63,24 @@ export class Conversation {
         `breakpoint ${id}: ${names[i]} ${instructionReference ? `at ${instructionReference}` : `(${message})`}`,
       )
     return breakpoints
+  }
+
+  /**
+   * Replaces the breakpoints of a source file.
+   * @param statements text of each line, so that the demo follows the source when it changes.
+   */
+  async breakAtLines(file: string, statements: readonly string[]): Promise<void> {
+    const source = sourceLines(file)
+    const lines = statements.map(statement => source.findIndex(line => line.includes(statement)) + 1)
+    const { breakpoints } = await this.#ask<{ breakpoints: DebugProtocol.Breakpoint[] }>('setBreakpoints', {
+      source: { path: relative(process.cwd(), file) },
+      breakpoints: lines.map(line => ({ line })),
+    })
+    for (const [i, { id, verified, line, instructionReference, message }] of breakpoints.entries()) {
+      const place = `${basename(file)}:${lines[i]}`
+      check(verified && line === lines[i], `${place} (${statements[i]}) was to be a place to stop at: ${message}`)
+      this.page.answered(`breakpoint ${id}: ${place} at ${instructionReference}`)
+    }
   }
 
   /** Replaces the breakpoints at addresses: none without an address. */
@@ -126,8 +146,11 @@ export class Conversation {
     this.page.answered(`breakpoint ${breakpoint.id} is now at ${breakpoint.instructionReference}`)
   }
 
-  async step(command: 'stepIn' | 'next'): Promise<DebugProtocol.StackFrame> {
-    await this.#ask(command, { threadId: THREAD, granularity: 'instruction' })
+  async step(
+    command: 'stepIn' | 'next' | 'stepOut',
+    granularity: DebugProtocol.SteppingGranularity,
+  ): Promise<DebugProtocol.StackFrame> {
+    await this.#ask(command, { threadId: THREAD, granularity })
     await this.stopped('step')
     return this.frame()
   }
@@ -138,8 +161,20 @@ export class Conversation {
     })
     const [frame] = stackFrames
     check(frame !== undefined, 'the stack has no frame')
-    this.page.answered(`frame ${frame.id}: ${frame.name} at ${frame.instructionPointerReference}`)
+    this.page.answered(`frame ${frame.id}: ${frame.name} at ${placeOf(frame)}`)
+    if (frame.source?.path !== undefined)
+      this.page.source(frame.line, sourceLines(frame.source.path)[frame.line - 1] ?? '')
     return frame
+  }
+
+  /** The whole stack, innermost frame first. */
+  async stack(): Promise<readonly DebugProtocol.StackFrame[]> {
+    const { stackFrames } = await this.#ask<{ stackFrames: DebugProtocol.StackFrame[] }>('stackTrace', {
+      threadId: THREAD,
+    })
+    const width = Math.max(...stackFrames.map(({ name }) => name.length))
+    this.page.answered(...stackFrames.map(frame => `  ${frame.name.padEnd(width)}  ${placeOf(frame)}`))
+    return stackFrames
   }
 
   /**
@@ -250,6 +285,13 @@ export class Conversation {
     this.page.asked(command, args)
     return this.#client.request<Body>(command, args)
   }
+}
+
+const sourceLines = (path: string): string[] => readFileSync(path, 'utf8').split('\n')
+
+/** Where a frame stands: its line of source, if there is one to be shown, and its address. */
+function placeOf({ source, line, instructionPointerReference }: DebugProtocol.StackFrame): string {
+  return (source?.name === undefined ? '' : `${source.name}:${line}, `) + instructionPointerReference
 }
 
 /** Many plain values four in a line, values with an explanation on lines of their own. */

@@ -85,8 +85,8 @@ async function kernelStack(conversation: Conversation): Promise<void> {
 async function stepping(conversation: Conversation): Promise<void> {
   const { page } = conversation
   page.section('Stepping')
-  await conversation.step('stepIn')
-  const { name, instructionPointerReference: rip = '' } = await conversation.step('stepIn')
+  await conversation.step('stepIn', 'instruction')
+  const { name, instructionPointerReference: rip = '' } = await conversation.step('stepIn', 'instruction')
   check(name.startsWith(`${FUNCTION}+`), `two steps were to stay in ${FUNCTION}, but lead to ${name}`)
   await conversation.disassemble(rip, 1)
 }

@@ -1,5 +1,6 @@
 /**
- * What the demo prints: prose for a newcomer, requests (`>`), what comes back (`<`) and the guest's console (`|`).
+ * What the demo prints: prose for a newcomer, requests (`>`), what comes back (`<`), the source that an editor shows then
+ * (`:`) and the guest's console (`|`).
  * No line is wider than {@link WIDTH}; colours are for terminals only.
  */
 
@@ -52,6 +53,11 @@ export class Page {
     for (const line of lines.flatMap(long => wrap(long, '    '))) this.#print(line === '' ? '<' : `< ${line}`)
   }
 
+  /** The line that an editor would point at. */
+  source(line: number, text: string): void {
+    this.#print(this.#style('yellow', `: ${line}  ${text.trim()}`))
+  }
+
   /** What the guest writes to its serial console, in pieces as they come. */
   console(text: string): void {
     const lines = (this.#unfinished + stripVTControlCharacters(text).replaceAll('\r', '')).split('\n')
@@ -70,7 +76,7 @@ export class Page {
     this.#write(`${this.#style('green', `| ${line}`)}\n`)
   }
 
-  #style(format: 'bold' | 'cyan' | 'green', text: string): string {
+  #style(format: 'bold' | 'cyan' | 'green' | 'yellow', text: string): string {
     return this.#colours ? styleText(format, text, { validateStream: false }) : text
   }
 }

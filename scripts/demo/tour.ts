@@ -8,8 +8,8 @@ import type { Page } from './page.ts'
 const IMAGE = fileURLToPath(new URL('../../guests/prebuilt/tour.elf', import.meta.url))
 /** Where the program of the tour touches memory that nobody has mapped yet (`USER_HEAP` in `guests/tour/kernel.h`). */
 const HEAP = '0x40010000'
-/** `kernel_main` prints a line before anything else, so its first call is not far. */
-const MOST_STEPS = 10
+const USER = fileURLToPath(new URL('../../guests/tour/user.c', import.meta.url))
+const PAGING = fileURLToPath(new URL('../../guests/tour/paging.c', import.meta.url))
 
 /** @param image the path of another kernel. */
 export async function showTour(page: Page, image = IMAGE): Promise<void> {
@@ -38,13 +38,15 @@ async function start(conversation: Conversation, image: string): Promise<void> {
   page.gap()
   page.say(
     'Breakpoints patch no byte of the guest: the processor watches for their addresses. So they can be set before ' +
-      'there is paging, and at the program of ring 3 as well as in the kernel.',
+      'there is paging, in the program of ring 3 as well as in the kernel, by function or by line of source.',
   )
-  const breakpoints = await conversation.breakAtFunctions(['kernel_main', 'user_main', 'give_page'])
+  const breakpoints = await conversation.breakAtFunctions(['kernel_main'])
   check(
     breakpoints.every(({ verified }) => verified),
     'the functions of the tour are not all known',
   )
+  await conversation.breakAtLines(USER, ['(code_selector & 3) == 3'])
+  await conversation.breakAtLines(PAGING, ['map_page(address & FRAME, frame,'])
   await conversation.configurationDone()
   await conversation.stopped('entry')
   const frame = await conversation.frame()
@@ -69,15 +71,17 @@ async function kernel(conversation: Conversation): Promise<void> {
 async function stepping(conversation: Conversation): Promise<void> {
   const { page } = conversation
   page.section('Stepping')
-  page.say('An instruction at a time, and the call of print() in one go. What it prints comes out of the serial port.')
-  for (let steps = 0; ; steps++) {
-    check(steps < MOST_STEPS, `there is no call within the first ${MOST_STEPS} instructions of kernel_main`)
-    const { instructionPointerReference: rip = '' } = await conversation.step('stepIn')
-    const [{ instruction }] = await conversation.disassemble(rip, 1)
-    if (instruction.startsWith('call')) break
-  }
-  const { name } = await conversation.step('next')
-  check(name.startsWith('kernel_main'), `the step over the call was to come back to kernel_main, but is at ${name}`)
+  page.say('A line at a time, each with all that it calls. What print() prints comes out of the serial port.')
+  const first = await conversation.step('next', 'line')
+  const second = await conversation.step('next', 'line')
+  check(
+    first.name === 'kernel_main' && second.name === 'kernel_main' && second.line > first.line,
+    `two steps were to lead through kernel_main, but led to ${first.name}:${first.line}, ${second.name}:${second.line}`,
+  )
+  page.gap()
+  page.say('Or into what a line calls.')
+  const { name } = await conversation.step('stepIn', 'line')
+  check(name !== 'kernel_main', 'the step was to enter a function')
 }
 
 async function program(conversation: Conversation): Promise<void> {
@@ -87,8 +91,12 @@ async function program(conversation: Conversation): Promise<void> {
   const registers = await conversation.mode()
   check(registers.get('CPL') === '3', `the program was to run at CPL 3, but runs at CPL ${registers.get('CPL')}`)
   page.gap()
+  page.say('The program has just asked for its code selector, whose low two bits are the ring:')
+  const selector = await conversation.evaluate('code_selector & 3')
+  check(selector === '3', `the ring was to be 3, but is ${selector}`)
+  page.gap()
   page.say(
-    "Where is its first instruction? The guest's tables lead from the linear address to a guest-physical one (GPA) in " +
+    "Where is this instruction? The guest's tables lead from the linear address to a guest-physical one (GPA) in " +
       'four levels. But those tables lie at guest-physical addresses themselves, and each of these leads through four ' +
       "levels of the hypervisor's extended page tables (EPT) to host-physical memory (HPA): " +
       "the processor's walk has two dimensions. P present, RW writable, US for the user, A accessed, D dirty, " +
@@ -113,9 +121,22 @@ async function memoryOnDemand(conversation: Conversation): Promise<void> {
   await conversation.continueTo('give_page')
   await conversation.mode()
   page.gap()
+  page.say('The stack leads from the kernel through the page fault back to the statement of the program:')
+  const frames = (await conversation.stack()).map(({ name }) => name)
+  check(
+    frames.includes('handle_interrupt') && frames.at(-1) === 'user_main',
+    `the stack was to lead to user_main, but is ${frames.join(', ')}`,
+  )
+  page.gap()
+  page.say('The arguments and variables of this frame, and the C expressions that they can be part of:')
+  const locals = await conversation.registers(['Locals'])
+  check(locals.get('address') === String(Number(HEAP)), `address was to be ${HEAP}, but is ${locals.get('address')}`)
+  const frame = await conversation.evaluate('frame % 4096 == 0')
+  check(frame === '1', 'the frame was to be a whole page')
+  page.gap()
   page.say('CR2 holds the address that faulted, and the tables say why:')
   const address = await conversation.evaluate('$cr2')
-  check(address === HEAP, `the page fault was to be at ${HEAP}, but is at ${address}`)
+  check(BigInt(address) === BigInt(HEAP), `the page fault was to be at ${HEAP}, but is at ${address}`)
   const before = await conversation.translate(address, 'write', { everyEptEntry: false })
   check(before.fault?.kind === 'page-fault', `${address} was not to be mapped yet`)
   page.gap()
@@ -127,6 +148,7 @@ async function memoryOnDemand(conversation: Conversation): Promise<void> {
   page.gap()
   page.say('0x2a is the 42 that the program wrote. Its own instruction faulted, was repeated, and never noticed.')
   await conversation.breakAtFunctions([])
+  await conversation.breakAtLines(PAGING, [])
 }
 
 async function end(conversation: Conversation): Promise<void> {
