@@ -27,10 +27,13 @@ export class BreakpointStops {
   }
 
   /** What is wrong with a breakpoint before its place is looked for; undefined when nothing is. */
-  problem({ place, hitCondition }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
+  problem({ place, ...limits }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
     const problem = placeProblem(place, capabilities)
-    if (problem !== undefined || hitCondition === undefined) return problem
-    return messageOf(() => parseHitCondition(hitCondition))
+    if (problem !== undefined) return problem
+    if (!capabilities.stopConditions && Object.keys(limits).length > 0)
+      return 'this target evaluates no conditions, hit counts, messages or modes of breakpoints'
+    const { hitCondition } = limits
+    return hitCondition === undefined ? undefined : messageOf(() => parseHitCondition(hitCondition))
   }
 
   /** What is wrong with its expressions at the place that was found. */

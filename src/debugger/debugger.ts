@@ -107,6 +107,18 @@ export class Debugger {
     this.target.resume()
   }
 
+  /** Begins anew with the same breakpoints, stopped before the first instruction. */
+  restart(): void {
+    if (!this.target.capabilities.restarts) throw new TargetError('this target can not begin anew')
+    this.target.restart()
+    this.#stacks.clear()
+    this.#stepOver = undefined
+    this.#sourceStep = undefined
+    this.#pausing = false
+    this.#focus = 0
+    this.#plant()
+  }
+
   pause(): void {
     if (this.target.state.kind !== 'running') return
     this.#pausing = true

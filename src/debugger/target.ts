@@ -25,6 +25,8 @@ export interface TargetCapabilities {
   readonly consoleInput: boolean
   /** Registers and guest-physical memory can be changed. */
   readonly writes: boolean
+  /** {@link Target.restart} */
+  readonly restarts: boolean
 }
 
 /** Why and where the guest stands still. */
@@ -107,6 +109,11 @@ export interface Target {
   writeRegister(vcpu: number, name: string, value: bigint): void
   /** Writes guest-physical RAM; throws {@link TargetError} where there is none, and then nothing is written. */
   writePhysical(gpa: number, bytes: Uint8Array): void
+  /**
+   * Begins anew, stopped before the first instruction, also when the guest has ended: the same run once more. Throws
+   * {@link TargetError}.
+   */
+  restart(): void
   /** Ends the guest and gives its resources back. */
   dispose(): void
 }

@@ -27,6 +27,8 @@ export interface DebuggedMachine {
   sendSerial(byte: number): boolean
   /** Power-on state with the image loaded again. */
   reset(): void
+  /** As put together anew: time and counts begin again, too. */
+  powerCycle(): void
   dispose(): void
 }
 
@@ -59,6 +61,7 @@ export const VM_CAPABILITIES: TargetCapabilities = {
   exits: true,
   consoleInput: true,
   writes: true,
+  restarts: true,
 }
 
 type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly stepper: VmStepper }
@@ -81,6 +84,8 @@ export class VmTarget implements Target {
   #sleepOwed = 0
   #wake: (() => void) | undefined
   #disposed = false
+  /** Counts turns that were arranged: only the last one takes place. */
+  #scheduled = 0
 
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
@@ -165,6 +170,21 @@ export class VmTarget implements Target {
     this.#printed[source].push(byte)
   }
 
+  restart(): void {
+    if (this.#disposed) throw new TargetError('the guest and its machine are gone')
+    this.#endStep()
+    this.#scheduled++
+    this.#wake?.()
+    this.#shutdown = undefined
+    this.#pauseWanted = false
+    this.#input = []
+    this.#sleepOwed = 0
+    this.#flushOutput()
+    this.#machine.powerCycle()
+    this.#stops.takeHits()
+    this.#state = { kind: 'stopped', stop: { reason: 'entry', vcpu: 0 } }
+  }
+
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
@@ -186,7 +206,7 @@ export class VmTarget implements Target {
     this.#running = running
     this.#state = { kind: 'running' }
     this.#pauseWanted = false
-    setImmediate(() => this.#turn())
+    this.#goOn()
   }
 
   /** One slice; {@link #act} arranges for the next. */
@@ -267,7 +287,10 @@ export class VmTarget implements Target {
   }
 
   #goOn(): void {
-    setImmediate(() => this.#turn())
+    const turn = ++this.#scheduled
+    setImmediate(() => {
+      if (turn === this.#scheduled) this.#turn()
+    })
   }
 
   /** Stops between two instructions: also for the breakpoints that are there. */
@@ -322,12 +345,13 @@ export class VmTarget implements Target {
       return
     }
     const needed = (remaining + this.#sleepOwed) / 1e6
+    const turn = this.#scheduled
     const started = performance.now()
     const timer = setTimeout(() => this.#wake?.(), Math.min(needed, LONGEST_WAIT))
     this.#wake = () => {
       clearTimeout(timer)
       this.#wake = undefined
-      if (this.#disposed) return
+      if (this.#disposed || turn !== this.#scheduled) return
       const cut = this.#input.length > 0 || this.#pauseWanted || needed > LONGEST_WAIT
       const slept = (performance.now() - started) * 1e6
       vm.passIdleTime(cut ? Math.max(0, Math.min(remaining, slept - this.#sleepOwed)) : remaining)

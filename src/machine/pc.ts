@@ -5,7 +5,7 @@ import type { EntryState } from '../boot/boot-target.ts'
 import type { SegmentName, Vcpu } from '../engine/processor.ts'
 import type { Json } from '../util/json.ts'
 import { readSnapshotHeader, restoreVm, SnapshotError, saveSnapshot } from '../vmm/snapshot.ts'
-import { Vm } from '../vmm/vm.ts'
+import { Vm, type VmState } from '../vmm/vm.ts'
 import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
 import { Chipset, type MachineOutputs } from './chipset.ts'
 import { identityOf, type MachineConfiguration } from './configuration.ts'
@@ -18,6 +18,7 @@ export class Pc {
   readonly vm: Vm
   readonly view: VmView
   readonly chipset: Chipset
+  readonly #powerOn: { readonly vm: VmState; readonly devices: readonly Json[] }
 
   /**
    * A machine in power-on state: {@link boot} or {@link restore} it.
@@ -35,6 +36,7 @@ export class Pc {
     this.chipset = new Chipset(configuration, vm, outputs)
     this.view = new VmView(vm, this.chipset.devices)
     vm.attach(this.chipset.platform)
+    this.#powerOn = { vm: vm.save(), devices: this.chipset.devices.map(device => device.save()) }
   }
 
   /** Does what firmware does: writes its tables, loads the image, sets the boot processor. Throws `ImageError`. */
@@ -59,6 +61,15 @@ export class Pc {
   reset(): void {
     this.vm.reset()
     this.chipset.reset()
+    this.boot()
+  }
+
+  /** As put together anew and booted: time, counts and exits begin again, so that the same run happens once more. */
+  powerCycle(): void {
+    this.vm.reset()
+    this.chipset.reset()
+    for (const [i, device] of this.chipset.devices.entries()) device.restore(this.#powerOn.devices[i])
+    this.vm.restore(this.#powerOn.vm)
     this.boot()
   }
 

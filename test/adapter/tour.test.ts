@@ -165,6 +165,37 @@ describe('the tour', () => {
   )
 
   test(
+    'begins anew on request, in its middle and at its end, and the same run happens once more',
+    async () => {
+      await launch(['user_main'])
+      await goOn()
+      await client.request('restart', {})
+      expect(await client.event('stopped')).toMatchObject({ reason: 'entry' })
+      expect((await frame()).name).toBe('start')
+      expect(await client.request('ringside/exits', {})).toMatchObject({ instructions: 0, total: 0, recent: [] })
+      expect(await goOn()).toMatchObject({ reason: 'breakpoint' })
+      client.output.stdout = ''
+      await client.request('restart', {})
+      await client.event('stopped')
+      await goOn()
+      await client.request('continue', { threadId: 1 })
+      await client.event('terminated', () => true, LIMIT)
+      const first = await client.request<ExitsBody>('ringside/exits', {})
+      const said = client.output.stdout
+
+      client.output.stdout = ''
+      await client.request('restart', {})
+      await client.event('stopped')
+      await goOn()
+      await client.request('continue', { threadId: 1 })
+      await client.event('terminated', () => true, LIMIT)
+      expect(await client.request('ringside/exits', {})).toEqual(first)
+      expect(client.output.stdout).toBe(said)
+    },
+    LIMIT,
+  )
+
+  test(
     'has several vCPUs, of which the others wait for their start',
     async () => {
       await launch([], { cpus: 2 })

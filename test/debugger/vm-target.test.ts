@@ -31,6 +31,7 @@ function scene(cpus = 1): Scene {
       received.push(byte)
       return true
     },
+    powerCycle: () => undefined,
     reset: () => {
       made.resets++
     },

@@ -30,6 +30,7 @@ export class FakeTarget implements Target {
     exits: true,
     consoleInput: true,
     writes: true,
+    restarts: true,
   }
   readonly machine = new FakeMachine()
   listener: TargetListener | undefined
@@ -94,6 +95,13 @@ export class FakeTarget implements Target {
 
   writePhysical(gpa: number, bytes: Uint8Array): void {
     this.machine.write(gpa, bytes)
+  }
+
+  restart(): void {
+    this.#position = 0
+    this.instructions = 0
+    this.#arrive()
+    this.state = { kind: 'stopped', stop: { reason: 'entry', vcpu: 0 } }
   }
 
   dispose(): void {

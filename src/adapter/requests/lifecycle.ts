@@ -22,12 +22,25 @@ export const lifecycleRequests: RequestFamily = {
       session.attachDebugger(await session.launch(options), { stopOnEntry, console, sourceMap }),
     )
     // Breakpoints are welcome once there is a machine to set them in.
-    afterResponse(() => session.event('initialized'))
+    const actual = capabilities(session.debugger.target.capabilities)
+    afterResponse(() => {
+      if (JSON.stringify(actual) !== JSON.stringify(capabilities(VM_CAPABILITIES)))
+        session.event('capabilities', { capabilities: actual })
+      session.event('initialized')
+    })
     return undefined
   },
 
   configurationDone(session, _args, afterResponse) {
     if (!session.launched) throw new RequestError('nothing has been launched yet')
+    afterResponse(() => session.begin())
+    return undefined
+  },
+
+  /** The same guest with the same breakpoints; a changed configuration needs a new session. */
+  restart(session, _args, afterResponse) {
+    session.debugger.restart()
+    session.resumed()
     afterResponse(() => session.begin())
     return undefined
   },
