@@ -4,13 +4,14 @@
  * function of Debian's kernel slows its boot. Fails where Ringside misses its target.
  */
 
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compileCondition } from '../../src/debugger/expression/condition.ts'
 import { FrameScope } from '../../src/debugger/frame-scope.ts'
+import { kernelSymbolsInRam, recognizeLinux } from '../../src/debugger/linux-kernel.ts'
 import { SourceStep } from '../../src/debugger/stepping.ts'
 import type { StopRequest } from '../../src/debugger/stop-request.ts'
 import { BUSYBOX, buildInitramfs, SHELL_PROMPT } from '../../test/linux/initramfs.ts'
@@ -26,8 +27,8 @@ const CALLS = { image: BENCH, commandLine: 'loop=fib n=60' }
 const STORES = { image: BENCH, commandLine: 'loop=sieve n=1000000' }
 const HOT_FUNCTION = '_raw_spin_lock'
 const MILLISECONDS = 2000
-/** Bytes of stack below the first call of `fibonacci(60)` that its deep calls have: 32 each. */
-const LEAF_DEPTH = 58n * 32n
+/** Bytes of stack below the first call of `fibonacci(60)`, 32 a call: most of its calls are so deep. */
+const CALL_DEPTH = 43n * 32n
 
 /** Evaluations and hits that gdb is given: seconds. */
 const GDB_HITS = 300
@@ -174,8 +175,8 @@ async function lineSteps(): Promise<Row[]> {
 
 async function watchpointHits(): Promise<Row[]> {
   const { session } = await at(CALLS, 'fibonacci')
-  // A return address on the stack of a recursive function, near its leaves: written all the time.
-  const address = session.target.machine.vcpus[0].register('rsp') - LEAF_DEPTH
+  // A return address on the stack of a recursive function, at a depth that it is at all the time.
+  const address = session.target.machine.vcpus[0].register('rsp') - CALL_DEPTH
   const request: StopRequest = { id: 1, kind: 'data', space: 'linear', address, length: 8, access: 'write' }
   let hits = 0
   let start = performance.now()
@@ -192,7 +193,7 @@ async function watchpointHits(): Promise<Row[]> {
   session.target.dispose()
   const watch = [
     ...['set $n = 0', 'hbreak fibonacci', 'continue', 'delete'],
-    ...[`set $a = $rsp - ${LEAF_DEPTH}`, 'watch *(long *)$a', `condition 2 $n++ == ${GDB_HITS}`],
+    ...[`set $a = $rsp - ${CALL_DEPTH}`, 'watch *(long *)$a', `condition 2 $n++ == ${GDB_HITS}`],
   ]
   const theirs = beside ? GDB_HITS / (await secondsOf(CALLS, watch, ['continue'])) : undefined
   return [
@@ -222,7 +223,7 @@ async function memoryReads(): Promise<Row[]> {
   return [{ name: 'memory read, linear', unit: 'MB/s', ours, theirs, times: 10 }]
 }
 
-/** The boot from `start_kernel` to a shell, with and without a condition on a function that is called all the time. */
+/** The boot from the kernel's first instruction to a shell, with and without a condition on a function that is called all the time. */
 async function boot(): Promise<void> {
   const kernel = findKernel()
   if (kernel === undefined || !existsSync(BUSYBOX)) {
@@ -237,9 +238,7 @@ async function boot(): Promise<void> {
   let asked = 0
   for (const conditional of [false, true]) {
     const session = await DebugSession.start(guest)
-    const entry = await kernelAddress(kernel.systemMap, 'start_kernel')
-    const address = await kernelAddress(kernel.systemMap, HOT_FUNCTION)
-    await session.stop([{ id: 0, kind: 'code', space: 'linear', address: entry }])
+    const address = await hotFunction(session, kernel.image)
     const condition = () => ++asked < 0
     const start = performance.now()
     await session.runUntil(
@@ -258,9 +257,12 @@ async function boot(): Promise<void> {
   if (with_ > 1.5 * without) fail('boot: a condition slows it by more than half')
 }
 
-async function kernelAddress(systemMap: string, name: string): Promise<bigint> {
-  const { readFile } = await import('node:fs/promises')
-  const found = new RegExp(`^([0-9a-f]+) \\w ${name}$`, 'm').exec(await readFile(systemMap, 'latin1'))
-  if (found === null) throw new Error(`${systemMap} has no ${name}`)
-  return BigInt(`0x${found[1]}`)
+/** Runs to the decompressed kernel's first instruction, where its own tables tell where the function will be. */
+async function hotFunction(session: DebugSession, image: string): Promise<bigint> {
+  const linux = recognizeLinux(image, readFileSync(image))
+  if (linux === undefined) throw new Error(`${image} is no Linux kernel`)
+  await session.stop([{ id: 0, kind: 'code', space: 'physical', address: BigInt(linux.start) }])
+  const found = kernelSymbolsInRam(session.target.machine, linux)?.find(({ name }) => name === HOT_FUNCTION)
+  if (found === undefined) throw new Error(`the kernel has no ${HOT_FUNCTION}`)
+  return found.address
 }
