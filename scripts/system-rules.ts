@@ -34,7 +34,9 @@ function collect(): Rule[] {
     { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const listed: readonly { readonly name: string; readonly file: string }[] = JSON.parse(output)
-  return listed.flatMap(({ name, file }) => {
+  // Files come in the order in which they were read; rules of a file in the order of their declarations.
+  const inOrder = listed.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
+  return inOrder.flatMap(({ name, file }) => {
     const [head, source, ...text] = name.split(' | ')
     const area = head.split(' > ').at(-1)
     if (area === undefined || source === undefined || text.length === 0) return []
