@@ -371,10 +371,10 @@ export class Debugger {
     }
   }
 
-  /** A function's name, or an expression over names and numbers such as `vfs_read+4`. */
+  /** A function's name, or an expression such as `vfs_read + 4`; its first instruction is `vfs_read + 0`. */
   #resolveFunction(wanted: string): Resolution {
     const addresses = this.symbols.functionsNamed(wanted)
-    if (addresses.length > 0) return { addresses }
+    if (addresses.length > 0) return { addresses: this.#bodiesOf(wanted, addresses) }
     if (/^[A-Za-z_][\w.]*$/.test(wanted))
       return { message: `no function "${wanted}" is known yet; the name is tried again whenever the guest stops` }
     try {
@@ -383,6 +383,12 @@ export class Debugger {
       if (error instanceof ExpressionError) return { message: error.message }
       throw error
     }
+  }
+
+  /** Behind the prologues of functions, where their arguments are in place. */
+  #bodiesOf(name: string, entries: readonly bigint[]): bigint[] {
+    const places = this.symbols.functionPlaces(name)
+    return entries.map(entry => places.find(({ address }) => address === entry)?.bodyAddress ?? entry)
   }
 
   #atKernelEntry(address: bigint): boolean {
