@@ -11,6 +11,7 @@ import { jumpCacheSlot } from './interpreter/generate.ts'
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, TLB_ENTRIES, TLB_WRITE } from './layout.ts'
 import { pageNumber } from './linear-page.ts'
 import { plainTag } from './mmu/tlb-tag.ts'
+import * as S from './state.ts'
 
 /** A block that begins in another frame and ends in this one. */
 interface Incoming {
@@ -129,6 +130,7 @@ export class CodeCache {
 
   dropAll(): void {
     this.#decoder.dropAll()
+    this.#memory.i32[S.LINK_SLOT >> 2] = 0
     this.onDropAll()
     this.#frames.fill(undefined)
     this.emptyJumpCache()

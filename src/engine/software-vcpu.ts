@@ -534,8 +534,9 @@ export class SoftwareVcpu implements Vcpu {
         this.#count.stop()
         return undefined
       }
-      const link = memory.i32[S.LINK_SLOT >> 2]
       const found = this.#lookUp(false)
+      // Read after the look-up, which may have made room by dropping all code, the branch's own record too.
+      const link = memory.i32[S.LINK_SLOT >> 2]
       if (link !== 0 && memory.i32[(found + R.BLOCK_LINKABLE) >> 2] !== 0) memory.i32[link >> 2] = found
       memory.u64[S.BLOCK_RIP >> 3] = state.rip
       next = found
