@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseRunArguments } from '../../src/cli/arguments.ts'
+import { parseDapArguments, parseRunArguments } from '../../src/cli/arguments.ts'
 import { debugExitStatus, UsageError } from '../../src/cli/exit-status.ts'
 import { ConfigurationError } from '../../src/machine/configuration.ts'
 
@@ -47,5 +47,16 @@ describe('the arguments of run', () => {
 describe('the exit status of a debug exit', () => {
   it('is the value and a one', () => {
     expect([0, 1, 0x10, 0xff].map(debugExitStatus)).toEqual([1, 3, 0x21, 0xff])
+  })
+})
+
+describe('the arguments of ringside dap', () => {
+  it('are none, or a port', () => {
+    expect(parseDapArguments([])).toEqual({ port: undefined })
+    expect(parseDapArguments(['--port', '4711'])).toEqual({ port: 4711 })
+  })
+
+  it.each(['--port 65536', '--port any', '--port', '--host 0.0.0.0', 'kernel'])('are refused: %s', text => {
+    expect(() => parseDapArguments(text.split(' '))).toThrow(/--port|dap: /)
   })
 })
