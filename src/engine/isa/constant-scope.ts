@@ -101,6 +101,18 @@ export class ConstantScope extends RecordScope {
     return (index === undefined ? undefined : this.#registers.get(index)) ?? super.register64(offset)
   }
 
+  /** In a flat segment nothing is to be added or checked: no call is needed, as `linear` of the runtime would find. */
+  override linear(segment: Value<'i32'>, offset: Value<'i64'>, bytes: number, write: boolean): Value<'i64'> {
+    switch (this.#memory.u8[this.#address + R.ADDRESS_KIND]) {
+      case R.AddressKind.flat32:
+        return offset.and(0xffff_ffff)
+      case R.AddressKind.flat16:
+        return offset.and(0xffff)
+      default:
+        return super.linear(segment, offset, bytes, write)
+    }
+  }
+
   override unretired(): Value<'i32'> {
     const slot = this.#memory.u8[this.#address + R.SLOT]
     const header = this.#address - (slot + 1) * R.RECORD_SIZE
