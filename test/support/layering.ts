@@ -15,6 +15,7 @@ export const LAYERS = [
   'boot',
   'symbols',
   'devices',
+  'backends',
   'vmm',
   'kvm',
   'engine',
@@ -30,6 +31,8 @@ const ONLY: Record<string, readonly string[]> = {
   language: ['x86'],
   // Its own types, and the names of what it shows.
   protocol: ['inspect'],
+  // The host's side of devices: it knows no guest.
+  backends: [],
   util: [],
 }
 

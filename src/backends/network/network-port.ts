@@ -1,0 +1,12 @@
+/** Where Ethernet frames go in and out: a network device, a port of a bridge, a tap. */
+
+/** Without preamble and frame check sequence; 14 to 65,550 bytes. */
+export type EthernetFrame = Uint8Array
+
+/** One end of a cable: what is given to it travels to the other end. */
+export interface NetworkPort {
+  /** For people and captures: `virtio-net0`, `user`. */
+  readonly name: string
+  /** Takes a frame from the other end. It may be dropped, as on any Ethernet. The bytes are the receiver's to keep. */
+  receive(frame: EthernetFrame): void
+}
