@@ -12,6 +12,7 @@ import { type CpuState, Segment } from './cpu-state.ts'
 import { instructionBreakpointsAt } from './debug-breakpoints.ts'
 import * as R from './decoder/record.ts'
 import { divideWide } from './divide-wide.ts'
+import { EventDelivery } from './event-delivery.ts'
 import { GuestFault } from './fault.ts'
 import { InstructionCount } from './instruction-count.ts'
 import { RETURN_HOT, RETURN_LOOKUP } from './interpreter/generate.ts'
@@ -26,7 +27,6 @@ import type {
   Exit,
   InterruptMessage,
   Observer,
-  ProcessorEvent,
   RegisterFile,
   Vcpu,
   VcpuState,
@@ -36,35 +36,19 @@ import { resetState, setConstants } from './reset.ts'
 import { checkSegmentAccess } from './segment-check.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
 import * as S from './state.ts'
-import type { Asked } from './stops/breakpoint-sites.ts'
-import { before, eventsOf, isObserved } from './stops/observed-assists.ts'
+import { BreakpointQuestions } from './stops/breakpoint-questions.ts'
+import { EventQuestions } from './stops/event-questions.ts'
+import { isObserved } from './stops/observed-assists.ts'
 import { RunningView } from './stops/running-view.ts'
-import { deliver, eventOf, type GuestEvent } from './system/interrupt-delivery.ts'
-import { peekMsr } from './system/msr.ts'
-import { RSP } from './system/stack.ts'
 import { RUN_ALONE, VmExit } from './vm-exit.ts'
 
 const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-sipi']
-const ACTIVE = 0
-const HLT = 1
-const SHUTDOWN = 2
-const WAIT_FOR_SIPI = 3
 
-const MOV_SS_SHADOW = 2
-const SHADOW = 1 | MOV_SS_SHADOW
-const NMI_BLOCKED = 8
-const DEBUG_EXCEPTION = 1
 const DR6_BS = 1 << 14
 const A20 = 1 << 20
 
 /** Keeps the random numbers of a machine's processors apart. */
 const RANDOM_SEED_STEP = 0x2545_f491_4f6c_dd1dn
-
-/** Deliveries of events without a retired instruction between them, before they count as one each. */
-const FREE_DELIVERIES = 64
-
-/** Addresses that handlers have not come back to, and may never. */
-const MOST_UNFINISHED = 64
 
 /** Instructions in one call of generated code at most: V8 replaces a running function only when it is entered anew. */
 const LONGEST_CALL = 200_000
@@ -92,17 +76,9 @@ export class SoftwareVcpu implements Vcpu {
   #others = 0
   #lastCount = 0
   #runs = false
-  /** Where breakpoints were asked, or left, last: linear address, and instructions that this vCPU had retired. */
-  readonly #asked = { low: 0, high: 0, retired: -1 }
-  /** Linear addresses of instructions that breakpoints were asked for, and that handlers come back to with RF set. */
-  readonly #unfinished = new Set<bigint>()
-  #observer: Observer | undefined
-  /** What the running instruction, or delivery, did that the observer asked for. */
-  #events: ProcessorEvent[] = []
-  /** Vectors of the events that the observer was asked about and that are not delivered yet. */
-  readonly #askedEvents = new Set<number>()
-  /** The instruction, or delivery, that is over was to be stopped after. */
-  #stopOwed = false
+  readonly #breakpoints: BreakpointQuestions
+  readonly #events: EventQuestions
+  readonly #delivery: EventDelivery
 
   constructor(
     processor: SoftwareProcessor,
@@ -149,6 +125,16 @@ export class SoftwareVcpu implements Vcpu {
     const { registers, state } = this
     const count = () => (this.#runs ? this.#count.exact : this.clock.count)
     this.view = new RunningView(this.index, { registers, state, peek: processor.peek, count })
+    this.#breakpoints = new BreakpointQuestions(processor, this.view, {
+      retired: () => this.#retired,
+      activate: () => processor.activate(this),
+    })
+    this.#events = new EventQuestions(processor, this.view, this.#port)
+    this.#delivery = new EventDelivery({
+      ...{ processor, port: this.#port, apic: this.apic, pending: this.#pending, count: this.#count },
+      ...{ breakpoints: this.#breakpoints, events: this.#events },
+      interruptible: () => this.interruptible,
+    })
     this.reset()
     this.registers.set('random', BigInt(options.index) * RANDOM_SEED_STEP)
   }
@@ -160,9 +146,10 @@ export class SoftwareVcpu implements Vcpu {
     resetState(this.state, true)
     this.apic.reset()
     this.#pending.reset()
-    this.#forgetBreakpoints()
+    this.#breakpoints.forget()
+    this.#events.forget()
     this.#processor.mmu.endInstruction()
-    this.state.set32(S.ACTIVITY, this.index === 0 ? ACTIVE : WAIT_FOR_SIPI)
+    this.state.set32(S.ACTIVITY, this.index === 0 ? S.ACTIVITY_ACTIVE : S.ACTIVITY_WAIT_FOR_SIPI)
     this.#port.flushTlb(false)
     this.#port.contextChanged()
   }
@@ -180,17 +167,17 @@ export class SoftwareVcpu implements Vcpu {
       this.#processor.mmu.endInstruction()
       resetState(this.state, false)
       this.apic.init()
-      this.state.set32(S.ACTIVITY, this.apic.bootstrap ? ACTIVE : WAIT_FOR_SIPI)
+      this.state.set32(S.ACTIVITY, this.apic.bootstrap ? S.ACTIVITY_ACTIVE : S.ACTIVITY_WAIT_FOR_SIPI)
       this.#port.flushTlb(false)
     }
     const vector = this.#pending.startUp
     this.#pending.startUp = undefined
-    if (vector !== undefined && this.state.get32(S.ACTIVITY) === WAIT_FOR_SIPI) {
+    if (vector !== undefined && this.state.get32(S.ACTIVITY) === S.ACTIVITY_WAIT_FOR_SIPI) {
       // SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction.
       const code = this.state.segment(Segment.CS)
       this.state.setSegment(Segment.CS, { ...code, selector: vector << 8, base: BigInt(vector << 12) })
       this.state.rip = 0n
-      this.state.set32(S.ACTIVITY, ACTIVE)
+      this.state.set32(S.ACTIVITY, S.ACTIVITY_ACTIVE)
     }
     this.#port.contextChanged()
   }
@@ -204,13 +191,13 @@ export class SoftwareVcpu implements Vcpu {
   get activity(): Activity {
     this.#takeSignals()
     const activity = this.#peek32(S.ACTIVITY)
-    if (activity === HLT && this.#wakes()) return 'active'
+    if (activity === S.ACTIVITY_HLT && this.#wakes()) return 'active'
     return ACTIVITIES[activity]
   }
 
   /** Does something end HLT: an NMI, or an interrupt that is let through? */
   #wakes(): boolean {
-    if (this.#pending.nmi && (this.#peek32(S.INTERRUPTIBILITY) & NMI_BLOCKED) === 0) return true
+    if (this.#pending.nmi && (this.#peek32(S.INTERRUPTIBILITY) & S.BLOCKED_BY_NMI) === 0) return true
     return (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 && this.apic.highestPending() !== undefined
   }
 
@@ -261,7 +248,8 @@ export class SoftwareVcpu implements Vcpu {
     setConstants(this.state)
     this.apic.restore(saved.apic)
     this.#pending.restore(saved.pending)
-    this.#forgetBreakpoints()
+    this.#breakpoints.forget()
+    this.#events.forget()
     this.#port.flushTlb(false)
     this.#port.contextChanged()
     this.#port.eventsChanged()
@@ -276,8 +264,8 @@ export class SoftwareVcpu implements Vcpu {
       // Debug traps come before interrupts (SDM vol. 3, table 6-2).
       this.#peek32(S.PENDING_DEBUG) === 0 &&
       (this.#peek32(S.FLAG_SYSTEM) & RFLAGS_IF) !== 0 &&
-      (this.#peek32(S.INTERRUPTIBILITY) & SHADOW) === 0 &&
-      (activity === ACTIVE || activity === HLT)
+      (this.#peek32(S.INTERRUPTIBILITY) & S.SHADOW) === 0 &&
+      (activity === S.ACTIVITY_ACTIVE || activity === S.ACTIVITY_HLT)
     )
   }
 
@@ -285,7 +273,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#processor.activate(this)
     this.apic.extintTaken()
     this.#pending.undelivered = { vector, kind: 'external' }
-    this.state.set32(S.ACTIVITY, ACTIVE)
+    this.state.set32(S.ACTIVITY, S.ACTIVITY_ACTIVE)
   }
 
   requestInterruptWindow(wanted: boolean): void {
@@ -366,16 +354,14 @@ export class SoftwareVcpu implements Vcpu {
     this.#processor.activate(this)
     const end = this.clock.count + budget
     for (;;) {
-      if (this.#stopOwed) {
-        this.#stopOwed = false
-        return { reason: 'breakpoint' }
-      }
+      if (this.#events.takeStop()) return { reason: 'breakpoint' }
       this.#takeSignals()
-      const event = this.#beforeInstruction()
+      this.record = 0
+      const event = this.#delivery.beforeInstruction()
       if (event !== undefined) return event
-      if (this.#stopOwed) continue
-      if (this.state.get32(S.ACTIVITY) !== ACTIVE) {
-        return this.state.get32(S.ACTIVITY) === SHUTDOWN ? { reason: 'triple-fault' } : { reason: 'hlt' }
+      if (this.#events.owesStop) continue
+      if (this.state.get32(S.ACTIVITY) !== S.ACTIVITY_ACTIVE) {
+        return this.state.get32(S.ACTIVITY) === S.ACTIVITY_SHUTDOWN ? { reason: 'triple-fault' } : { reason: 'hlt' }
       }
       const left = Math.min(end - this.clock.count, this.clock.instructionsToDeadline)
       if (left <= 0) return { reason: 'budget' }
@@ -384,117 +370,18 @@ export class SoftwareVcpu implements Vcpu {
     }
   }
 
-  /** Events between two instructions, by priority (SDM vol. 3, 6.9). */
-  #beforeInstruction(): Exit | undefined {
-    const { state } = this
-    const undelivered = this.#pending.undelivered
-    if (undelivered !== undefined) return this.#deliver(undelivered)
-    // An instruction that the hypervisor has answered is in its middle: it must retire before anything else happens.
-    if (this.#pending.answered) return undefined
-    const pendingDebug = state.get32(S.PENDING_DEBUG)
-    // MOV SS holds debug traps off too (SDM vol. 3, 6.8.3).
-    if (pendingDebug !== 0 && (state.get32(S.INTERRUPTIBILITY) & MOV_SS_SHADOW) === 0) {
-      state.set32(S.PENDING_DEBUG, 0)
-      state.set32(S.DR + 48, state.get32(S.DR + 48) | pendingDebug)
-      return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
-    }
-    if (state.get32(S.EVENT_PENDING) === 0) return undefined
-    const interruptibility = state.get32(S.INTERRUPTIBILITY)
-    if (this.#pending.nmi && (interruptibility & (SHADOW | NMI_BLOCKED)) === 0) {
-      this.#pending.nmi = false
-      this.#port.eventsChanged()
-      return this.#deliver({ vector: 2, kind: 'nmi' })
-    }
-    if (!this.interruptible) return undefined
-    if (this.#pending.interruptWindow) {
-      this.#pending.interruptWindow = false
-      this.#port.eventsChanged()
-      return { reason: 'interrupt-window' }
-    }
-    if (this.apic.highestPending() !== undefined) {
-      const vector = this.apic.acknowledge()
-      this.#port.eventsChanged()
-      return this.#deliver({ vector, kind: 'external' })
-    }
-    return undefined
-  }
-
-  /**
-   * Delivers an event. When its delivery leaves for an exit (an EPT violation of a stack or descriptor table), the
-   * event is kept and delivered again at the next run.
-   */
-  #deliver(cause: GuestEvent): Exit | undefined {
-    const { state } = this
-    const repeating = state.get32(S.ENDED) === S.ENDED_REPEATING
-    const event = repeating ? { ...cause, resumes: true } : cause
-    if (repeating) this.#willResume()
-    this.#count.start(0)
-    this.record = 0
-    this.#pending.undelivered = event
-    if (this.#stopsBeforeInterrupt(event)) return { reason: 'breakpoint' }
-    const { mmu } = this.#processor
-    const was = { rip: state.rip, cpl: state.cpl, stack: state.gpr(RSP) }
-    mmu.watchpoints.begin()
-    // What a delivery writes may be code or meet a breakpoint: nothing else is under way, as for an instruction alone.
-    mmu.alone = true
-    mmu.met = 0
-    try {
-      const outcome = deliver(this.#port, event, each => this.#intercept(each))
-      this.#pending.undelivered = undefined
-      this.#countDelivery()
-      this.#pendBreakpointsMet()
-      if (outcome === 'delivered') this.#delivered(event, was)
-      state.set32(S.ACTIVITY, outcome === 'delivered' ? ACTIVE : SHUTDOWN)
-      return outcome === 'delivered' ? undefined : { reason: 'triple-fault' }
-    } catch (thrown) {
-      if (!(thrown instanceof VmExit)) throw thrown
-      if (thrown.exit.reason === 'exception') this.#pending.undelivered = undefined
-      return thrown.exit
-    } finally {
-      mmu.alone = false
-      this.#port.contextChanged()
-    }
-  }
-
-  /**
-   * Deliveries count for nothing, but a guest whose handlers fault at their first instruction would never use up its
-   * budget: after many at the same count each one counts.
-   */
-  #countDelivery(): void {
-    const { f64, i32 } = this.#processor.memory
-    if (f64[S.DELIVERED_AT >> 3] !== this.clock.count) i32[S.DELIVERIES >> 2] = 0
-    if (++i32[S.DELIVERIES >> 2] > FREE_DELIVERIES) {
-      this.clock.count++
-      this.#count.start(0)
-    }
-    f64[S.DELIVERED_AT >> 3] = this.clock.count
-  }
-
-  #intercept(event: GuestEvent): void {
-    const { vector, errorCode, address } = event
-    if (this.#observer !== undefined && ((this.#observer.exceptions >>> vector) & 1) !== 0) {
-      const original = this.#pending.undelivered?.vector
-      const during = original === vector ? undefined : original
-      const { rip } = this.state
-      if (this.#asksBefore(vector, { kind: 'exception', vector, errorCode, address, during, rip }))
-        throw new VmExit({ reason: 'breakpoint' }, false)
-    }
-    if (((this.controls.exceptionBitmap >>> vector) & 1) === 0) return
-    throw new VmExit({ reason: 'exception', vector, errorCode, address }, false)
-  }
-
   /** Runs generated code for up to `budget` instructions; undefined to look at events and go on. */
   #runBlocks(budget: number): Exit | undefined {
     const { state } = this
     const { mmu } = this.#processor
     // One at a time: under a shadow, with TF or debug registers, or to finish what an exit began.
     const careful =
-      (state.get32(S.INTERRUPTIBILITY) & SHADOW) !== 0 ||
+      (state.get32(S.INTERRUPTIBILITY) & S.SHADOW) !== 0 ||
       (state.get32(S.FLAG_SYSTEM) & (RFLAGS_TF | RFLAGS_RF)) !== 0 ||
       this.#port.hasCodeBreakpoints ||
       this.#pending.answered
     // The next iteration of a REP is no new execution of it.
-    if (state.get32(S.ENDED) === S.ENDED_REPEATING) this.leaveBreakpoint()
+    if (state.get32(S.ENDED) === S.ENDED_REPEATING) this.#breakpoints.leave()
     state.set32(S.ENDED, 0)
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
@@ -525,7 +412,8 @@ export class SoftwareVcpu implements Vcpu {
           continue
         }
         const spent = memory.i32[S.BUDGET >> 2] <= 0
-        if (!spent && !this.#stopsAtSite(next)) continue
+        this.record = 0
+        if (!spent && !this.#breakpoints.stopsAtSite(next)) continue
         sites.trap(next)
         this.#count.stop()
         return spent ? undefined : { reason: 'breakpoint' }
@@ -547,23 +435,22 @@ export class SoftwareVcpu implements Vcpu {
   #runOne(): Exit | undefined {
     const { state, memory, mmu } = this.#processor
     const system = state.get32(S.FLAG_SYSTEM)
-    const shadow = state.get32(S.INTERRUPTIBILITY) & SHADOW
+    const shadow = state.get32(S.INTERRUPTIBILITY) & S.SHADOW
     const matched = this.#codeBreakpoint(system)
     if (matched !== 0) {
-      state.set32(S.DR + 48, state.get32(S.DR + 48) | matched)
       this.#count.stop()
-      return this.#deliver(eventOf(new GuestFault(DEBUG_EXCEPTION)))
+      return this.#delivery.deliverDebug(matched)
     }
     mmu.alone = true
     mmu.beginInstruction()
     const block = this.#lookUp(true)
-    const { sites, finder, compiler } = this.#processor
-    if (!sites.isEmpty && this.#stopsBefore(finder.low, finder.high, finder.breakpoints)) {
+    const { sites, compiler } = this.#processor
+    if (!sites.isEmpty && this.#breakpoints.stopsAtFound()) {
       this.#count.stop()
       return { reason: 'breakpoint' }
     }
     memory.u64[S.BLOCK_RIP >> 3] = state.rip
-    if (!mmu.watchpoints.isEmpty) this.#instructionRip = state.rip
+    this.#events.beginInstruction()
     this.#count.start(1)
     // RF lasts for one instruction, but IRET and POPF may set it anew.
     state.set32(S.FLAG_SYSTEM, system & ~RFLAGS_RF)
@@ -589,7 +476,7 @@ export class SoftwareVcpu implements Vcpu {
     this.#pending.completion = undefined
     this.#processor.mmu.endInstruction()
     this.#afterRetirement(shadow, system)
-    this.#askAfter()
+    this.#events.afterInstruction()
   }
 
   /** What lay on the instruction is over: an interrupt shadow, a single-step trap. Also for one that ended in an exit. */
@@ -599,14 +486,7 @@ export class SoftwareVcpu implements Vcpu {
     if (shadow !== 0) state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~shadow)
     if ((system & RFLAGS_TF) !== 0 && state.get32(S.ENDED) !== S.ENDED_UNSTEPPED)
       state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | DR6_BS)
-    this.#pendBreakpointsMet()
-  }
-
-  /** The trap of data breakpoints follows the instruction, or the delivery of an event, that met them. */
-  #pendBreakpointsMet(): void {
-    const { state, mmu } = this.#processor
-    if (mmu.met !== 0) state.set32(S.PENDING_DEBUG, state.get32(S.PENDING_DEBUG) | mmu.met)
-    mmu.met = 0
+    this.#delivery.pendBreakpointsMet()
   }
 
   /** DR6 bits of instruction breakpoints at RIP (SDM vol. 3, 17.2.4); RF suppresses them. */
@@ -614,7 +494,7 @@ export class SoftwareVcpu implements Vcpu {
     const { finder, state } = this.#processor
     if (!this.#port.hasCodeBreakpoints || (system & RFLAGS_RF) !== 0) return 0
     // MOV SS holds every debug exception off (SDM vol. 3, 6.8.3).
-    if ((state.get32(S.INTERRUPTIBILITY) & MOV_SS_SHADOW) !== 0) return 0
+    if ((state.get32(S.INTERRUPTIBILITY) & S.BLOCKED_BY_MOV_SS) !== 0) return 0
     this.record = 0
     finder.locate()
     return instructionBreakpointsAt(state, finder.linear)
@@ -629,151 +509,18 @@ export class SoftwareVcpu implements Vcpu {
     return finder.find(single)
   }
 
-  // --- breakpoints of the debugger
-
-  /** A site trapped: does the run end there? If not, the next entry of its block passes. */
-  #stopsAtSite(block: number): boolean {
-    const { finder, sites } = this.#processor
-    this.record = 0
-    finder.locate()
-    const asked = sites.atSite(block, finder.low, finder.high)
-    if (this.#stopsBefore(finder.low, finder.high, asked)) return true
-    if (sites.isSite(block)) sites.pass(block)
-    return false
-  }
-
-  /** Does anybody who is asked want the run to end before the instruction at a linear address? */
-  #stopsBefore(low: number, high: number, asked: readonly Asked[]): boolean {
-    if (asked.length === 0) return false
-    const last = this.#asked
-    const retired = this.#retired
-    if (last.retired === retired && last.low === low && last.high === high) return false
-    last.low = low
-    last.high = high
-    last.retired = retired
-    if (this.#unfinished.size > 0 && (this.state.get32(S.FLAG_SYSTEM) & RFLAGS_RF) !== 0)
-      if (this.#unfinished.delete(this.#processor.finder.linear)) return false
-    let stops = false
-    // Each of them counts its hits.
-    for (const each of asked) if (each.reached === undefined || each.reached(this.view)) stops = true
-    return stops
-  }
+  // --- Vcpu: stops of the debugger
 
   leaveBreakpoint(): void {
-    const { finder, sites } = this.#processor
-    if (sites.isEmpty) return
-    this.#processor.activate(this)
-    if (!this.#locates()) return
-    this.#asked.low = finder.low
-    this.#asked.high = finder.high
-    this.#asked.retired = this.#retired
+    this.#breakpoints.leave()
   }
 
   askBreakpoint(): boolean {
-    const { finder, sites, peek, memory } = this.#processor
-    if (sites.isEmpty) return false
-    this.#processor.activate(this)
-    if (!this.#locates()) return false
-    const hpa = peek.translate(finder.low, finder.high)
-    if (hpa < 0) return false
-    return this.#stopsBefore(finder.low, finder.high, sites.at(finder.low, finder.high, hpa, memory.u32[S.MODE >> 2]))
+    return this.#breakpoints.ask()
   }
-
-  /** The instruction at RIP was begun and will be gone on with after a handler: its breakpoints have been asked. */
-  #willResume(): void {
-    if (this.#processor.sites.isEmpty || !this.#locates()) return
-    if (this.#unfinished.size >= MOST_UNFINISHED) this.#unfinished.clear()
-    this.#unfinished.add(this.#processor.finder.linear)
-  }
-
-  /** Has CS:RIP a linear address? */
-  #locates(): boolean {
-    try {
-      this.#processor.finder.locate()
-      return true
-    } catch (thrown) {
-      if (thrown instanceof GuestFault) return false
-      throw thrown
-    }
-  }
-
-  /** The instruction at RIP faulted: were its breakpoints asked before it? */
-  #wasAsked(): boolean {
-    const { finder, sites } = this.#processor
-    if (sites.isEmpty || this.#asked.retired !== this.#retired || !this.#locates()) return false
-    return finder.low === this.#asked.low && finder.high === this.#asked.high
-  }
-
-  // --- watchpoints and events that a debugger asked for
 
   observe(observer: Observer | undefined): void {
-    this.#observer = observer
-  }
-
-  /** The instruction has retired: asks about what it accessed and did. RIP is the next one's. */
-  #askAfter(): void {
-    const { watchpoints } = this.#processor.mmu
-    if (!watchpoints.isEmpty && watchpoints.ask(this.#instructionRip, this.view)) this.#stopOwed = true
-    if (this.#events.length === 0) return
-    for (const event of this.#events.splice(0)) if (this.#observer?.happened(event, this.view)) this.#stopOwed = true
-  }
-  /** RIP of the instruction that runs alone. */
-  #instructionRip = 0n
-
-  #delivered(
-    { vector, kind }: GuestEvent,
-    was: { readonly rip: bigint; readonly cpl: number; readonly stack: bigint },
-  ): void {
-    this.#askedEvents.clear()
-    const { watchpoints } = this.#processor.mmu
-    const { rip, cpl, stack } = was
-    if (!watchpoints.isEmpty && watchpoints.ask(rip, this.view)) this.#stopOwed = true
-    const observer = this.#observer
-    if (observer === undefined) return
-    const event = kind === 'exception' ? 'exception' : 'interrupt'
-    const to = this.state.cpl
-    const stops =
-      (observer.transitions &&
-        cpl !== to &&
-        observer.happened({ kind: 'transition', from: cpl, to, cause: event, rip }, this.view)) ||
-      (observer.deliveries === true &&
-        observer.happened({ kind: 'delivered', vector, event, cpl, stack, rip }, this.view))
-    if (stops) this.#stopOwed = true
-  }
-
-  #stopsBeforeInterrupt({ vector, kind }: GuestEvent): boolean {
-    if (this.#observer?.interrupts !== true || (kind !== 'external' && kind !== 'nmi')) return false
-    return this.#asksBefore(vector, { kind: 'interrupt', vector, nmi: kind === 'nmi', rip: this.state.rip })
-  }
-
-  /** Asks about an event before its delivery, once however often that is begun. */
-  #asksBefore(vector: number, event: ProcessorEvent): boolean {
-    if (this.#askedEvents.has(vector)) return false
-    this.#askedEvents.add(vector)
-    return this.#observer?.happened(event, this.view) === true
-  }
-
-  /** Runs an assist that may do what the observer wants to know. It runs alone, so that the run can end after it. */
-  #runObserved(observer: Observer, view: AssistView, name: string): void {
-    if (!this.#processor.mmu.alone) throw RUN_ALONE
-    const { state } = this
-    const was = before(state, view.rip, msr => peekMsr(this.#port, msr))
-    const register = view.register0
-    try {
-      this.#processor.decoder.assists[view.assist](this.#port, view)
-    } catch (thrown) {
-      if (thrown instanceof VmExit && thrown.retired) this.#events = eventsOf(observer, name, register, state, was)
-      throw thrown
-    }
-    this.#events = eventsOf(observer, name, register, state, was)
-  }
-
-  #forgetBreakpoints(): void {
-    this.#asked.retired = -1
-    this.#unfinished.clear()
-    this.#askedEvents.clear()
-    this.#events.length = 0
-    this.#stopOwed = false
+    this.#events.observer = observer
   }
 
   /** What generated code, or TypeScript called from it, threw. */
@@ -801,19 +548,13 @@ export class SoftwareVcpu implements Vcpu {
         this.#pending.completion = undefined
         mmu.endInstruction()
         this.#port.contextChanged()
-        this.#askAfter()
+        this.#events.afterInstruction()
       }
       return thrown.exit
     }
     this.#pending.completion = undefined
     mmu.endInstruction()
-    this.#events.length = 0
-    if (thrown instanceof GuestFault) {
-      if (this.#wasAsked()) this.#willResume()
-      const event = eventOf(thrown)
-      // The one debug exception that an instruction itself throws is general detection, a fault.
-      return this.#deliver(thrown.vector === DEBUG_EXCEPTION ? { ...event, resumes: true } : event)
-    }
+    if (thrown instanceof GuestFault) return this.#delivery.deliverFault(thrown)
     throw thrown
   }
 
@@ -841,10 +582,10 @@ export class SoftwareVcpu implements Vcpu {
     this.state.rip = view.nextRip
     const { mmu, decoder } = this.#processor
     mmu.stackOperand = view.hasMemory && view.segment === Segment.SS
-    const observer = this.#observer
+    const { observer } = this.#events
     try {
       if (observer !== undefined && isObserved(observer, decoder.assistNames[view.assist]))
-        this.#runObserved(observer, view, decoder.assistNames[view.assist])
+        this.#events.runObserved(observer, view)
       else decoder.assists[view.assist](this.#port, view)
     } finally {
       mmu.stackOperand = false

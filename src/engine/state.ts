@@ -88,10 +88,22 @@ export const MSR_HWCR = field(8)
 export const CPL = field(4)
 /** Block mode: see `mode.ts`; a function of CR0, EFER, CS, the flatness of segments, RFLAGS.VM. */
 export const MODE = field(4)
-/** 1 when STI or MOV SS hold interrupts off for one instruction (SDM vol. 3, 6.8.3), as interruptibility bits: 1 STI, 2 MOV SS, 8 NMI. */
+/** VMCS interruptibility state (SDM vol. 3, 25.4.2, table 25-3), a sum. */
 export const INTERRUPTIBILITY = field(4)
-/** VMCS activity state (SDM vol. 3, 25.4.2): 0 active, 1 HLT, 2 shutdown, 3 wait-for-SIPI. */
+/** In {@link INTERRUPTIBILITY}: MOV SS holds off interrupts and debug exceptions for one instruction (SDM vol. 3, 6.8.3). */
+export const BLOCKED_BY_MOV_SS = 2
+/** In {@link INTERRUPTIBILITY}: STI holds interrupts off for one instruction. */
+export const BLOCKED_BY_STI = 1
+/** In {@link INTERRUPTIBILITY}: interrupts are held off. */
+export const SHADOW = BLOCKED_BY_STI | BLOCKED_BY_MOV_SS
+/** In {@link INTERRUPTIBILITY}: an NMI is being handled. */
+export const BLOCKED_BY_NMI = 8
+/** VMCS activity state (SDM vol. 3, 25.4.2). */
 export const ACTIVITY = field(4)
+export const ACTIVITY_ACTIVE = 0
+export const ACTIVITY_HLT = 1
+export const ACTIVITY_SHUTDOWN = 2
+export const ACTIVITY_WAIT_FOR_SIPI = 3
 /** Debug exceptions that wait for the end of the instruction (SDM vol. 3, 25.4.2), in the format of DR6. */
 export const PENDING_DEBUG = field(4)
 /**

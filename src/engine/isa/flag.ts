@@ -51,7 +51,7 @@ function raiseInterruptFlag(scope: InstructionScope, system: Value<'i32'>): void
   // be looked for, which is when one waits or the budget is used up.
   const looked = scope.state32(S.EVENT_PENDING).or(scope.state32(S.BUDGET).eqz())
   const shadow = scope.f.let(system.and(RFLAGS_IF).eqz().and(looked.ne(0)))
-  scope.f.if(shadow, () => scope.setState(S.INTERRUPTIBILITY, scope.state32(S.INTERRUPTIBILITY).or(1)))
+  scope.f.if(shadow, () => scope.setState(S.INTERRUPTIBILITY, scope.state32(S.INTERRUPTIBILITY).or(S.BLOCKED_BY_STI)))
   scope.leaveIf(shadow)
 }
 

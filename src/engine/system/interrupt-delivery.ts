@@ -62,8 +62,6 @@ const CONTRIBUTORY = maskOf(0, 10, 11, 12, 13)
 
 const DR7 = S.DR + 7 * 8
 const DR7_GD = 1 << 13
-const INTERRUPTIBILITY_SHADOW = 1 | 2
-const INTERRUPTIBILITY_NMI = 8
 
 function maskOf(...vectors: number[]): number {
   return vectors.reduce((mask, vector) => mask | (1 << vector), 0)
@@ -141,8 +139,8 @@ export function deliverEvent(cpu: AssistCpu, event: GuestEvent): void {
   else if (longMode(state)) deliverLong(cpu, event)
   else deliverProtected(cpu, event)
   if (event.vector === VECTOR_DEBUG && event.kind === 'exception') state.set32(DR7, state.get32(DR7) & ~DR7_GD)
-  let interruptibility = state.get32(S.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_SHADOW
-  if (event.kind === 'nmi') interruptibility |= INTERRUPTIBILITY_NMI
+  let interruptibility = state.get32(S.INTERRUPTIBILITY) & ~S.SHADOW
+  if (event.kind === 'nmi') interruptibility |= S.BLOCKED_BY_NMI
   state.set32(S.INTERRUPTIBILITY, interruptibility)
   // An instruction that causes an event is not stepped over: its handler begins without TF (SDM vol. 3, 17.3.1.4).
   state.set32(S.ENDED, S.ENDED_UNSTEPPED)

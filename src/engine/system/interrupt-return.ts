@@ -27,8 +27,6 @@ import { type ElementSize, Stack, setStackPointer } from './stack.ts'
 import { switchToPreviousTask } from './task-switch.ts'
 import { checkVirtualFlags, loadVirtualFlags, usesVirtualFlag } from './virtual-interrupts.ts'
 
-const INTERRUPTIBILITY_NMI = 8
-
 /** Flags that any IRET loads. */
 const COMMON = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT
 /** Flags above bit 15 that IRET with a 32-bit or 64-bit operand loads as well. */
@@ -57,7 +55,7 @@ const iret: Assist = (cpu, instruction) => {
     if (longMode(state)) throw generalProtection()
     raiseInNewTask(cpu, switchToPreviousTask(cpu))
   } else returnProtected(cpu, instruction)
-  state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI)
+  state.set32(S.INTERRUPTIBILITY, state.get32(S.INTERRUPTIBILITY) & ~S.BLOCKED_BY_NMI)
 }
 
 /** Real mode and virtual-8086 mode. */

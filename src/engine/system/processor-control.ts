@@ -4,8 +4,6 @@ import type { Assist } from '../assist.ts'
 import * as S from '../state.ts'
 import { requireSupervisor } from './cpu-mode.ts'
 
-const ACTIVITY_HLT = 1
-
 const privilegedNothing: Assist = cpu => requireSupervisor(cpu.state)
 
 /** CLFLUSH and CLFLUSHOPT are loads for protection and paging (SDM vol. 2). */
@@ -16,7 +14,7 @@ const clflush: Assist = (cpu, instruction) => {
 
 const hlt: Assist = cpu => {
   requireSupervisor(cpu.state)
-  cpu.state.set32(S.ACTIVITY, ACTIVITY_HLT)
+  cpu.state.set32(S.ACTIVITY, S.ACTIVITY_HLT)
 }
 
 /** Always leaves, at any privilege level (SDM vol. 3, 26.1.2); the hypervisor answers in registers. */

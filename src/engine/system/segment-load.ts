@@ -24,8 +24,6 @@ export const V86_RIGHTS = 0xf3
 /** Rights of a segment loaded in real mode: present, ring 0, writable, accessed. */
 const REAL_RIGHTS = 0x93
 
-const INTERRUPTIBILITY_MOV_SS = 2
-
 /**
  * What a real-mode or virtual-8086 load leaves in the cache. Real mode keeps limit and size, which is how "unreal
  * mode" comes about (SDM vol. 3, 10.9.1: a switch to real mode keeps the hidden parts).
@@ -80,7 +78,7 @@ export function segmentFor(cpu: AssistCpu, index: SegmentIndex, selector: number
 
 /** Holds interrupts and debug traps off for one instruction (SDM vol. 3, 6.8.3); the run loop ends it. */
 export function blockByMovSs(cpu: AssistCpu): void {
-  cpu.state.set32(S.INTERRUPTIBILITY, cpu.state.get32(S.INTERRUPTIBILITY) | INTERRUPTIBILITY_MOV_SS)
+  cpu.state.set32(S.INTERRUPTIBILITY, cpu.state.get32(S.INTERRUPTIBILITY) | S.BLOCKED_BY_MOV_SS)
 }
 
 function install(cpu: AssistCpu, index: SegmentIndex, cache: SegmentCache): void {
