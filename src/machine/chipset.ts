@@ -144,6 +144,7 @@ export class Chipset {
     this.platform = {
       bus,
       ioApic,
+      showByte: outputs.debugConsole,
       externalInterrupts: {
         get pending() {
           return pic.output

@@ -30,4 +30,6 @@ export interface Platform {
   readonly bus: PlatformBus
   readonly externalInterrupts: ExternalInterrupts
   readonly ioApic: EndOfInterruptSink
+  /** A byte that the guest shows by hypercall. */
+  showByte(byte: number): void
 }

@@ -36,6 +36,11 @@ export class Turns {
     this.#remaining -= instructions
   }
 
+  /** The current vCPU gives the rest of its turn away. */
+  end(): void {
+    this.#remaining = 0
+  }
+
   reset(): void {
     this.#current = 0
     this.#remaining = QUANTUM

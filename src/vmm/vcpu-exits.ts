@@ -19,6 +19,8 @@ import { cpuid } from '../engine/system/cpuid.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import { EPT_EXECUTE, EPT_READ, EPT_RIGHTS } from './ept.ts'
 import type { GuestPhysicalMemory } from './guest-memory.ts'
+import { type HypercallHost, serveHypercall } from './hypercalls.ts'
+import { hypervisorLeaf } from './hypervisor-leaves.ts'
 import type { AccessSize, PlatformBus } from './platform.ts'
 import type { VmStop } from './vm-stop.ts'
 
@@ -37,6 +39,7 @@ export interface ExitContext {
   readonly bus: PlatformBus
   readonly cpus: number
   readonly model: CpuModel
+  readonly hypercalls: HypercallHost
   /** By guest-physical address of the page. */
   readonly writeTraps: Map<number, WriteTrap>
 }
@@ -57,7 +60,8 @@ export function handleExit(vm: ExitContext, vcpu: Vcpu, exit: Exit): VmStop | un
       vcpu.completeWrmsr(false)
       return undefined
     case 'vmcall':
-      return handleVmcall(vcpu)
+      serveHypercall(vm.hypercalls, vcpu, vm.clock.count)
+      return undefined
     case 'triple-fault':
       return { kind: 'triple-fault', vcpu: vcpu.index }
     case 'breakpoint':
@@ -98,13 +102,7 @@ function handleCpuid(vm: ExitContext, vcpu: Vcpu, { leaf, subleaf }: ExitOf<'cpu
     cr4: Number(registers.get('cr4')),
     xcr0: Number(registers.get('xcr0')),
   }
-  vcpu.completeCpuid(cpuid(leaf, subleaf, processor))
-}
-
-/** The machine has no hypercalls: a guest that tries one is told so the way Linux does, with -ENOSYS in RAX. */
-function handleVmcall(vcpu: Vcpu): undefined {
-  const ENOSYS = 38n
-  vcpu.registers.set('rax', BigInt.asUintN(64, -ENOSYS))
+  vcpu.completeCpuid(hypervisorLeaf(leaf) ?? cpuid(leaf, subleaf, processor))
 }
 
 function handleEptViolation(vm: ExitContext, vcpu: Vcpu, exit: ExitOf<'ept-violation'>): VmStop | undefined {

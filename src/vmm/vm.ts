@@ -10,7 +10,9 @@ import { DebugStops } from './debug-stops.ts'
 import { EPT_RIGHTS, EPT_WRITE } from './ept.ts'
 import { ExitLog, type ExitTotals, isRecorded } from './exit-log.ts'
 import type { FramePool } from './frame-pool.ts'
+import { GuestEventLog } from './guest-events.ts'
 import { GuestPhysicalMemory } from './guest-memory.ts'
+import type { HypercallHost } from './hypercalls.ts'
 import { InterruptFabric } from './interrupt-fabric.ts'
 import type { Platform } from './platform.ts'
 import { type TurnState, Turns } from './turns.ts'
@@ -49,6 +51,7 @@ export interface VmState {
 export class Vm {
   readonly clock = new VirtualClock()
   readonly exits = new ExitLog()
+  readonly events = new GuestEventLog()
   readonly processor: Processor
   readonly memory: GuestPhysicalMemory
   readonly vcpus: readonly Vcpu[]
@@ -151,6 +154,7 @@ export class Vm {
     for (const [index, vcpu] of this.vcpus.entries()) vcpu.restore(state.vcpus[index])
     this.#turns.restore(state.turns)
     this.exits.restore(state.exits)
+    this.events.clear()
     this.clock.restore(state.clock)
     this.#stop = undefined
   }
@@ -160,6 +164,7 @@ export class Vm {
     const context = {
       ...{ memory: this.memory, bus: platform.bus, clock: this.clock },
       ...{ model: this.processor.model, cpus: this.vcpus.length, writeTraps: this.#writeTraps },
+      hypercalls: this.#hypercalls(platform),
     }
     const end = this.clock.count + slice.instructions
     const runnable = (vcpu: Vcpu) => this.#runnable(vcpu, platform)
@@ -191,6 +196,14 @@ export class Vm {
       if (this.exitObserver !== undefined && isRecorded(exit) && this.exitObserver(vcpu, exit))
         return { kind: 'breakpoint', vcpu: vcpu.index }
       if (vcpu === stepped && this.clock.count > before) return this.#takeStop() ?? { kind: 'step', vcpu: vcpu.index }
+    }
+  }
+
+  #hypercalls(platform: Platform): HypercallHost {
+    return {
+      show: byte => platform.showByte(byte),
+      yield: () => this.#turns.end(),
+      note: event => this.events.record(event),
     }
   }
 

@@ -281,13 +281,6 @@ trampoline_end:`),
     guest.pc.dispose()
   })
 
-  it('tells a guest that makes a hypercall that there are none', async () => {
-    const guest = await flatGuest(assemble('vmcall\ncmp eax, -38\njne .no\nleave_with 1\n.no: leave_with 2'), {}, host)
-    guest.pc.boot()
-    expect(guest.runToStop()).toEqual({ kind: 'debug-exit', value: 1 })
-    guest.pc.dispose()
-  })
-
   it('stops a guest whose page tables are device registers, and lets one fault whose tables are in a hole', async () => {
     const paging = (cr3: string) => `mov eax, ${cr3}\nmov cr3, eax\nmov eax, cr0\nor eax, 0x80000000\nmov cr0, eax\nnop`
     const device = await flatGuest(assemble(paging('0xB8000')), {}, host)

@@ -27,6 +27,7 @@ const NO_DEVICES: Platform = {
   },
   ioApic: { endOfInterrupt: () => undefined },
   externalInterrupts: { pending: false, acknowledge: () => 0 },
+  showByte: () => undefined,
 }
 
 /**

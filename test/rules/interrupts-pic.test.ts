@@ -37,6 +37,7 @@ function run(main: string): { log: readonly number[]; acknowledged: number } {
       claims: () => false,
     },
     ioApic: { endOfInterrupt: () => undefined },
+    showByte: () => undefined,
     externalInterrupts: {
       get pending() {
         return vector !== undefined

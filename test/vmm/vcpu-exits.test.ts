@@ -39,10 +39,6 @@ describe('exits', () => {
     expect(serve({ reason: 'cpuid', leaf: 0, subleaf: 0 }).events[0]).toMatch(/^cpuid \d+$/)
   })
 
-  it('for hypercalls say that there are none', () => {
-    expect(serve({ reason: 'vmcall' }).vcpus[0].registers.get('rax')).toBe(0xffff_ffff_ffff_ffdan)
-  })
-
   it('that the control block asked for go to the caller', () => {
     const exit: Exit = { reason: 'exception', vector: 14, errorCode: 2, address: 0x1000n }
     expect(serve(exit).stop).toEqual({ kind: 'exit', vcpu: 0, exit })

@@ -89,15 +89,6 @@ export function cpuid(leaf: number, subleaf: number, processor: CpuidProcessor):
       return topologyLevel(subleaf, processor)
     case 0xd:
       return xsaveLeaf(subleaf, model, processor.xcr0)
-    case 0x40000000:
-      return {
-        eax: 0x40000010,
-        ebx: characters('Ring', 0),
-        ecx: characters('side', 0),
-        edx: characters('VMM ', 0),
-      }
-    case 0x40000010:
-      return { ...NOTHING, eax: TSC_KHZ, ebx: TSC_KHZ }
     case 0x80000000:
       return { eax: 0x80000008, ebx: characters('Auth', 0), edx: characters('enti', 0), ecx: characters('cAMD', 0) }
     case 0x80000001:

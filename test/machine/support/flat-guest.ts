@@ -41,6 +41,8 @@ export interface FlatGuest {
   readonly pc: Pc
   /** What it has written to the console. */
   shown(): string
+  /** What it has written to the debug console. */
+  debugShown(): string
   /** Runs in slices of that many instructions until something other than the end of a slice happens. */
   runToStop(slice?: number): VmStop
 }
@@ -51,6 +53,7 @@ export async function flatGuest(
   host?: Host,
 ): Promise<FlatGuest> {
   let text = ''
+  let debugText = ''
   const configuration = configure({
     image: { name: 'guest', bytes: image },
     protocol: 'flat',
@@ -63,13 +66,16 @@ export async function flatGuest(
       console: byte => {
         text += String.fromCharCode(byte)
       },
-      debugConsole: () => {},
+      debugConsole: byte => {
+        debugText += String.fromCharCode(byte)
+      },
     },
     host,
   )
   return {
     pc,
     shown: () => text,
+    debugShown: () => debugText,
     runToStop: (slice = 100_000) => {
       for (let slices = 0; slices < 1_000_000; slices++) {
         const stop = pc.vm.run({ instructions: slice })

@@ -53,6 +53,7 @@ export function makeVm(cpus = 1, memory = 4 * 2 ** 20): ScriptedVm {
       acknowledge: () => external.shift() ?? 0,
     },
     ioApic: { endOfInterrupt: vector => ended.push(vector) },
+    showByte: () => undefined,
   }
   vm.attach(platform)
   return { vm, vcpus: processor.vcpus, processor, pool, accesses, ended, external }
