@@ -132,7 +132,7 @@ export class SourceStep {
       return caller === undefined || this.#options.intoUnknown ? undefined : this.#to(vcpu, caller)
     }
     const left = line.line !== this.#start.line?.line || line.file !== this.#start.line.file
-    const ends = this.#options.granularity === 'statement' ? this.#statementStart(now) !== undefined : left
+    const ends = this.#options.granularity === 'statement' || left
     // Line 0 is code that no line stands for; the middle of a line is where the code of several is mixed.
     if (ends && line.line !== 0 && this.#atStatement(now)) return undefined
     return this.#throughLine(vcpu, now)
@@ -191,28 +191,13 @@ export class SourceStep {
   }
 
   #atStatement({ pc, line }: Position): boolean {
-    if (line === undefined) return false
-    return (pc === line.low && line.isStatement) || this.#statements(line).includes(pc)
+    return line?.statements.includes(pc) ?? false
   }
 
-  /** The statement that begins at an address. */
-  #statementStart({ pc, line }: Position): bigint | undefined {
-    return line === undefined ? undefined : this.#statements(line).find(address => address === pc)
-  }
-
-  #statements({ file, line, low, high }: LinePlace): bigint[] {
-    return this.#book
-      .statementsIn(file, line, line)
-      .map(({ address }) => address)
-      .filter(address => address >= low && address < high)
-      .sort((a, b) => (a < b ? -1 : 1))
-  }
-
-  #statementRange(pc: bigint, line: LinePlace): { start: bigint; end: bigint } {
-    const starts = this.#statements(line)
+  #statementRange(pc: bigint, { statements, low, high }: LinePlace): { start: bigint; end: bigint } {
     return {
-      start: starts.findLast(address => address <= pc) ?? line.low,
-      end: starts.find(address => address > pc) ?? line.high,
+      start: statements.findLast(address => address <= pc) ?? low,
+      end: statements.find(address => address > pc) ?? high,
     }
   }
 

@@ -18,23 +18,28 @@ export function readLinear(
   cr3?: bigint,
 ): Uint8Array {
   const walk = new GuestWalk(machine, vcpu, cr3)
-  const bytes = new Uint8Array(length)
+  let bytes: Uint8Array | undefined
   for (let done = 0; done < length; ) {
     const at = BigInt.asUintN(64, address + BigInt(done))
-    const piece = Math.min(length - done, Number(PAGE - (at % PAGE)))
-    const page = readPage(machine, walk, at, piece)
-    if (page === undefined) return bytes.subarray(0, done)
-    bytes.set(page, done)
-    done += piece
+    const piece = readPiece(machine, walk, at, length - done)
+    if (piece === undefined) return bytes?.subarray(0, done) ?? new Uint8Array(0)
+    if (piece.length === length) return piece
+    bytes ??= new Uint8Array(length)
+    bytes.set(piece, done)
+    done += piece.length
   }
-  return bytes
+  return bytes ?? new Uint8Array(0)
 }
 
-function readPage(machine: MachineView, walk: GuestWalk, address: bigint, length: number): Uint8Array | undefined {
+/** What lies behind a linear address without a gap, at most `length` bytes; undefined when nothing can be read there. */
+function readPiece(machine: MachineView, walk: GuestWalk, address: bigint, length: number): Uint8Array | undefined {
   const bits = LINEAR_BITS[walk.control.mode]
   if (bits > 32 ? !isCanonical(address, bits) : address >> 32n !== 0n) return undefined
   const { fault, gpa } = walk.walk(address, ACCESS_READ | ACCESS_SMAP_OFF)
-  return fault < 0 ? machine.readPhysical(gpa, length) : undefined
+  if (fault >= 0) return undefined
+  const whole = machine.readPhysical(gpa, Math.min(length, walk.contiguous(address)))
+  // A large page can reach beyond RAM.
+  return whole ?? machine.readPhysical(gpa, Math.min(length, Number(PAGE - (address % PAGE))))
 }
 
 /** Bits of a linear address that are translated. */

@@ -313,4 +313,26 @@ describe('reading linear memory', () => {
     expect(readLinear(machine, machine.vcpu, edge, 3 * 4096)).toHaveLength(2 + 4096)
     expect(readLinear(machine, machine.vcpu, 0x8000_0000_0000n, 8)).toHaveLength(0)
   })
+
+  test('takes a large page as one piece, as far as there is RAM', () => {
+    const machine = fourLevels()
+    machine.writeEntry(0x3000 + 2 * 8, PRESENT | WRITABLE | USED | LARGE)
+    machine.write(0xf_fffd, [1, 2, 3])
+    const large = 0xffff_8000_0040_0000n
+    expect([...readLinear(machine, machine.vcpu, large + 0xf_fffdn, 3)]).toEqual([1, 2, 3])
+    // The machine has 1 MiB, half of the page.
+    expect([...readLinear(machine, machine.vcpu, large + 0xf_fffdn, 8)]).toEqual([1, 2, 3])
+    const upToTheEnd = readLinear(machine, machine.vcpu, large + 0xf_eff0n, 2 ** 20)
+    expect(upToTheEnd).toHaveLength(0x1010)
+    expect([...upToTheEnd.subarray(-3)]).toEqual([1, 2, 3])
+  })
+
+  test('does not take a large page as one piece while the A20 gate folds it', () => {
+    const machine = fourLevels()
+    machine.vcpu.set({ a20m: 1n })
+    machine.writeEntry(0x3000 + 2 * 8, PRESENT | WRITABLE | USED | LARGE)
+    machine.write(0, [7])
+    machine.write(0xf_ffff, [6])
+    expect([...readLinear(machine, machine.vcpu, 0xffff_8000_004f_ffffn, 2)]).toEqual([6, 7])
+  })
 })

@@ -1,7 +1,7 @@
 /** Whether words of a stack can be what an unwinder looks for: return addresses, selectors, flags. */
 
-import { readLinear } from '../../inspect/linear-memory.ts'
-import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
+import type { VcpuView } from '../../inspect/machine-view.ts'
+import type { StillMemory } from './still-memory.ts'
 
 /** RFLAGS: bit 1 is always set; bits 3, 5, 15 and those from 22 up never are (SDM vol. 1, 3.4.3). */
 const FLAGS_ALWAYS = 0x2n
@@ -21,34 +21,32 @@ export const plausibleFlags = (flags: bigint): boolean =>
   (flags & FLAGS_ALWAYS) !== 0n && (flags & BigInt.asUintN(64, FLAGS_NEVER)) === 0n
 
 /** Size of the code that a selector of the GDT means; undefined when it means no present code segment. */
-export function codeBitsOf(machine: MachineView, vcpu: VcpuView, selector: bigint): 16 | 32 | 64 | undefined {
-  const high = descriptorHigh(machine, vcpu, selector)
+export function codeBitsOf(memory: StillMemory, vcpu: VcpuView, selector: bigint): 16 | 32 | 64 | undefined {
+  const high = descriptorHigh(memory, vcpu, selector)
   if (high === undefined || (high & DESCRIPTOR_CODE) === 0) return undefined
   return (high & DESCRIPTOR_L) !== 0 ? 64 : (high & DESCRIPTOR_D) !== 0 ? 32 : 16
 }
 
-export function isDataSelector(machine: MachineView, vcpu: VcpuView, selector: bigint): boolean {
-  const high = descriptorHigh(machine, vcpu, selector)
+export function isDataSelector(memory: StillMemory, vcpu: VcpuView, selector: bigint): boolean {
+  const high = descriptorHigh(memory, vcpu, selector)
   return high !== undefined && (high & DESCRIPTOR_CODE) === 0
 }
 
 /** Of a code or data segment that is present. */
-function descriptorHigh(machine: MachineView, vcpu: VcpuView, selector: bigint): number | undefined {
+function descriptorHigh(memory: StillMemory, vcpu: VcpuView, selector: bigint): number | undefined {
   // Bit 2 selects the LDT, where nobody has the segments of a kernel.
   if (selector < 8n || selector > 0xffffn || (selector & 4n) !== 0n) return undefined
   const { base, limit } = vcpu.table('gdtr')
   const offset = selector & ~7n
   if (offset + 7n > BigInt(limit)) return undefined
-  const bytes = readLinear(machine, vcpu, base + offset, 8)
-  if (bytes.length < 8) return undefined
-  const high = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true)
+  const high = Number(memory.word(BigInt.asUintN(64, base + offset + 4n), 4) ?? 0n)
   return (high & DESCRIPTOR_S) !== 0 && (high & DESCRIPTOR_P) !== 0 ? high : undefined
 }
 
 /** Whether a CALL ends at an address (SDM vol. 2, CALL): E8 with a displacement, or FF /2 in one of its lengths. */
-export function followsCall(machine: MachineView, vcpu: VcpuView, address: bigint): boolean {
-  const bytes = readLinear(machine, vcpu, BigInt.asUintN(64, address - BigInt(LONGEST_CALL)), LONGEST_CALL)
-  if (bytes.length < LONGEST_CALL) return false
+export function followsCall(memory: StillMemory, address: bigint): boolean {
+  const bytes = memory.read(BigInt.asUintN(64, address - BigInt(LONGEST_CALL)), LONGEST_CALL)
+  if (bytes === undefined) return false
   if (bytes[LONGEST_CALL - 5] === 0xe8) return true
   return [2, 3, 4, 6, 7].some(length => {
     const modrm = bytes[LONGEST_CALL - length + 1]

@@ -91,11 +91,11 @@ export class Stack {
 
   #framesOf(activation: Activation): StackFrame[] {
     const address = lookupAddress(activation)
-    const module = this.#book.moduleAt(address)?.name
     const { pc, registers, by } = activation
     const kind = by === 'scan' ? 'heuristic' : by !== 'start' && !activation.isCaller ? 'interrupt' : 'normal'
-    const common = { by, pc, registers, module, activation }
     const known = this.#book.framesAt(address)
+    const module = known === undefined ? this.#book.moduleAt(address)?.name : known.file.path
+    const common = { by, pc, registers, module, activation }
     if (known === undefined) {
       const name = this.#symbolName(address, pc)
       const line = this.#book.lineAt(address)

@@ -6,10 +6,10 @@
 import { isCanonical } from '../../inspect/linear-memory.ts'
 import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
 import { unwoundRegisters } from '../dwarf-registers.ts'
-import { littleEndian, VcpuSubject } from '../expression/subject.ts'
 import type { SymbolBook } from '../symbol-book.ts'
 import type { Activation, FoundBy, FrameRegisters } from './frame.ts'
 import { codeBitsOf, followsCall, isDataSelector, plausibleFlags } from './guest-code.ts'
+import { StillMemory } from './still-memory.ts'
 
 /** Words above the top of the stack in which an interrupt's frame is looked for: registers that a stub has saved. */
 const INTERRUPT_SEARCH = 48
@@ -27,14 +27,12 @@ const PRESERVED = ['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']
 export class UnwindStep {
   readonly #book: SymbolBook
   readonly #vcpu: VcpuView
-  readonly #machine: MachineView
-  readonly #subject: VcpuSubject
+  readonly #memory: StillMemory
 
   constructor(book: SymbolBook, vcpu: VcpuView, machine: MachineView) {
     this.#book = book
     this.#vcpu = vcpu
-    this.#machine = machine
-    this.#subject = new VcpuSubject(vcpu, machine)
+    this.#memory = new StillMemory(machine, vcpu)
   }
 
   /** undefined where the stack ends, or nothing more can be told. */
@@ -51,7 +49,7 @@ export class UnwindStep {
     const unwound = this.#book.unwind(
       names.map(name => frame.registers.get(name)),
       bits,
-      (address, size) => this.#subject.read('linear', address, size),
+      (address, size) => this.#memory.read(address, size),
       frame.isCaller,
     )
     if (unwound === undefined) return undefined
@@ -81,11 +79,9 @@ export class UnwindStep {
   #byStack(frame: Activation, bits: 32 | 64): Activation | undefined {
     const atEntry = this.#atEntry(frame, bits)
     if (atEntry !== undefined) return atEntry
-    const interrupt = this.#interruptFrame(frame, bits)
     const pointed = this.#byFramePointer(frame, bits)
-    if (interrupt !== undefined && (pointed === undefined || interrupt.at < (frame.registers.get('rbp') ?? 0n)))
-      return interrupt.activation
-    return pointed ?? this.#byScan(frame, bits)
+    const end = pointed === undefined ? undefined : frame.registers.get('rbp')
+    return this.#interruptFrame(frame, bits, end) ?? pointed ?? this.#byScan(frame, bits)
   }
 
   /** On a function's first instruction, and behind the PUSH that begins its frame. */
@@ -95,7 +91,7 @@ export class UnwindStep {
     if (symbol === undefined || symbol.kind === 'object') return undefined
     const size = BigInt(bits / 8)
     const offset = Number(frame.pc - symbol.address)
-    const pushed = offset === 1 && this.#subject.read('linear', symbol.address, 1)?.[0] === 0x55
+    const pushed = offset === 1 && this.#memory.read(symbol.address, 1)?.[0] === 0x55
     if (offset !== 0 && !pushed) return undefined
     const at = pushed ? frame.sp + size : frame.sp
     const pc = this.#word(at, bits)
@@ -118,12 +114,14 @@ export class UnwindStep {
     return returned(registers.set('rbp', saved), pc, rbp + 2n * size, bits, 'frame-pointer')
   }
 
-  #interruptFrame(frame: Activation, bits: 32 | 64): { at: bigint; activation: Activation } | undefined {
+  /** @param end address below which it is looked for */
+  #interruptFrame(frame: Activation, bits: 32 | 64, end: bigint | undefined): Activation | undefined {
     const size = BigInt(bits / 8)
     for (let word = 0n; word < BigInt(INTERRUPT_SEARCH); word++) {
       const at = frame.sp + word * size
+      if (end !== undefined && at >= end) return undefined
       const activation = bits === 64 ? this.#wideInterrupt(frame, at) : this.#narrowInterrupt(frame, at)
-      if (activation !== undefined) return { at, activation }
+      if (activation !== undefined) return activation
     }
     return undefined
   }
@@ -133,13 +131,13 @@ export class UnwindStep {
     const cs = this.#word(at + 8n, 64)
     const flags = this.#word(at + 16n, 64)
     if (cs === undefined || flags === undefined || !plausibleFlags(flags)) return undefined
-    const bits = codeBitsOf(this.#machine, this.#vcpu, cs)
+    const bits = codeBitsOf(this.#memory, this.#vcpu, cs)
     if (bits === undefined) return undefined
     const pc = this.#word(at, 64)
     const sp = this.#word(at + 24n, 64)
     const ss = this.#word(at + 32n, 64)
     if (pc === undefined || sp === undefined || ss === undefined) return undefined
-    if (ss !== 0n && !isDataSelector(this.#machine, this.#vcpu, ss)) return undefined
+    if (ss !== 0n && !isDataSelector(this.#memory, this.#vcpu, ss)) return undefined
     if ((ss & 3n) !== (cs & 3n) && ss !== 0n) return undefined
     if (!isCanonical(sp, ADDRESS_BITS) || this.#word(pc, 64) === undefined) return undefined
     // Interrupted in the kernel itself, on the same stack: it goes on right above.
@@ -155,7 +153,7 @@ export class UnwindStep {
     const cs = this.#word(at + 4n, 32)
     const flags = this.#word(at + 8n, 32)
     if (pc === undefined || cs === undefined || flags === undefined || !plausibleFlags(flags)) return undefined
-    const bits = codeBitsOf(this.#machine, this.#vcpu, cs)
+    const bits = codeBitsOf(this.#memory, this.#vcpu, cs)
     if (bits === undefined || bits === 64 || this.#word(pc, 32) === undefined) return undefined
     if ((cs & 3n) === 0n) {
       if (this.#book.containing(pc) === undefined) return undefined
@@ -164,7 +162,7 @@ export class UnwindStep {
     const sp = this.#word(at + 12n, 32)
     const ss = this.#word(at + 16n, 32)
     if (sp === undefined || ss === undefined || (ss & 3n) !== (cs & 3n)) return undefined
-    if (!isDataSelector(this.#machine, this.#vcpu, ss)) return undefined
+    if (!isDataSelector(this.#memory, this.#vcpu, ss)) return undefined
     return this.#interrupted(frame, pc, sp, flags, bits)
   }
 
@@ -187,24 +185,23 @@ export class UnwindStep {
   }
 
   #isMapped(address: bigint): boolean {
-    return this.#subject.read('linear', address, 1) !== undefined
+    return this.#memory.read(address, 1) !== undefined
   }
 
   /** Tables are right about where a return address is; only the outermost function has none. */
   #isCaller(address: bigint): boolean {
-    return this.#book.containing(address - 1n) !== undefined || followsCall(this.#machine, this.#vcpu, address)
+    return this.#book.containing(address - 1n) !== undefined || followsCall(this.#memory, address)
   }
 
   /** In a function that has a name, right behind a CALL. */
   #isReturnAddress(address: bigint): boolean {
     const symbol = this.#book.containing(address - 1n)
     if (symbol === undefined || symbol.kind === 'object') return false
-    return followsCall(this.#machine, this.#vcpu, address)
+    return followsCall(this.#memory, address)
   }
 
   #word(address: bigint, bits: 32 | 64): bigint | undefined {
-    const bytes = this.#subject.read('linear', BigInt.asUintN(64, address), bits / 8)
-    return bytes && littleEndian(bytes)
+    return this.#memory.word(BigInt.asUintN(64, address), bits === 64 ? 8 : 4)
   }
 }
 

@@ -3,6 +3,7 @@
  * (DWARF 5, 6.4 and 7.24; LSB, "Exception Frames").
  */
 
+import { AddressMemo } from './address-memo.ts'
 import * as C from './constants.ts'
 import { DwarfReader } from './dwarf-reader.ts'
 
@@ -60,6 +61,7 @@ const MOST_RULES = 256
 
 export class CallFrames {
   readonly #section: FrameSection
+  readonly #known = new AddressMemo<FrameRules | undefined>()
   #entries: readonly FrameEntry[] | undefined
 
   constructor(section: FrameSection) {
@@ -72,6 +74,10 @@ export class CallFrames {
 
   /** undefined when no entry covers the address. Throws DwarfError. */
   rulesAt(address: bigint): FrameRules | undefined {
+    return this.#known.of(address, () => this.#rulesAt(address))
+  }
+
+  #rulesAt(address: bigint): FrameRules | undefined {
     this.#entries ??= this.#readEntries()
     let low = 0
     let high = this.#entries.length

@@ -125,7 +125,9 @@ export class DebugFile implements DebugInfo {
   lineAt(address: bigint): LinePlace | undefined {
     const { slide } = this.#program
     const place = this.#lines.lineAt(slide.toFile(address))
-    return place && { ...place, low: slide.toGuest(place.low), high: slide.toGuest(place.high) }
+    if (place === undefined) return undefined
+    const statements = place.statements.map(statement => slide.toGuest(statement))
+    return { ...place, low: slide.toGuest(place.low), high: slide.toGuest(place.high), statements }
   }
 
   breakpointsAt(file: string, line: number): LineBreakpoint | undefined {

@@ -41,6 +41,8 @@ export interface LinePlace extends SourceLocation {
   readonly high: bigint
   /** Whether `low` begins a statement. */
   readonly isStatement: boolean
+  /** Addresses from `low` up to `high` where statements of the line begin, ascending. */
+  readonly statements: readonly bigint[]
 }
 
 /** Code of one line: where a breakpoint goes. */

@@ -1,5 +1,6 @@
 /** Between addresses and lines of source, by the line tables. Addresses are the file's. */
 
+import { AddressMemo } from './address-memo.ts'
 import * as C from './constants.ts'
 import type { AddressRange, LineAddress, LineBreakpoint, LinePlace } from './debug-info.ts'
 import type { DwarfProgram } from './dwarf-program.ts'
@@ -10,12 +11,17 @@ import { rangesOf } from './range-lists.ts'
 
 export class LineLookup {
   readonly #program: DwarfProgram
+  readonly #known = new AddressMemo<LinePlace | undefined>()
 
   constructor(program: DwarfProgram) {
     this.#program = program
   }
 
   lineAt(address: bigint): LinePlace | undefined {
+    return this.#known.of(address, () => this.#lineAt(address))
+  }
+
+  #lineAt(address: bigint): LinePlace | undefined {
     const unit = this.#program.unitAt(address)
     const source = unit && this.#program.lines.sourceOf(unit)
     if (source === undefined) return undefined
@@ -29,6 +35,9 @@ export class LineLookup {
     while (first > sequence.first && same(first - 1)) first--
     let next = found + 1
     while (next < sequence.last && same(next)) next++
+    const statements = new Set<bigint>()
+    for (let at = first; at < next; at++)
+      if (same(at) && table.isStatement(at)) statements.add(table.address(sequence, at))
     return {
       file: source.paths[table.file(row)] ?? '',
       line: table.line(row),
@@ -36,6 +45,7 @@ export class LineLookup {
       low: table.address(sequence, first),
       high: next < sequence.last ? table.address(sequence, next) : sequence.high,
       isStatement: table.isStatement(first),
+      statements: [...statements],
     }
   }
 

@@ -1,5 +1,6 @@
 /** Functions as source knows them: the frames at an address, functions by name, variables in scope. */
 
+import { AddressMemo } from './address-memo.ts'
 import * as C from './constants.ts'
 import type { FunctionPlace, SourceFrame, SourceLocation, Variable } from './debug-info.ts'
 import type { Definitions } from './definitions.ts'
@@ -22,6 +23,9 @@ export class SourceFrames {
   readonly #lines: LineLookup
   readonly #definitions: Definitions
   readonly #types: TypeFactory
+  /** By the guest's address, with the slide that they were found with. */
+  readonly #known = new AddressMemo<readonly SourceFrame[]>()
+  #knownSlide = 0n
 
   constructor(program: DwarfProgram, lines: LineLookup, definitions: Definitions, types: TypeFactory) {
     this.#program = program
@@ -32,6 +36,13 @@ export class SourceFrames {
 
   /** `address` is the guest's; so are the addresses of the frames. */
   framesAt(address: bigint): readonly SourceFrame[] {
+    const { value } = this.#program.slide
+    if (value !== this.#knownSlide) this.#known.forget()
+    this.#knownSlide = value
+    return this.#known.of(address, () => this.#framesAt(address))
+  }
+
+  #framesAt(address: bigint): readonly SourceFrame[] {
     const { slide } = this.#program
     const chain = this.#program.chainAt(slide.toFile(address))
     if (chain === undefined) return []
