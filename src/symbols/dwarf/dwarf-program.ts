@@ -1,5 +1,6 @@
 /** The debugging information of one file: its units, and the indexes that the questions share. Addresses are the file's. */
 
+import { ElfError } from '../elf/elf-error.ts'
 import type { ElfSections } from '../elf/section-contents.ts'
 import { SymbolIndex } from '../elf/symbol-index.ts'
 import { AbbreviationTables } from './abbreviations.ts'
@@ -26,13 +27,33 @@ export class DwarfProgram {
   #typeUnits: UnitList | undefined
   #lines: LineIndex | undefined
   #addresses: UnitAddresses | undefined
+  #isCut: boolean | undefined
 
   constructor(sections: ElfSections, cache: IndexCache) {
     this.sections = sections
-    this.symbols = new SymbolIndex(sections)
+    this.symbols = new SymbolIndex(sections, () => this.isCut)
     this.slide = new Slide(sections.elf)
     this.cache = cache
     this.#unitSections = new UnitSections(sections)
+  }
+
+  /**
+   * Is it an ELF32 file of code with 64-bit addresses, of which the container has the low halves? Then those are
+   * sign-extended: code lies in the lowest or the highest 2 GiB (System V ABI for x86-64, 3.5.1: small and kernel model).
+   */
+  get isCut(): boolean {
+    this.#isCut ??= this.sections.elf.bits === 32 && this.#hasWideAddresses()
+    return this.#isCut
+  }
+
+  #hasWideAddresses(): boolean {
+    try {
+      return this.units.headers[0]?.addressSize === 8
+    } catch (error) {
+      // A damaged part is for those to report who need it.
+      if (error instanceof ElfError) return false
+      throw error
+    }
   }
 
   get units(): UnitList {

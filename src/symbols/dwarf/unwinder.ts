@@ -17,15 +17,11 @@ export class Unwinder {
     this.#program = program
   }
 
-  /** That of the code. 64-bit kernels come in ELF32 files too, for Multiboot's sake: then DWARF's addresses tell. */
+  /** That of the code. 64-bit kernels come in ELF32 files too, for Multiboot's sake. */
   get abi(): UnwindAbi {
-    this.#abi ??= this.#isWide() ? X86_64_ABI : I386_ABI
+    const { sections, isCut } = this.#program
+    this.#abi ??= sections.elf.machine === EM_X86_64 || isCut ? X86_64_ABI : I386_ABI
     return this.#abi
-  }
-
-  #isWide(): boolean {
-    const { sections } = this.#program
-    return sections.elf.machine === EM_X86_64 || this.#program.units.headers[0]?.addressSize === 8
   }
 
   /** Addresses in `registers` are the guest's. */
@@ -61,7 +57,8 @@ export class Unwinder {
     const section = this.#program.sections.named(name)
     if (section === undefined) return undefined
     const { addressSize } = this.abi
-    return new CallFrames({ name, bytes: section.all(), address: section.address, addressSize })
+    const address = this.#program.isCut ? BigInt.asUintN(64, BigInt.asIntN(32, section.address)) : section.address
+    return new CallFrames({ name, bytes: section.all(), address, addressSize })
   }
 
   #orcTable(): OrcTable | undefined {

@@ -14,11 +14,14 @@ const NESTING = 16
 
 export class SymbolIndex {
   readonly #sections: ElfSections
+  readonly #isCut: () => boolean
   #tables: { readonly symbols: Buffer; readonly strings: Buffer } | undefined
   #byAddress: { readonly keys: Float64Array; readonly indices: Uint32Array } | undefined
 
-  constructor(sections: ElfSections) {
+  /** @param isCut are addresses of an ELF32 file the low halves of 64-bit ones, and to be sign-extended? */
+  constructor(sections: ElfSections, isCut: () => boolean) {
     this.#sections = sections
+    this.#isCut = isCut
   }
 
   get count(): number {
@@ -110,17 +113,22 @@ export class SymbolIndex {
   #address(at: number): bigint {
     const { symbols } = this.#load()
     const { elf } = this.#sections
-    const wide = elf.bits === 64
-    const value = wide ? symbols.readBigUInt64LE(at + 8) : BigInt(symbols.readUInt32LE(at + 4))
+    const value = this.#value(at)
     if (elf.type !== ET_REL) return value
-    const section = elf.sections[symbols.readUInt16LE(at + (wide ? 6 : 14))]
+    const section = elf.sections[symbols.readUInt16LE(at + (elf.bits === 64 ? 6 : 14))]
     return section === undefined ? value : BigInt.asUintN(64, value + this.#sections.addressOf(section))
+  }
+
+  #value(at: number): bigint {
+    const { symbols } = this.#load()
+    if (this.#sections.elf.bits === 64) return symbols.readBigUInt64LE(at + 8)
+    if (this.#isCut()) return BigInt.asUintN(64, BigInt(symbols.readInt32LE(at + 4)))
+    return BigInt(symbols.readUInt32LE(at + 4))
   }
 
   #sort(): { keys: Float64Array; indices: Uint32Array } {
     const { symbols } = this.#load()
     const wide = this.#sections.elf.bits === 64
-    const relocatable = this.#sections.elf.type === ET_REL
     const byIndex = new Float64Array(this.count)
     const named: number[] = []
     for (let index = 0; index < this.count; index++) {
@@ -128,16 +136,20 @@ export class SymbolIndex {
       const type = symbols[at + (wide ? 4 : 12)] & 0xf
       if (type !== STT_FUNC && type !== STT_OBJECT && type !== STT_NOTYPE) continue
       if (symbols.readUInt32LE(at) === 0 || symbols.readUInt16LE(at + (wide ? 6 : 14)) === SHN_UNDEF) continue
-      // As addressKey does, without a bigint for each of a hundred thousand.
-      byIndex[index] = relocatable
-        ? addressKey(this.#address(at))
-        : wide
-          ? symbols.readInt32LE(at + 12) * 2 ** 32 + symbols.readUInt32LE(at + 8)
-          : symbols.readUInt32LE(at + 4)
+      byIndex[index] = this.#key(at)
       named.push(index)
     }
     const indices = Uint32Array.from(named).sort((a, b) => byIndex[a] - byIndex[b])
     return { keys: Float64Array.from(indices, index => byIndex[index]), indices }
+  }
+
+  /** {@link addressKey} of a symbol, without a bigint for each of a hundred thousand. */
+  #key(at: number): number {
+    const { symbols } = this.#load()
+    const { elf } = this.#sections
+    if (elf.type === ET_REL) return addressKey(this.#address(at))
+    if (elf.bits === 64) return symbols.readInt32LE(at + 12) * 2 ** 32 + symbols.readUInt32LE(at + 8)
+    return this.#isCut() ? symbols.readInt32LE(at + 4) : symbols.readUInt32LE(at + 4)
   }
 
   #load(): { symbols: Buffer; strings: Buffer } {
