@@ -17,7 +17,7 @@ DEBUGGED=(-O0 -gdwarf-5 "-fdebug-prefix-map=$PWD=.." "-fdebug-prefix-map=$(gcc -
 # long everywhere, and that name is replaced by one that means "..".
 copy=$(mktemp -d /tmp/ringside.XXXXXX)
 trap 'rm -r "$copy"' EXIT
-cp -r entry tour "$copy"
+cp -r entry tour modes "$copy"
 PARENT=..//////////////////
 
 assemble() {
@@ -27,13 +27,13 @@ assemble() {
   LC_ALL=C sed -i "s|$copy|$PARENT|g" "$output"
 }
 
-# kernel NAME LINKER-SCRIPT SOURCE...: links the sources with the common entry; $compiler and $assembler are options.
+# kernel NAME LINKER-SCRIPT SOURCE...: links the sources; $compiler and $assembler are options.
 # QEMU's Multiboot loader takes ELF32 only, so the linked 64-bit image is repackaged: addresses are below 4 GB anyway,
 # and code is just bytes to the container.
 kernel() {
   local name=$1 script=$2 build=$PWD/../build/guests objects=()
   shift 2
-  for source in entry/entry.asm "$@"; do
+  for source in "$@"; do
     local object
     object=$build/$name-$(basename "$source").o
     case $source in
@@ -47,6 +47,7 @@ kernel() {
 }
 
 compiler=("${FAST[@]}") assembler=()
-kernel bench entry/kernel.ld bench/bench.c
+kernel bench entry/kernel.ld entry/entry.asm bench/bench.c
 compiler=("${DEBUGGED[@]}") assembler=(-g -F dwarf)
-kernel tour tour/tour.ld tour/{kernel,segments,interrupts,paging,system-calls,user}.c tour/interrupts.asm
+kernel tour tour/tour.ld entry/entry.asm tour/{kernel,segments,interrupts,paging,system-calls,user}.c tour/interrupts.asm
+kernel modes modes/modes.ld modes/modes.asm modes/{kernel,user}.c modes/gates.asm

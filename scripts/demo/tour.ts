@@ -52,7 +52,7 @@ async function start(conversation: Conversation, image: string): Promise<void> {
   const frame = await conversation.frame()
   check(frame.name === 'start', `the tour was to begin at start, but begins at ${frame.name}`)
   const registers = await conversation.registers(['CPU mode'])
-  check(registers.get('mode') === 'protected 32', 'a Multiboot kernel begins in 32-bit protected mode')
+  check(registers.get('mode') === '32-bit protected', 'a Multiboot kernel begins in 32-bit protected mode')
 }
 
 async function kernel(conversation: Conversation): Promise<void> {

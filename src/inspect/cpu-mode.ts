@@ -6,7 +6,13 @@ import { RIGHTS_DB, RIGHTS_L } from '../x86/segment-rights.ts'
 import { isSet } from './control-bits.ts'
 import type { VcpuView } from './machine-view.ts'
 
-export type ExecutionMode = 'real' | 'virtual-8086' | 'protected 16' | 'protected 32' | 'compatibility' | '64-bit'
+export type ExecutionMode =
+  | 'real'
+  | 'virtual-8086'
+  | '16-bit protected'
+  | '32-bit protected'
+  | 'compatibility'
+  | '64-bit'
 export type PagingMode = 'no paging' | '32-bit paging' | 'PAE paging' | '4-level paging' | '5-level paging'
 
 export interface CpuMode {
@@ -30,7 +36,7 @@ export function cpuMode(vcpu: VcpuView): CpuMode {
   const pcidUsed = paging.endsWith('level paging') && isSet(vcpu.register('cr4'), CR4_PCIDE)
   const pcid = pcidUsed ? Number(vcpu.register('cr3') & 0xfffn) : undefined
   const interruptsEnabled = isSet(rflags, RFLAGS_IF)
-  const name = mode === 'compatibility' && codeBits === 16 ? 'compatibility 16' : mode
+  const name = mode === 'real' || mode === 'compatibility' ? `${codeBits}-bit ${mode}` : mode
   const parts = [name, `CPL ${vcpu.cpl}`, paging]
   if (pcid !== undefined) parts.push(`PCID ${pcid}`)
   parts.push(`IF=${interruptsEnabled ? 1 : 0}`)
@@ -76,5 +82,5 @@ function executionMode(vcpu: VcpuView, rflags: bigint): { mode: ExecutionMode; c
     return { mode: 'compatibility', codeBits: segmentBits }
   }
   if (isSet(rflags, RFLAGS_VM)) return { mode: 'virtual-8086', codeBits: 16 }
-  return { mode: segmentBits === 32 ? 'protected 32' : 'protected 16', codeBits: segmentBits }
+  return { mode: segmentBits === 32 ? '32-bit protected' : '16-bit protected', codeBits: segmentBits }
 }

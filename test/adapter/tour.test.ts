@@ -58,7 +58,7 @@ describe('the tour', () => {
     'stops in each mode that it goes through',
     async () => {
       await launch(['start', 'long_mode', 'kernel_main', 'user_main', 'handle_system_call'])
-      expect([await mode(), (await frame()).name]).toEqual(['protected 32, CPL 0, no paging, IF=0', 'start'])
+      expect([await mode(), (await frame()).name]).toEqual(['32-bit protected, CPL 0, no paging, IF=0', 'start'])
       expect(await translate('execute')).toMatchObject({ paging: 'no paging', levels: [] })
 
       const stops: string[] = []

@@ -46,7 +46,7 @@ describe.skipIf(!hasTools)('ringside run, with guests assembled by nasm', () => 
     expect(status).toBe(126)
     expect(stdout).toBe('about to triple-fault\n')
     expect(stderr).toMatch(/vCPU 0: triple fault after \d+ instructions/)
-    expect(stderr).toMatch(/summary +protected 32, CPL 0, no paging, IF=0/)
+    expect(stderr).toMatch(/summary +32-bit protected, CPL 0, no paging, IF=0/)
     expect(stderr).toMatch(/=> 0x1000\w\w +0f 0b +ud2/)
     expect(stderr).toMatch(/vCPU 0 io out to port 0x3f8 at 0x/)
   })

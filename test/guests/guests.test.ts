@@ -98,6 +98,25 @@ describe('the prebuilt guests', () => {
     expect(status).toBe(0)
   })
 
+  test('modes goes through every mode, and mends its own page table when nobody else does', async () => {
+    const { status, stdout } = await ringside(['run', prebuilt('modes')])
+    expect(stdout.split('\n')).toEqual([
+      'modes: 16-bit real mode',
+      'modes: 32-bit protected mode, no paging',
+      'modes: 64-bit mode, ring 0',
+      'modes: to ring 3',
+      'user: hello from ring 3',
+      'user: the kernel doubles',
+      'modes: page fault, a read; the kernel mends its table',
+      'modes: the letter begins with D',
+      'modes: page fault, a write; the kernel mends its table',
+      'modes: signed',
+      'modes: the end, after page faults',
+      '',
+    ])
+    expect(status).toBe(0)
+  })
+
   // Checksums as QEMU computes them.
   test.each([
     ['collatz', 100000, '10753840'],

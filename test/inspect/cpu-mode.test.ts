@@ -5,7 +5,7 @@ import { FakeVcpu } from '../support/fake-machine.ts'
 describe('the mode of a processor in one line', () => {
   test('after reset it is real mode', () => {
     const vcpu = new FakeVcpu().setCode(16, 0xffff0000n).set({ cr0: 0x60000010n, rip: 0xfff0n, rflags: 2n })
-    expect(cpuMode(vcpu).summary).toBe('real, CPL 0, no paging, IF=0')
+    expect(cpuMode(vcpu).summary).toBe('16-bit real, CPL 0, no paging, IF=0')
     expect(cpuMode(vcpu).codeBits).toBe(16)
     expect(instructionPointer(vcpu)).toBe(0xfffffff0n)
   })
@@ -21,15 +21,15 @@ describe('the mode of a processor in one line', () => {
   test('32-bit code under long mode is compatibility mode', () => {
     const vcpu = new FakeVcpu().longMode().setCode(32, 0x1000n).set({ rip: 0x10n })
     vcpu.cpl = 3
-    expect(cpuMode(vcpu).summary).toBe('compatibility, CPL 3, 4-level paging, IF=1')
+    expect(cpuMode(vcpu).summary).toBe('32-bit compatibility, CPL 3, 4-level paging, IF=1')
     expect(instructionPointer(vcpu)).toBe(0x1010n)
-    expect(cpuMode(vcpu.setCode(16)).summary).toContain('compatibility 16')
+    expect(cpuMode(vcpu.setCode(16)).summary).toContain('16-bit compatibility')
   })
 
   test.each([
-    [16, 0x11n, 0n, 'protected 16, CPL 0, no paging, IF=0'],
-    [32, 0x80000011n, 0n, 'protected 32, CPL 0, 32-bit paging, IF=0'],
-    [32, 0x80000011n, 0x20n, 'protected 32, CPL 0, PAE paging, IF=0'],
+    [16, 0x11n, 0n, '16-bit protected, CPL 0, no paging, IF=0'],
+    [32, 0x80000011n, 0n, '32-bit protected, CPL 0, 32-bit paging, IF=0'],
+    [32, 0x80000011n, 0x20n, '32-bit protected, CPL 0, PAE paging, IF=0'],
   ] as const)('protected mode with %i-bit code, CR0 %x and CR4 %x', (bits, cr0, cr4, summary) => {
     expect(cpuMode(new FakeVcpu().setCode(bits).set({ cr0, cr4 })).summary).toBe(summary)
   })

@@ -36,7 +36,7 @@ describe('the demo', () => {
       /^< frame 1: give_page at paging\.c:\d+, 0x\w+\n: \d+ {2}map_page\(address & FRAME, frame, /m,
       /^< +touch_new_memory \[interrupted\] +user\.c:\d+, 0x4000\w+\n< +user_main +user\.c:\d+, 0x4000\w+$/m,
       /^< +address 1073807360$/m,
-      /^< +summary +protected 32, CPL 0, no paging, IF=0$/m,
+      /^< +summary +32-bit protected, CPL 0, no paging, IF=0$/m,
       /^< +summary +64-bit, CPL 0, 4-level paging, IF=0$/m,
       /^< +cr3 +0x\w+ \[BASE=0x\w+000\]$/m,
       /^< +0x\w+ +e8 [0-9a-f ]+call 0x\w+ <print>$/m,
