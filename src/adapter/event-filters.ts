@@ -66,6 +66,11 @@ const FILTERS: readonly EventFilter[] = [
     event: transition,
   },
   {
+    ...{ filter: 'event', label: 'Events told by hypercall', list: 'names without spaces' },
+    description: 'After a hypercall by which the guest tells of an event; of one of the names, or any',
+    event: names => ({ kind: 'guest-event', ...some('names', names) }),
+  },
+  {
     ...{ filter: 'int3', label: "INT3 of the guest's own" },
     description: 'Before an INT3 in the code of the guest',
     event: () => ({ kind: 'int3' }),

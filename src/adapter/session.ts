@@ -7,9 +7,11 @@ import type { Readable, Writable } from 'node:stream'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
+import { eventText } from '../debugger/hit-text.ts'
 import type { LaunchOptions } from '../debugger/launch.ts'
 import type { GuestEnd, OutputSource } from '../debugger/target.ts'
 import type { Address } from '../inspect/address.ts'
+import type { GuestEventView } from '../inspect/machine-view.ts'
 import { formatAddress } from '../protocol/address.ts'
 import { CONSOLE_OUTPUT } from '../protocol/custom-requests.ts'
 import type { ConsolePlace, SourceMapEntry } from '../protocol/launch-arguments.ts'
@@ -66,8 +68,7 @@ export class Session {
     }
     this.#connection = new Connection(input, output, {
       request: (command, args) => this.#serve(command, args),
-      unreadable: why =>
-        this.event('output', { category: 'important', output: `A message that is no DAP was ignored: ${why}\n` }),
+      unreadable: why => this.#important(`A message that is no DAP was ignored: ${why}`),
       closed: () => this.shutDown(),
     })
   }
@@ -89,11 +90,14 @@ export class Session {
     attached.listener = {
       stopped: report => this.#stopped(report),
       output: (source, bytes) => this.#console[source].write(bytes),
+      guestEvents: (events, omitted) => this.#guestEvents(events, omitted),
       ended: end => this.#ended(end),
       failed: error => this.#failed(error),
       logged: text => this.#log.write(new TextEncoder().encode(`${text}\n`)),
+      problem: text => this.#important(text),
       breakpointsResolved: breakpoints => this.#breakpointsResolved(breakpoints),
     }
+    for (const problem of attached.symbols.problems) this.#important(problem)
     // The client has gone while its guest was put together.
     if (this.#disposed) attached.dispose()
   }
@@ -180,6 +184,12 @@ export class Session {
     return frame?.source !== undefined && this.sources.locate(frame.source.file, frame.module) !== undefined
   }
 
+  #guestEvents(events: readonly GuestEventView[], omitted: number): void {
+    const lines = events.map(event => `${event.count}: ${eventText(event)}\n`)
+    if (omitted > 0) lines.push(`and ${omitted} more events\n`)
+    this.event('output', { category: 'console', output: lines.join('') })
+  }
+
   #ended(end: GuestEnd): void {
     this.#flushConsole()
     this.event('output', { category: 'console', output: `${end.description}\n` })
@@ -189,8 +199,12 @@ export class Session {
 
   #failed(error: Error): void {
     this.#flushConsole()
-    this.event('output', { category: 'important', output: `Ringside failed: ${error.message}\n` })
+    this.#important(`Ringside failed: ${error.message}`)
     this.event('terminated')
+  }
+
+  #important(text: string): void {
+    this.event('output', { category: 'important', output: `${text}\n` })
   }
 
   #breakpointsResolved(breakpoints: readonly Breakpoint[]): void {

@@ -7,7 +7,7 @@ import type { Address } from '../inspect/address.ts'
 import { codeBase, cpuMode, instructionPointer, stackPointer } from '../inspect/cpu-mode.ts'
 import { type CodeSource, type DisassembledInstruction, disassemble, stepsOver } from '../inspect/disassembly.ts'
 import { readLinear } from '../inspect/linear-memory.ts'
-import type { VcpuView } from '../inspect/machine-view.ts'
+import type { GuestEventView, VcpuView } from '../inspect/machine-view.ts'
 import { registerGroups } from '../inspect/register-groups.ts'
 import type { RegisterGroup } from '../inspect/register-node.ts'
 import { type AccessKind, type Translation, translate } from '../inspect/translation.ts'
@@ -39,6 +39,8 @@ export interface StopReport extends Stop {
 export interface DebuggerListener {
   stopped(report: StopReport): void
   output(source: OutputSource, bytes: Uint8Array): void
+  /** What the guest told of itself by hypercall; `omitted` more followed. */
+  guestEvents?(events: readonly GuestEventView[], omitted: number): void
   ended(end: GuestEnd): void
   failed(error: Error): void
   /** What a breakpoint with a log message says. Called from within a run: nothing may be asked of the debugger. */
@@ -94,6 +96,7 @@ export class Debugger {
     target.listener = {
       stopped: stop => this.#stopped(stop),
       output: (source, bytes) => this.listener?.output(source, bytes),
+      guestEvents: (events, omitted) => this.listener?.guestEvents?.(events, omitted),
       ended: end => this.listener?.ended(end),
       failed: error => this.listener?.failed(error),
     }

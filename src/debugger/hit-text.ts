@@ -34,6 +34,8 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
     }
     case 'exit':
       return `exit: ${hit.reason}`
+    case 'guest-event':
+      return `${eventText(hit)}, by ${place(hit.rip)}`
     case 'transition':
       return `CPL ${hit.from} -> ${hit.to} by ${hit.cause}`
     case 'int3':
@@ -42,6 +44,10 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
       return 'XCHG BX, BX'
   }
 }
+
+/** An event of the guest's own, as a call: `disk ready(0x1000, 2)`. */
+export const eventText = ({ name, values }: { readonly name: string; readonly values: readonly bigint[] }): string =>
+  `${name}(${values.map(value => (value < 10n ? String(value) : hex(value))).join(', ')})`
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`
 

@@ -48,6 +48,8 @@ export type StopEvent =
   | { readonly kind: 'port'; readonly first: number; readonly last: number; readonly direction?: 'in' | 'out' }
   /** After the hypervisor has acted on an exit; the instruction may be in its middle. Reasons of the exit log. */
   | { readonly kind: 'exit'; readonly reasons: readonly string[] }
+  /** After the hypercall by which the guest told of an event; of one of the names, if there are any. */
+  | { readonly kind: 'guest-event'; readonly names?: readonly string[] }
   /** After a change between CPL 3 and a kernel's. */
   | { readonly kind: 'transition'; readonly to: 'kernel' | 'user' | 'either' }
   /** Before an INT3 of the guest's own. */
@@ -107,6 +109,12 @@ export type StopHit = { readonly id: number } & (
       readonly value: number | undefined
     }
   | { readonly kind: 'exit'; readonly reason: string }
+  | {
+      readonly kind: 'guest-event'
+      readonly rip: bigint
+      readonly name: string
+      readonly values: readonly bigint[]
+    }
   | {
       readonly kind: 'transition'
       readonly rip: bigint

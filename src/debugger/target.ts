@@ -3,7 +3,7 @@
  * kind fits by implementing this and saying in {@link TargetCapabilities} what it can do.
  */
 
-import type { MachineView } from '../inspect/machine-view.ts'
+import type { GuestEventView, MachineView } from '../inspect/machine-view.ts'
 import type { StepRequest, StopHit, StopKind, StopRequest } from './stop-request.ts'
 
 /** What a target can do. What it can't is said here, and never faked. */
@@ -58,6 +58,8 @@ export type OutputSource = 'serial' | 'debug-console'
 export interface TargetListener {
   stopped(stop: Stop): void
   output(source: OutputSource, bytes: Uint8Array): void
+  /** What the guest told of itself by hypercall; `omitted` more followed. */
+  guestEvents?(events: readonly GuestEventView[], omitted: number): void
   ended(end: GuestEnd): void
   /** The machinery behind the target failed, which is no fault of the guest. The target has stopped for good. */
   failed(error: Error): void

@@ -2,6 +2,7 @@
 
 import type { CodeBreakpoint, Exit, Observer, ProcessorEvent, Vcpu, WatchedAccess } from '../engine/processor.ts'
 import type { VmBreakpoint, VmWatchpoint } from '../vmm/debug-stops.ts'
+import type { GuestEvent } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { StopEvent, StopHit, StopKind, StopRequest, StopView } from './stop-request.ts'
 
@@ -45,6 +46,12 @@ export class VmStops {
     const exits = this.#of('exit')
     const wanted = ports.length > 0 || exits.length > 0
     this.#vm.exitObserver = wanted ? (vcpu, exit) => this.#exited(ports, exits, vcpu, exit) : undefined
+  }
+
+  /** The guest has told of an event by hypercall: does the run end behind it? */
+  guestEvent({ vcpu, name, values, rip }: GuestEvent): boolean {
+    const wanted = this.#of('guest-event').filter(({ names }) => names?.includes(name) ?? true)
+    return this.#any(wanted, this.#vm.vcpus[vcpu].view, ({ id }) => ({ id, kind: 'guest-event', rip, name, values }))
   }
 
   /** What a step stops at, beside the requests. */

@@ -1,6 +1,7 @@
 /** Our own virtual machine as a debugger's target. It runs in slices on this thread, so that requests get their turn. */
 
 import type { MachineView } from '../inspect/machine-view.ts'
+import type { GuestEvent } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
 import { exitDetail } from './exit-detail.ts'
@@ -47,13 +48,16 @@ const SHORTEST_SLEEP_NS = 2e6
 const STATUS_TRIPLE_FAULT = 126
 const STATUS_FAULT = 70
 
+/** Events of the guest that are told at once; all that are kept can be asked for. */
+const EVENTS_AT_ONCE = 100
+
 /** Known before there is a machine. */
 export const VM_CAPABILITIES: TargetCapabilities = {
   linearBreakpoints: true,
   physicalBreakpoints: true,
   stops: new Set([
     ...(['code', 'data', 'exception', 'interrupt', 'control-register', 'msr'] as const),
-    ...(['port', 'exit', 'transition', 'int3', 'magic'] as const),
+    ...(['port', 'exit', 'transition', 'int3', 'magic', 'guest-event'] as const),
   ]),
   stopConditions: true,
   steps: new Set(['into', 'over', 'to'] as const),
@@ -80,6 +84,9 @@ export class VmTarget implements Target {
   #slice = SMALLEST_SLICE
   #input: number[] = []
   readonly #printed: Record<OutputSource, number[]> = { serial: [], 'debug-console': [] }
+  /** What the guest told of itself since that was passed on last. */
+  readonly #events: GuestEvent[] = []
+  #eventsOmitted = 0
   /** Virtual nanoseconds that were idled through and not yet waited for. */
   #sleepOwed = 0
   #wake: (() => void) | undefined
@@ -90,6 +97,7 @@ export class VmTarget implements Target {
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
     this.#stops = new VmStops(machine.vm)
+    machine.vm.events.listener = event => this.#guestEvent(event)
   }
 
   get state(): TargetState {
@@ -360,11 +368,20 @@ export class VmTarget implements Target {
     }
   }
 
+  #guestEvent(event: GuestEvent): void {
+    if (this.#events.length < EVENTS_AT_ONCE) this.#events.push(event)
+    else this.#eventsOmitted++
+    if (this.#stops.guestEvent(event)) this.#machine.vm.requestStop({ kind: 'breakpoint', vcpu: event.vcpu })
+  }
+
   #flushOutput(): void {
     for (const source of ['serial', 'debug-console'] as const) {
       const bytes = this.#printed[source].splice(0)
       if (bytes.length > 0) this.listener?.output(source, Uint8Array.from(bytes))
     }
+    if (this.#events.length === 0) return
+    this.listener?.guestEvents?.(this.#events.splice(0), this.#eventsOmitted)
+    this.#eventsOmitted = 0
   }
 
   #deliverInput(): void {

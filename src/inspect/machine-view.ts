@@ -38,9 +38,28 @@ export interface DeviceRegister {
   readonly meaning?: string
 }
 
+/** What the guest told of itself by hypercall, with the count of instructions when it did. */
+export interface GuestEventView {
+  readonly count: number
+  readonly vcpu: number
+  readonly cpl: number
+  /** Behind the call. */
+  readonly rip: bigint
+  readonly name: string
+  readonly values: readonly bigint[]
+}
+
+export interface GuestEventLogView {
+  readonly total: number
+  /** Oldest first. */
+  last(limit: number): readonly GuestEventView[]
+}
+
 export interface MachineView {
   readonly vcpus: readonly VcpuView[]
   readonly devices: readonly DeviceView[]
+  /** undefined where the guest can't tell of itself. */
+  readonly guestEvents: GuestEventLogView | undefined
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
   readonly eptPointer: number | undefined
   /** Host memory as 32-bit words, for the walk of EPT; undefined exactly when {@link eptPointer} is. */

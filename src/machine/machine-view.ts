@@ -3,6 +3,7 @@
 import type { Device } from '../devices/device.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
+import type { GuestEventLog } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 
 export class VcpuRegisters {
@@ -54,6 +55,10 @@ export class VmView {
     this.#vm = vm
     this.devices = devices
     this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
+  }
+
+  get guestEvents(): GuestEventLog {
+    return this.#vm.events
   }
 
   get eptPointer(): number {

@@ -13,6 +13,8 @@ import type { OnWire } from './on-wire.ts'
 export const TRANSLATE = 'ringside/translate'
 /** Exits from the guest to the hypervisor: the last ones and totals. */
 export const EXITS = 'ringside/exits'
+/** What the guest told of itself by hypercall, with instruction counts. */
+export const TIMELINE = 'ringside/timeline'
 /** Text for the guest's serial console. */
 export const CONSOLE_INPUT = 'ringside/consoleInput'
 /** An event: text from the guest's serial console, for a client that has a terminal for it (`console` of `launch`). */
@@ -70,6 +72,30 @@ export interface ExitBody {
   readonly symbol?: string
   /** Guest-physical, for EPT exits. */
   readonly gpa?: string
+}
+
+export interface TimelineArguments {
+  /** How many of the last events; default 100, at most {@link MOST_RECENT_EXITS}. */
+  readonly recent: number
+}
+
+export interface TimelineBody {
+  /** Instructions that the guest has retired. */
+  readonly instructions: number
+  readonly total: number
+  /** Oldest first. */
+  readonly events: readonly TimelineEventBody[]
+}
+
+export interface TimelineEventBody {
+  readonly instructions: number
+  readonly vcpu: number
+  readonly cpl: number
+  readonly rip: string
+  readonly symbol?: string
+  readonly name: string
+  /** 64 bits each. */
+  readonly values: readonly string[]
 }
 
 export interface MappingsArguments {
@@ -165,6 +191,11 @@ export function parseExitsArguments(value: unknown): ExitsArguments {
     recent: fields.optionalInteger('recent', { least: 0, most: MOST_RECENT_EXITS }) ?? 20,
     addresses: fields.optionalInteger('addresses', { least: 0, most: MOST_RECENT_EXITS }) ?? 10,
   }
+}
+
+export function parseTimelineArguments(value: unknown): TimelineArguments {
+  const fields = new Fields(TIMELINE, value ?? {})
+  return { recent: fields.optionalInteger('recent', { least: 0, most: MOST_RECENT_EXITS }) ?? 100 }
 }
 
 export function parseMappingsArguments(value: unknown): MappingsArguments {

@@ -17,6 +17,8 @@ describe('a filter of events', () => {
     ['port', '0x3f8-0x3ff out', { kind: 'port', first: 0x3f8, last: 0x3ff, direction: 'out' }, undefined],
     ['exit', 'cpuid hlt', { kind: 'exit', reasons: ['cpuid', 'hlt'] }, undefined],
     ['transition', 'user', { kind: 'transition', to: 'user' }, undefined],
+    ['event', '', { kind: 'guest-event' }, undefined],
+    ['event', 'ready, done if $rax', { kind: 'guest-event', names: ['ready', 'done'] }, '$rax'],
     ['int3', '', { kind: 'int3' }, undefined],
   ])('%s "%s"', (id, condition, event, expression) => {
     expect(filteredEvent(id, condition)).toEqual({ event, ...(expression === undefined ? {} : { expression }) })

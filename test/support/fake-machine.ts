@@ -57,6 +57,7 @@ export class FakeVcpu implements VcpuView {
 }
 
 export class FakeMachine implements MachineView {
+  readonly guestEvents = undefined
   readonly vcpus: FakeVcpu[] = [new FakeVcpu()]
   devices: readonly DeviceView[] = []
   eptPointer: number | undefined

@@ -1,5 +1,6 @@
 /** Commands about the machine around the processor: exits, interrupt controllers, symbols. */
 
+import { eventText } from '../../debugger/hit-text.ts'
 import { type ControllerModel, interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
 import type { DeviceRegister } from '../../inspect/machine-view.ts'
 import { hex } from '../../protocol/address.ts'
@@ -36,6 +37,26 @@ const exitsCommand: Command = {
     ]
       .filter(text => text !== '')
       .join('\n')
+  },
+}
+
+const timelineCommand: Command = {
+  name: 'timeline',
+  usage: '[COUNT]',
+  summary: 'what the guest told of itself by hypercall, with instruction counts',
+  run(call) {
+    const count = call.words[0] === undefined ? 20 : call.count(call.words[0], MOST_RECENT_EXITS)
+    const { guestEvents } = call.machine
+    if (guestEvents === undefined) return 'this target has no hypercalls'
+    if (guestEvents.total === 0) return 'the guest has told nothing; guests/include/ringside.h says how it can'
+    return columns(
+      guestEvents
+        .last(count)
+        .map(event => [
+          ...[String(event.count), `vCPU ${event.vcpu}`, `CPL ${event.cpl}`, eventText(event)],
+          `at ${hex(event.rip)} ${call.describe(event.rip) ?? ''}`,
+        ]),
+    )
   },
 }
 
@@ -92,4 +113,10 @@ const symbolCommand: Command = {
   },
 }
 
-export const machineCommands: readonly Command[] = [exitsCommand, apicCommand, devicesCommand, symbolCommand]
+export const machineCommands: readonly Command[] = [
+  exitsCommand,
+  timelineCommand,
+  apicCommand,
+  devicesCommand,
+  symbolCommand,
+]

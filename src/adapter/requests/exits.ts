@@ -1,8 +1,15 @@
-/** Exits from the guest to the hypervisor. */
+/** Exits from the guest to the hypervisor, and what the guest told of itself by one. */
 
 import { hex } from '../../protocol/address.ts'
-import { EXITS, type ExitsBody, parseExitsArguments } from '../../protocol/custom-requests.ts'
-import type { RequestFamily } from '../request.ts'
+import {
+  EXITS,
+  type ExitsBody,
+  parseExitsArguments,
+  parseTimelineArguments,
+  TIMELINE,
+  type TimelineBody,
+} from '../../protocol/custom-requests.ts'
+import { RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
 
 export const exitRequests: RequestFamily = {
@@ -23,6 +30,20 @@ export const exitRequests: RequestFamily = {
         address: hex(address),
         ...symbolOf(session, address),
         count,
+      })),
+    }
+  },
+
+  [TIMELINE](session, args): TimelineBody {
+    const { recent } = parseTimelineArguments(args)
+    const { machine, instructions } = session.debugger.target
+    const { guestEvents } = machine
+    if (guestEvents === undefined) throw new RequestError('this target has no hypercalls')
+    return {
+      ...{ instructions, total: guestEvents.total },
+      events: guestEvents.last(recent).map(({ count, rip, values, ...event }) => ({
+        ...{ ...event, instructions: count, rip: hex(rip), ...symbolOf(session, rip) },
+        values: values.map(value => hex(value)),
       })),
     }
   },
