@@ -385,7 +385,7 @@ export class SoftwareVcpu implements Vcpu {
     state.set32(S.ENDED, 0)
     this.#count.start(Math.min(budget, LONGEST_CALL))
     try {
-      return careful ? this.#runOne() : this.#runMany(budget)
+      return careful || budget === 1 ? this.#runOne() : this.#runMany(budget)
     } catch (thrown) {
       return this.#thrown(thrown)
     } finally {

@@ -70,6 +70,51 @@ describe('a breakpoint', () => {
   })
 })
 
+describe('a breakpoint that is planted again', () => {
+  /** Counts down in a loop; CODE + 2 is in its middle. */
+  const LOOP = [0xff, 0xc0, 0xff, 0xc9, 0x75, 0xfa, ...VMCALL] // inc eax; dec ecx; jnz
+  const MIDDLE = CODE + 2
+  const stopInTheMiddle = (): void => {
+    breakAt(MIDDLE)
+    expect(guest.run(1000)).toEqual({ reason: 'breakpoint' })
+    expect(rip()).toBe(MIDDLE)
+    breakAt()
+    expect(guest.run(1)).toEqual({ reason: 'budget' })
+  }
+  beforeEach(() => {
+    guest.write(CODE, LOOP)
+    guest.setRegisters({ rax: 0, rcx: 100_000 })
+  })
+
+  it('costs no decoding as long as nothing ran by there without it', () => {
+    stopInTheMiddle()
+    stopInTheMiddle()
+    const { blocksDecoded } = host.processor.statistics
+    for (let i = 0; i < 10; i++) stopInTheMiddle()
+    expect(host.processor.statistics.blocksDecoded).toBe(blocksDecoded)
+  })
+
+  it('is reported after code ran by there without it, and after many others were planted and removed', () => {
+    stopInTheMiddle()
+    expect(guest.run(30_000)).toEqual({ reason: 'budget' })
+    stopInTheMiddle()
+    for (let i = 0; i < 200; i++) {
+      breakAt(0x6000 + i)
+      breakAt()
+    }
+    stopInTheMiddle()
+    expect(guest.run(1_000_000)).toEqual({ reason: 'vmcall' })
+    expect(guest.register('rax')).toBe(100_000n)
+  })
+
+  it('is reported after the code was written anew', () => {
+    stopInTheMiddle()
+    guest.write(CODE, LOOP)
+    stopInTheMiddle()
+    stopInTheMiddle()
+  })
+})
+
 describe('code segments', () => {
   it('may be more than the processor remembers', () => {
     // The same linear code under 2,305 segments: inc eax, then far to the segment below.

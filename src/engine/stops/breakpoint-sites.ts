@@ -29,6 +29,8 @@ interface Site {
 type ByOffset = Map<number, CodeBreakpoint[]>
 
 const NONE: readonly Asked[] = []
+/** Breakpoints that are gone but may come back. */
+const MOST_LINGERING = 64
 /** Of {@link R.BLOCK_HEAT}: the next entry traps; the one after it does. */
 const TRAPS = 1
 const PASSES_ONCE = 2
@@ -36,7 +38,8 @@ const PASSES_ONCE = 2
 export class BreakpointSites {
   readonly #memory: HostMemory
   readonly #hotEntries: number
-  readonly #linear = new Map<number, ByOffset>()
+  /** An offset with no breakpoint is one that lingers, see {@link set}. */
+  #linear = new Map<number, ByOffset>()
   readonly #host = new Map<number, ByOffset>()
   /** Offsets that the code of a frame is cut at. */
   readonly #cuts = new Map<number, Set<number>>()
@@ -53,14 +56,21 @@ export class BreakpointSites {
     this.#hotEntries = hotEntries
   }
 
-  /** Replaces the breakpoints. Returns the linear pages and host frames whose code may have to be cut elsewhere. */
+  /**
+   * Replaces the breakpoints. Returns the linear pages and host frames whose code may have to be cut elsewhere.
+   *
+   * Code stays cut where a breakpoint was, until it is executed there: a step over a call in a loop plants the same
+   * breakpoint each time, and nothing is decoded anew for it.
+   */
   set(breakpoints: readonly CodeBreakpoint[]): {
     readonly pages: readonly number[]
     readonly frames: readonly number[]
   } {
-    this.#linear.clear()
+    const before = this.#linear
+    this.#linear = new Map<number, ByOffset>()
     this.#host.clear()
     this.#offsets.clear()
+    const pages = new Set<number>()
     for (const site of this.#sites.values()) site.found = undefined
     const frames = new Set<number>()
     for (const breakpoint of breakpoints) {
@@ -70,9 +80,34 @@ export class BreakpointSites {
         const frame = Number(breakpoint.address >> 12n)
         add(this.#host, frame, offset, breakpoint)
         if (this.#cut(frame, offset)) frames.add(frame)
-      } else add(this.#linear, Number(BigInt.asIntN(64, breakpoint.address) >> 12n), offset, breakpoint)
+      } else {
+        const page = Number(BigInt.asIntN(64, breakpoint.address) >> 12n)
+        add(this.#linear, page, offset, breakpoint)
+        if (before.get(page)?.has(offset) !== true) pages.add(page)
+      }
     }
-    return { pages: [...this.#linear.keys()], frames: [...frames] }
+    this.#linger(before)
+    return { pages: [...pages], frames: [...frames] }
+  }
+
+  #linger(before: ReadonlyMap<number, ByOffset>): void {
+    let count = 0
+    for (const [page, offsets] of before) {
+      for (const offset of offsets.keys()) {
+        if (this.#linear.get(page)?.has(offset) === true) continue
+        if (++count > MOST_LINGERING) return
+        offsetsOf(this.#linear, page).set(offset, [])
+      }
+    }
+  }
+
+  /** Nothing is cut any more where nobody wants to stop, at an offset in its page or at any. */
+  #forgetLingering(offset?: number): void {
+    for (const [page, offsets] of this.#linear) {
+      for (const [each, breakpoints] of offsets)
+        if (breakpoints.length === 0 && (offset === undefined || each === offset)) offsets.delete(each)
+      if (offsets.size === 0) this.#linear.delete(page)
+    }
   }
 
   /** Every block is gone. */
@@ -80,6 +115,7 @@ export class BreakpointSites {
     this.#sites.clear()
     // What is decoded from now on is cut where there are breakpoints, and nowhere else.
     this.#cuts.clear()
+    this.#forgetLingering()
     for (const [frame, offsets] of this.#host) for (const offset of offsets.keys()) this.#cut(frame, offset)
   }
 
@@ -152,6 +188,7 @@ export class BreakpointSites {
   #release(block: number, { hpa }: Site): void {
     this.#sites.delete(block)
     this.#cuts.get(hpa >>> 12)?.delete(hpa & 0xfff)
+    this.#forgetLingering(hpa & 0xfff)
     this.#memory.i32[(block + R.BLOCK_HEAT) >>> 2] = this.#hotEntries
   }
 
@@ -180,9 +217,16 @@ export class BreakpointSites {
 }
 
 function add(pages: Map<number, ByOffset>, page: number, offset: number, breakpoint: CodeBreakpoint): void {
-  const offsets = pages.get(page) ?? new Map<number, CodeBreakpoint[]>()
-  pages.set(page, offsets)
+  const offsets = offsetsOf(pages, page)
   const there = offsets.get(offset)
   if (there === undefined) offsets.set(offset, [breakpoint])
   else there.push(breakpoint)
+}
+
+function offsetsOf(pages: Map<number, ByOffset>, page: number): ByOffset {
+  const known = pages.get(page)
+  if (known !== undefined) return known
+  const offsets: ByOffset = new Map()
+  pages.set(page, offsets)
+  return offsets
 }
