@@ -1,12 +1,23 @@
 /** Which expression says where a variable is while an address executes (DWARF 5, 2.6.2; DWARF 4, 2.6.2). */
 
+import { type EntryForms, type ListPlace, listEntries4, listEntries5 } from './address-lists.ts'
 import * as C from './constants.ts'
 import type { Die } from './die.ts'
-import { DwarfReader } from './dwarf-reader.ts'
-import { indexedListOffset } from './range-lists.ts'
+import { includes } from './range-lists.ts'
 import type { Unit } from './unit.ts'
 
-const MOST_ENTRIES = 1 << 16
+const FORMS: EntryForms = new Map([
+  [C.DW_LLE_end_of_list, 'end_of_list'],
+  [C.DW_LLE_base_addressx, 'base_addressx'],
+  [C.DW_LLE_startx_endx, 'startx_endx'],
+  [C.DW_LLE_startx_length, 'startx_length'],
+  [C.DW_LLE_offset_pair, 'offset_pair'],
+  [C.DW_LLE_default_location, 'default_location'],
+  [C.DW_LLE_base_address, 'base_address'],
+  [C.DW_LLE_start_end, 'start_end'],
+  [C.DW_LLE_start_length, 'start_length'],
+  [C.DW_LLE_GNU_view_pair, 'view_pair'],
+])
 
 /**
  * The expression of a location attribute for `pc`. 'absent' when the entry has no such attribute, undefined when its
@@ -22,75 +33,28 @@ export function locationExpression(die: Die, attribute: number, pc: bigint): Buf
   return unit.version >= 5 ? search5(unit, list, pc) : search4(unit, list.offset, pc)
 }
 
-function search5(unit: Unit, list: { offset: number; indexed: boolean }, pc: bigint): Buffer | undefined {
-  const section = unit.sections.locationLists
-  const offset = list.indexed ? indexedListOffset(unit, section, list.offset, C.DW_AT_loclists_base) : list.offset
-  const reader = new DwarfReader(section, '.debug_loclists', offset)
-  let base = unit.root.address(C.DW_AT_low_pc) ?? 0n
+function search5(unit: Unit, place: ListPlace, pc: bigint): Buffer | undefined {
   let otherwise: Buffer | undefined
-  for (let count = 0; count < MOST_ENTRIES; count++) {
-    let low = 0n
-    let high = 0n
-    const kind = reader.u8()
-    switch (kind) {
-      case C.DW_LLE_end_of_list:
-        return otherwise
-      case C.DW_LLE_base_addressx:
-        base = unit.indexedAddress(reader.uleb())
-        continue
-      case C.DW_LLE_base_address:
-        base = reader.address(unit.addressSize)
-        continue
-      case C.DW_LLE_GNU_view_pair:
-        reader.skipLeb()
-        reader.skipLeb()
-        continue
-      case C.DW_LLE_default_location:
-        otherwise = reader.block(reader.uleb())
-        continue
-      case C.DW_LLE_startx_endx:
-        low = unit.indexedAddress(reader.uleb())
-        high = unit.indexedAddress(reader.uleb())
-        break
-      case C.DW_LLE_startx_length:
-        low = unit.indexedAddress(reader.uleb())
-        high = low + reader.ulebBig()
-        break
-      case C.DW_LLE_offset_pair:
-        low = base + reader.ulebBig()
-        high = base + reader.ulebBig()
-        break
-      case C.DW_LLE_start_end:
-        low = reader.address(unit.addressSize)
-        high = reader.address(unit.addressSize)
-        break
-      case C.DW_LLE_start_length:
-        low = reader.address(unit.addressSize)
-        high = low + reader.ulebBig()
-        break
-      default:
-        reader.fail(`entry kind ${kind} of a location list is not known`)
-    }
+  const entries = listEntries5(unit, place, {
+    what: 'location',
+    section: '.debug_loclists',
+    bytes: unit.sections.locationLists,
+    baseAttribute: C.DW_AT_loclists_base,
+    forms: FORMS,
+  })
+  for (const { range, reader } of entries) {
     const expression = reader.block(reader.uleb())
-    if (pc >= low && pc < high) return expression
+    if (range === undefined) otherwise = expression
+    else if (includes(range, pc)) return expression
   }
-  return reader.fail('a location list does not end')
+  return otherwise
 }
 
 function search4(unit: Unit, offset: number, pc: bigint): Buffer | undefined {
-  const reader = new DwarfReader(unit.sections.locations, '.debug_loc', offset)
-  const selectBase = unit.addressSize === 8 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn
-  let base = unit.root.address(C.DW_AT_low_pc) ?? 0n
-  for (let count = 0; count < MOST_ENTRIES; count++) {
-    const low = reader.address(unit.addressSize)
-    const high = reader.address(unit.addressSize)
-    if (low === 0n && high === 0n) return undefined
-    if (low === selectBase) {
-      base = high
-      continue
-    }
+  const kind = { what: 'location', section: '.debug_loc', bytes: unit.sections.locations }
+  for (const { range, reader } of listEntries4(unit, offset, kind)) {
     const expression = reader.block(reader.u16())
-    if (pc >= base + low && pc < base + high) return expression
+    if (includes(range, pc)) return expression
   }
-  return reader.fail('a location list does not end')
+  return undefined
 }
