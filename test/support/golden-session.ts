@@ -3,6 +3,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import { expect } from 'vitest'
 import { DapClient } from '../../scripts/dap-client.ts'
+import { frameIdOf } from '../../src/adapter/frame-ids.ts'
 import { serve } from '../../src/adapter/server.ts'
 import { launch } from '../../src/debugger/launch.ts'
 import { transcriptText } from './dap-transcript.ts'
@@ -84,6 +85,12 @@ export class GoldenSession {
   /** The mode of the CPU in one line, as the command of the debug console says it. */
   async mode(): Promise<string> {
     return (await this.request<{ result: string }>('evaluate', { expression: 'mode', context: 'repl' })).result
+  }
+
+  /** @param level of the frame, 0 for the innermost */
+  async evaluate(expression: string, level = 0): Promise<string> {
+    const args = { expression, frameId: frameIdOf({ vcpu: 0, depth: level }), context: 'watch' }
+    return (await this.request<{ result: string }>('evaluate', args)).result
   }
 
   /** Where the guest stands: checked to be the marked line. */
