@@ -38,11 +38,22 @@ export class SavedState {
     return value
   }
 
+  /** Saved as null when there is none. */
+  optionalNumber(key: string): number | undefined {
+    return this.#fields[key] === null ? undefined : this.number(key)
+  }
+
   /** Saved as decimal digits: JSON has no integers beyond 2^53. */
   bigint(key: string): bigint {
     const value = this.#fields[key]
     if (typeof value !== 'string' || !/^\d+$/.test(value)) throw this.#wrong(key, 'an integer in decimal digits')
     return BigInt(value)
+  }
+
+  text(key: string): string {
+    const value = this.#fields[key]
+    if (typeof value !== 'string') throw this.#wrong(key, 'text')
+    return value
   }
 
   boolean(key: string): boolean {
@@ -72,6 +83,18 @@ export class SavedState {
     const value = this.#fields[key]
     if (!isObject(value)) throw this.#wrong(key, 'an object')
     return new SavedState(`${this.#owner}, ${key}`, value)
+  }
+
+  /** Saved as null when there is none. */
+  optionalPart(key: string): SavedState | undefined {
+    return this.#fields[key] === null ? undefined : this.part(key)
+  }
+
+  /** Saved state of a device that this one holds. */
+  value(key: string): Json {
+    const value = this.#fields[key]
+    if (value === undefined) throw this.#wrong(key, 'there')
+    return value
   }
 
   /** Saved states of devices that this one holds. */

@@ -77,6 +77,8 @@ export interface DeviceQueue {
   readonly enabled: boolean
   /** Entries that the driver chose. */
   readonly size: number
+  /** Chains that the device has and has not completed, in order of taking; after a restore those with the same ids. */
+  readonly taken?: readonly Chain[]
   /** The next available chain, copied and checked once; undefined if there is none, or the ring is broken. */
   take(): Chain | undefined
   /** The chain taken last was not served after all: it is available again (a receive queue without enough room). */
