@@ -139,12 +139,15 @@ export interface Vcpu {
   /** Also the initial APIC id. */
   readonly index: number
   readonly controls: ControlBlock
+  /** As the next run will find it: an interrupt or a signal may have arrived since. Nothing is changed by looking. */
   readonly activity: Activity
   /** Architectural state; valid between runs for every vCPU, not only the one that ran last. */
   readonly registers: RegisterFile
 
   /** Power-on state (SDM vol. 3, 10.1.1): CS:IP F000:FFF0; processors other than 0 wait for a SIPI. */
   reset(): void
+  /** Takes an INIT or SIPI that has arrived; so does {@link run}. For who decides which vCPU runs next. */
+  takeSignals(): void
   /**
    * Runs until an exit, at most `budget` instructions. Retired instructions are added to the VM's clock before the
    * exit is returned, so that time is exact for whoever handles it. Pending interrupts of the local APIC are

@@ -35,6 +35,7 @@ import { StateRegisterFile } from './register-file.ts'
 import { resetState, setConstants } from './reset.ts'
 import { checkSegmentAccess } from './segment-check.ts'
 import type { SoftwareProcessor } from './software-processor.ts'
+import { activityAfterSignals, takeInit, takeStartUp } from './start-signals.ts'
 import * as S from './state.ts'
 import { BreakpointQuestions } from './stops/breakpoint-questions.ts'
 import { EventQuestions } from './stops/event-questions.ts'
@@ -154,31 +155,16 @@ export class SoftwareVcpu implements Vcpu {
     this.#port.contextChanged()
   }
 
-  /**
-   * INIT and SIPI arrive in the middle of the sender's instruction, when the state in place is the sender's: they wait
-   * until this vCPU is looked at. INIT ends whatever was under way; the bootstrap processor then runs at once, the
-   * others wait for a SIPI (SDM vol. 3, 11.4.7.3).
-   */
-  #takeSignals(): void {
-    if (!this.#pending.init && this.#pending.startUp === undefined) return
+  takeSignals(): void {
+    const { init, startUp } = this.#pending
+    if (!init && startUp === undefined) return
     this.#processor.activate(this)
-    if (this.#pending.init) {
-      this.#pending.abandon()
+    if (init) {
       this.#processor.mmu.endInstruction()
-      resetState(this.state, false)
-      this.apic.init()
-      this.state.set32(S.ACTIVITY, this.apic.bootstrap ? S.ACTIVITY_ACTIVE : S.ACTIVITY_WAIT_FOR_SIPI)
+      takeInit(this.state, this.#pending, this.apic)
       this.#port.flushTlb(false)
     }
-    const vector = this.#pending.startUp
-    this.#pending.startUp = undefined
-    if (vector !== undefined && this.state.get32(S.ACTIVITY) === S.ACTIVITY_WAIT_FOR_SIPI) {
-      // SDM vol. 3, 9.4.4.1: a SIPI's vector is the page of the first instruction.
-      const code = this.state.segment(Segment.CS)
-      this.state.setSegment(Segment.CS, { ...code, selector: vector << 8, base: BigInt(vector << 12) })
-      this.state.rip = 0n
-      this.state.set32(S.ACTIVITY, S.ACTIVITY_ACTIVE)
-    }
+    takeStartUp(this.state, this.#pending)
     this.#port.contextChanged()
   }
 
@@ -189,8 +175,7 @@ export class SoftwareVcpu implements Vcpu {
   }
 
   get activity(): Activity {
-    this.#takeSignals()
-    const activity = this.#peek32(S.ACTIVITY)
+    const activity = activityAfterSignals(this.#peek32(S.ACTIVITY), this.#pending, this.apic)
     if (activity === S.ACTIVITY_HLT && this.#wakes()) return 'active'
     return ACTIVITIES[activity]
   }
@@ -355,7 +340,7 @@ export class SoftwareVcpu implements Vcpu {
     const end = this.clock.count + budget
     for (;;) {
       if (this.#events.takeStop()) return { reason: 'breakpoint' }
-      this.#takeSignals()
+      this.takeSignals()
       this.record = 0
       const event = this.#delivery.beforeInstruction()
       if (event !== undefined) return event

@@ -175,6 +175,7 @@ export class Vm {
       if (requested !== undefined) return requested
       if (this.clock.count >= end || skips > SKIPS_PER_RUN) return { kind: 'slice' }
 
+      for (const each of this.vcpus) each.takeSignals()
       const vcpu = this.#turns.select(this.vcpus, runnable)
       if (vcpu === undefined) {
         const stop = this.#idle(slice)

@@ -194,6 +194,28 @@ describe('a processor', () => {
     expect([second.registers.get('rax'), second.registers.get('rip')]).toEqual([1n, 1n])
   })
 
+  it('is not changed by a look at it while INIT and SIPI wait for it', () => {
+    guest.write(0x20000, [0x40, 0xeb, 0xfd]) // inc ax; jmp
+    second.reset()
+    load([...X2APIC, ...INIT, ...SIPI, ...VMCALL])
+    guest.run(100)
+    guest.run(10, second)
+    const signals = [
+      { code: INIT, activity: 'wait-for-sipi' },
+      { code: SIPI, activity: 'active' },
+    ]
+    for (const { code, activity } of signals) {
+      load([...code, ...VMCALL])
+      guest.run(100)
+      const before = second.save()
+      expect(second.activity).toBe(activity)
+      expect(second.save()).toEqual(before)
+    }
+    expect(second.registers.get('rax')).not.toBe(0n)
+    second.takeSignals()
+    expect([second.activity, second.registers.get('rax'), second.registers.get('rip')]).toEqual(['active', 0n, 0n])
+  })
+
   it('interrupts another, which its halt ends', () => {
     second.reset()
     guest.write(0x20000, [0xf4])

@@ -51,10 +51,11 @@ export function enter(vcpu: Vcpu, random: Random, model: CpuModel, entry: Entry)
   setRegisters(vcpu, random, entry)
 }
 
-/** A processor other than the first waits for a SIPI, which it takes when it is looked at. */
+/** A processor other than the first waits for a SIPI. */
 function wake(vcpu: Vcpu): void {
   if (vcpu.index === 0) return
   vcpu.acceptInterrupt({ mode: 'start-up', vector: 0, destination: 0, logical: false, level: false })
+  vcpu.takeSignals()
   if (vcpu.activity !== 'active') throw new Error(`processor ${vcpu.index} is ${vcpu.activity} after a SIPI`)
 }
 

@@ -106,7 +106,7 @@ describe('A20', () => {
     vcpu.setA20(false)
     const saved = vcpu.save()
     vcpu.acceptInterrupt({ mode: 'init', vector: 0, destination: 0, logical: false, level: false })
-    expect(vcpu.activity).toBeDefined()
+    vcpu.takeSignals()
     expect(guest.register('a20m')).toBe(1n)
     vcpu.reset()
     expect(guest.register('a20m')).toBe(0n)

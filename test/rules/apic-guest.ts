@@ -336,6 +336,7 @@ function runToRest(guest: Guest): Exit | undefined {
 function settleOthers(guest: Guest): void {
   const [, ...others] = guest.vcpus
   for (let rounds = 0; rounds < 100; rounds++) {
+    for (const vcpu of others) vcpu.takeSignals()
     const running = others.filter(vcpu => vcpu.activity === 'active')
     if (running.length === 0) return
     for (const vcpu of running) guest.run(1000, vcpu)

@@ -80,6 +80,7 @@ export class ScriptedVcpu implements Vcpu {
     this.#trace = trace
   }
 
+  takeSignals(): void {}
   reset(): void {
     this.activity = 'active'
     this.#done = 0
