@@ -1,0 +1,92 @@
+/**
+ * What serves a disk's requests, whichever thread does it: a device submits commands and is answered, at once or
+ * later, in the order in which it asked.
+ */
+
+import { type Disk, DiskError } from './disk.ts'
+
+export type DiskCommand =
+  | { readonly kind: 'read'; readonly sector: number; readonly count: number }
+  | { readonly kind: 'write'; readonly sector: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'discard' | 'write-zeroes'; readonly sector: number; readonly count: number }
+
+export type DiskAnswer =
+  /** `bytes` are those of a read, and may be used only until the callback returns; else there are none. */
+  { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly reason: string }
+
+export interface DiskBackend {
+  /** As the user named the disk. */
+  readonly name: string
+  readonly sectors: number
+  readonly readOnly: boolean
+  /**
+   * Begins a command; `answer` is called once, during this call or during a later one of the VM's thread.
+   * @returns false when there is no room for it now: submit it again after an answer.
+   */
+  submit(command: DiskCommand, answer: (answer: DiskAnswer) => void): boolean
+  /** What was submitted is not answered any more, whether it is carried out or not. */
+  cancel(): void
+  close(): void
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** Carries a command out. Never throws: what the host refuses is an answer. */
+export function execute(disk: Disk, command: DiskCommand): DiskAnswer {
+  try {
+    switch (command.kind) {
+      case 'read':
+        return { ok: true, bytes: disk.read(command.sector, command.count) }
+      case 'write':
+        disk.write(command.sector, command.bytes)
+        break
+      case 'flush':
+        disk.flush()
+        break
+      case 'discard':
+        disk.discard(command.sector, command.count)
+        break
+      case 'write-zeroes':
+        disk.writeZeroes(command.sector, command.count)
+        break
+    }
+    return { ok: true, bytes: NOTHING }
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error
+    return { ok: false, reason: error.message }
+  }
+}
+
+/** The VM's own thread serves the disk: every run is the same. */
+export class InThreadBackend implements DiskBackend {
+  readonly #disk: Disk
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+  }
+
+  get name(): string {
+    return this.#disk.name
+  }
+
+  get sectors(): number {
+    return this.#disk.sectors
+  }
+
+  get readOnly(): boolean {
+    return this.#disk.readOnly
+  }
+
+  submit(command: DiskCommand, answer: (answer: DiskAnswer) => void): boolean {
+    answer(execute(this.#disk, command))
+    return true
+  }
+
+  /** Nothing is ever under way. */
+  cancel(): void {}
+
+  close(): void {
+    this.#disk.close()
+  }
+}
