@@ -1,6 +1,6 @@
 /** Guest memory changed by the user, all of it or nothing: permissions do not matter, and nothing is marked accessed. */
 
-import { ACCESS_READ, ACCESS_SMAP_OFF } from '../engine/mmu/page-walk.ts'
+import { ACCESS_LOOK } from '../engine/mmu/page-walk.ts'
 import type { Address } from '../inspect/address.ts'
 import { GuestWalk } from '../inspect/guest-walk.ts'
 import { readLinear } from '../inspect/linear-memory.ts'
@@ -43,6 +43,6 @@ function piecesOf(target: Target, vcpu: VcpuView, address: Address, length: numb
 function linearToPhysical(target: Target, vcpu: VcpuView, at: bigint, cr3: bigint | undefined): number | undefined {
   // What can't be read has no place either; this checks canonicality too.
   if (readLinear(target.machine, vcpu, at, 1, cr3).length === 0) return undefined
-  const { fault, gpa } = new GuestWalk(target.machine, vcpu, cr3).walk(at, ACCESS_READ | ACCESS_SMAP_OFF)
+  const { fault, gpa } = new GuestWalk(target.machine, vcpu, cr3).walk(at, ACCESS_LOOK)
   return fault < 0 ? gpa : undefined
 }

@@ -1,6 +1,6 @@
 /** Guest memory by linear address, as a debugger reads it: permissions do not matter, and nothing is marked accessed. */
 
-import { ACCESS_READ, ACCESS_SMAP_OFF, type PagingMode } from '../engine/mmu/page-walk.ts'
+import { ACCESS_LOOK, type PagingMode } from '../engine/mmu/page-walk.ts'
 import { GuestWalk } from './guest-walk.ts'
 import type { MachineView, VcpuView } from './machine-view.ts'
 
@@ -35,7 +35,7 @@ export function readLinear(
 function readPiece(machine: MachineView, walk: GuestWalk, address: bigint, length: number): Uint8Array | undefined {
   const bits = LINEAR_BITS[walk.control.mode]
   if (bits > 32 ? !isCanonical(address, bits) : address >> 32n !== 0n) return undefined
-  const { fault, gpa } = walk.walk(address, ACCESS_READ | ACCESS_SMAP_OFF)
+  const { fault, gpa } = walk.walk(address, ACCESS_LOOK)
   if (fault >= 0) return undefined
   const whole = machine.readPhysical(gpa, Math.min(length, walk.contiguous(address)))
   // A large page can reach beyond RAM.

@@ -280,6 +280,17 @@ describe('other kinds of paging', () => {
     })
   })
 
+  test('what a debugger reads, whatever PKRU and SMAP deny the guest', () => {
+    const machine = fourLevels(0x9000n | PRESENT | WRITABLE | USER | USED | (5n << 59n))
+    // CR4.PKE, SMAP and SMEP; all keys are locked.
+    machine.vcpu.set({ cr4: 0x70_06b0n, pkru: 0xffff_ffffn })
+    expect([...readLinear(machine, machine.vcpu, LINEAR, 4)]).toEqual([1, 2, 3, 4])
+    expect(translate(machine, machine.vcpu, LINEAR).fault).toMatchObject({ errorBits: 'P PK' })
+    machine.vcpu.cpl = 3
+    expect([...readLinear(machine, machine.vcpu, LINEAR, 4)]).toEqual([1, 2, 3, 4])
+    expect(translate(machine, machine.vcpu, LINEAR).fault).toMatchObject({ errorBits: 'P U PK' })
+  })
+
   test('the A20M# pin, which keeps address bit 20 low', () => {
     const machine = new FakeMachine(2 ** 21)
     machine.vcpu.set({ a20m: 1n })

@@ -6,8 +6,7 @@
 
 import { EPT_READ, EptResult, walkEpt } from '../../engine/mmu/ept-walk.ts'
 import {
-  ACCESS_READ,
-  ACCESS_SMAP_OFF,
+  ACCESS_LOOK,
   type EntryMemory,
   type PagingControl,
   pagingControl,
@@ -45,7 +44,7 @@ export class LinearReader {
     const bits = LINEAR_BITS[this.#control.mode]
     if (bits > 32 ? !isCanonical(address, bits) : address >> 32n !== 0n) return undefined
     const high = Number(BigInt.asUintN(32, address >> 32n))
-    walkPages(this.#control, low | 0, high | 0, ACCESS_READ | ACCESS_SMAP_OFF, this.#memory, this.#result)
+    walkPages(this.#control, low | 0, high | 0, ACCESS_LOOK, this.#memory, this.#result)
     if (this.#result.fault >= 0) return undefined
     walkEpt(eptPointer, this.#result.gpa, hostWords, this.#ept)
     if ((this.#ept.rights & EPT_READ) === 0 || this.#ept.misconfigured) return undefined
@@ -66,7 +65,6 @@ export class LinearReader {
     this.#cr3 = cr3
     this.#cr4 = cr4
     this.#efer = efer
-    // Protection keys are for the guest; a debugger reads what is there (PKRU as if it were 0).
     this.#control = pagingControl(
       Number(BigInt.asUintN(32, cr0)),
       Number(cr3 & CR3_ADDRESS),

@@ -95,6 +95,8 @@ export const ACCESS_FETCH = 2
 export const ACCESS_USER = 4
 /** RFLAGS.AC lets an explicit supervisor access reach user pages under SMAP. */
 export const ACCESS_SMAP_OFF = 8
+/** A debugger's, which reads whatever is mapped: no right is asked for. */
+export const ACCESS_LOOK = 16
 
 /** Error code of a page fault (SDM vol. 3, 4.7). */
 export const PF_PRESENT = 1
@@ -324,6 +326,7 @@ function reservedBits(
 
 /** Access rights by privilege (SDM vol. 3, 4.6.1). */
 function allowed(control: PagingControl, access: number, { user, writable, executable }: WalkResult): boolean {
+  if ((access & ACCESS_LOOK) !== 0) return true
   const write = (access & ACCESS_WRITE) !== 0
   const fetch = (access & ACCESS_FETCH) !== 0
   if (fetch && !executable && control.noExecute) return false
@@ -335,7 +338,7 @@ function allowed(control: PagingControl, access: number, { user, writable, execu
 
 /** Does the page's protection key forbid the access? Keys hold for data of user pages (SDM vol. 3, 4.6.2). */
 function deniedByKey(control: PagingControl, access: number, { user, key }: WalkResult): boolean {
-  if (!control.protectionKeys || !user || (access & ACCESS_FETCH) !== 0) return false
+  if (!control.protectionKeys || !user || (access & (ACCESS_FETCH | ACCESS_LOOK)) !== 0) return false
   const rights = control.pkru >>> (2 * key)
   if ((rights & 1) !== 0) return true
   return (rights & 2) !== 0 && (access & ACCESS_WRITE) !== 0 && ((access & ACCESS_USER) !== 0 || control.writeProtect)

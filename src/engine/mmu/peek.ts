@@ -3,7 +3,7 @@
 import type { HostMemory } from '../host-memory.ts'
 import type { GuestPhysical } from './guest-physical.ts'
 import type { TranslationContext } from './mmu.ts'
-import { ACCESS_READ, ACCESS_SMAP_OFF, type EntryMemory, WalkResult, walkPages } from './page-walk.ts'
+import { ACCESS_LOOK, type EntryMemory, WalkResult, walkPages } from './page-walk.ts'
 
 export class PeekMemory implements EntryMemory {
   readonly #memory: HostMemory
@@ -33,11 +33,9 @@ export class PeekMemory implements EntryMemory {
     return this.#physical.peek(gpa - (gpa & this.#context.a20Mask))
   }
 
-  /** Host-physical address of a linear address, or -1 where there is no memory. Protection keys forbid nothing. */
+  /** Host-physical address of a linear address, or -1 where there is no memory. */
   translate(low: number, high: number): number {
-    const { control } = this.#context
-    const open = control.protectionKeys && control.pkru !== 0 ? { ...control, pkru: 0 } : control
-    walkPages(open, low, high, ACCESS_READ | ACCESS_SMAP_OFF, this, this.#walk)
+    walkPages(this.#context.control, low, high, ACCESS_LOOK, this, this.#walk)
     return this.#walk.fault >= 0 ? -1 : this.#host(this.#walk.gpa)
   }
 
