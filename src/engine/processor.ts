@@ -187,6 +187,11 @@ export interface Vcpu {
   leaveBreakpoint(): void
   /** Asks the code breakpoints at RIP now; they are not asked again before the instruction there. Does one want to stop? */
   askBreakpoint(): boolean
+  /**
+   * Registers or memory were changed from outside, by a person: translations are not known from before, and a fault
+   * that waits for its delivery is forgotten. Its instruction is executed anew, and faults again unless it was helped.
+   */
+  stateChanged(): void
   /** For predicates that are asked outside of {@link run}; only while this vCPU ran last. */
   readonly view: StopView
   /** Replaces the observer; undefined for none. */

@@ -4,6 +4,7 @@
  */
 
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import { isFault } from '../x86/exceptions.ts'
 import { RFLAGS_IF, RFLAGS_RF, RFLAGS_TF } from '../x86/rflags.ts'
 import { LocalApic } from './apic/local-apic.ts'
 import { AssistPort } from './assist-port.ts'
@@ -506,6 +507,15 @@ export class SoftwareVcpu implements Vcpu {
 
   observe(observer: Observer | undefined): void {
     this.#events.observer = observer
+  }
+
+  stateChanged(): void {
+    this.#processor.activate(this)
+    this.#port.flushTlb(false)
+    const { undelivered } = this.#pending
+    if (undelivered?.kind !== 'exception' || !isFault(undelivered.vector)) return
+    this.#pending.undelivered = undefined
+    this.#events.forgetFault(undelivered)
   }
 
   /** What generated code, or TypeScript called from it, threw. */

@@ -31,6 +31,12 @@ export const EXCEPTIONS: readonly ExceptionFacts[] = [
   { vector: 21, mnemonic: '#CP', name: 'control protection exception' },
 ]
 
+/** Faults leave their instruction undone, to be executed anew; traps and aborts do not (SDM vol. 3, table 6-1). */
+const FAULTS: ReadonlySet<number> = new Set([0, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 20, 21])
+
+/** #DB is either, and counts as a trap here. */
+export const isFault = (vector: number): boolean => FAULTS.has(vector)
+
 /** `#PF page fault`, or `vector 32`. */
 export function describeVector(vector: number): string {
   const facts = EXCEPTIONS.find(exception => exception.vector === vector)

@@ -31,6 +31,8 @@ export class EventQuestions {
   #instructionRip = 0n
   /** Vectors of the events that the observer was asked about and that are not delivered yet. */
   readonly #askedBefore = new Set<number>()
+  /** A fault that was asked about and then forgotten: it is the same one when its instruction raises it at once. */
+  #forgotten: string | undefined
   #owesStop = false
 
   constructor(processor: SoftwareProcessor, view: StopView, port: AssistPort) {
@@ -54,6 +56,7 @@ export class EventQuestions {
   /** The vCPU's state is another one now: a reset, or a restored snapshot. */
   forget(): void {
     this.#askedBefore.clear()
+    this.#forgotten = undefined
     this.#events.length = 0
     this.#owesStop = false
   }
@@ -105,9 +108,22 @@ export class EventQuestions {
   /** @param original vector of the event whose delivery was begun */
   stopsBeforeException({ vector, errorCode, address }: GuestEvent, original: number | undefined): boolean {
     if (this.observer === undefined || ((this.observer.exceptions >>> vector) & 1) === 0) return false
+    const same = this.#forgotten === this.#identity({ vector, errorCode, address })
+    this.#forgotten = undefined
+    if (same) return false
     const during = original === vector ? undefined : original
     const { rip } = this.#processor.state
     return this.#asksBefore({ kind: 'exception', vector, errorCode, address, during, rip })
+  }
+
+  /** A fault whose instruction will be executed anew, in place of its delivery. */
+  forgetFault(fault: GuestEvent): void {
+    if (this.#askedBefore.has(fault.vector)) this.#forgotten = this.#identity(fault)
+    this.#askedBefore.clear()
+  }
+
+  #identity({ vector, errorCode, address }: Pick<GuestEvent, 'vector' | 'errorCode' | 'address'>): string {
+    return `${vector} ${errorCode} ${address} ${this.#view.count}`
   }
 
   /** Asks about an event before its delivery, once however often that is begun. */

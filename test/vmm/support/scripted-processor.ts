@@ -122,6 +122,7 @@ export class ScriptedVcpu implements Vcpu {
     }
   }
   observe(): void {}
+  stateChanged(): void {}
 
   setA20(enabled: boolean): void {
     this.events.push(`a20 ${enabled ? 'on' : 'off'}`)
