@@ -47,19 +47,9 @@ export class FunctionIndex {
 
 function collect(unit: Unit): FunctionRange[] {
   const ranges: FunctionRange[] = []
-  const open = [unit.children(unit.root)]
-  while (open.length > 0) {
-    const next = open[open.length - 1].next()
-    if (next.done) {
-      open.pop()
-      continue
-    }
-    const die = next.value
-    if (die.tag === C.DW_TAG_subprogram) {
+  for (const die of unit.descendants(({ tag }) => SCOPES.has(tag)))
+    if (die.tag === C.DW_TAG_subprogram)
       for (const { low, high } of rangesOf(die)) ranges.push({ low, high, die: die.offset })
-    }
-    if (SCOPES.has(die.tag) && open.length < MAX_DEPTH) open.push(unit.children(die))
-  }
   return ranges
 }
 

@@ -10,7 +10,6 @@ import * as C from './constants.ts'
 import type { Die } from './die.ts'
 import { isStringIndex } from './forms.ts'
 import type { Unit, UnitHeader } from './unit.ts'
-import { MAX_DEPTH } from './unit.ts'
 import type { UnitList } from './unit-list.ts'
 
 /** Bytes of the section that are searched at a time. */
@@ -201,17 +200,7 @@ function usesStringIndex(unit: Unit): boolean {
 }
 
 function* walk(unit: Unit, query: NameQuery): Generator<Die> {
-  const open = [unit.children(unit.root)]
-  while (open.length > 0) {
-    const next = open[open.length - 1].next()
-    if (next.done) {
-      open.pop()
-      continue
-    }
-    const die = next.value
-    if (isWanted(die, query)) yield die
-    if (die.abbreviation.hasChildren && open.length < MAX_DEPTH) open.push(unit.children(die))
-  }
+  for (const die of unit.descendants()) if (isWanted(die, query)) yield die
 }
 
 function lebLength(value: number): number {

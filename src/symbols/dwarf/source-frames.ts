@@ -10,7 +10,7 @@ import { linkageName, qualifiedName } from './functions.ts'
 import { entryOf, type LineLookup } from './line-lookup.ts'
 import { rangesOf } from './range-lists.ts'
 import type { TypeFactory } from './types.ts'
-import { MAX_DEPTH, type Unit } from './unit.ts'
+import type { Unit } from './unit.ts'
 import { isStatic, variablesInScope } from './variables.ts'
 
 /** Copies of an inlined function that are named; a breakpoint in more would slow the guest more than it tells. */
@@ -169,22 +169,13 @@ export class SourceFrames {
 
 /** Entries with code that are copies of an abstract function, or complete its declaration. */
 function* codeOf(unit: Unit, abstract: Die): Generator<Die> {
-  const open = [unit.children(unit.root)]
-  while (open.length > 0) {
-    const next = open[open.length - 1].next()
-    if (next.done) {
-      open.pop()
-      continue
-    }
-    const die = next.value
+  for (const die of unit.descendants()) {
     const isFunction = die.tag === C.DW_TAG_subprogram || die.tag === C.DW_TAG_inlined_subroutine
-    if (isFunction && die.offset !== abstract.offset) {
-      for (const origin of die.withOrigins()) {
-        if (origin.offset !== abstract.offset) continue
-        yield die
-        break
-      }
+    if (!isFunction || die.offset === abstract.offset) continue
+    for (const origin of die.withOrigins()) {
+      if (origin.offset !== abstract.offset) continue
+      yield die
+      break
     }
-    if (die.abbreviation.hasChildren && open.length < MAX_DEPTH) open.push(unit.children(die))
   }
 }

@@ -92,6 +92,21 @@ export class Unit implements UnitFormat {
     }
   }
 
+  /** All entries below the root, each before its children. @param opens are the children of an entry looked at? */
+  *descendants(opens: (die: Die) => boolean = () => true): Generator<Die> {
+    const open = [this.children(this.root)]
+    while (open.length > 0) {
+      const next = open[open.length - 1].next()
+      if (next.done) {
+        open.pop()
+        continue
+      }
+      const die = next.value
+      yield die
+      if (die.abbreviation.hasChildren && open.length < MAX_DEPTH && opens(die)) open.push(this.children(die))
+    }
+  }
+
   /** The entries from below the root down to the one at `offset`, last; undefined when none begins there. */
   pathTo(offset: number): Die[] | undefined {
     const path: Die[] = []
