@@ -85,9 +85,13 @@ function setAddressRegister(cpu: AssistCpu, { addressSize }: AssistInstruction, 
   else cpu.state.setGpr(register, wrapped)
 }
 
-/** Is a repeated instruction's count used up, so that nothing is to be done? */
-const exhausted = (cpu: AssistCpu, instruction: AssistInstruction): boolean =>
-  instruction.repeat !== 0 && addressRegister(cpu, instruction, RCX) === 0n
+/** The port of a string instruction; undefined when its count is used up, so that nothing is to be done. */
+function portOfString(cpu: AssistCpu, instruction: AssistInstruction, size: PortSize): number | undefined {
+  const port = dx(cpu)
+  // Before the count is looked at, as processors do.
+  requirePort(cpu, port, size)
+  return instruction.repeat !== 0 && addressRegister(cpu, instruction, RCX) === 0n ? undefined : port
+}
 
 /** Moves the index register on and counts; RIP stays at the instruction while iterations are left. */
 function advance(cpu: AssistCpu, instruction: AssistInstruction, index: number, size: PortSize): void {
@@ -107,10 +111,8 @@ const inputString =
   (cpu, instruction) => {
     const { memory } = cpu
     const { address } = instruction
-    const port = dx(cpu)
-    // Before the count is looked at, as processors do.
-    requirePort(cpu, port, size)
-    if (exhausted(cpu, instruction)) return
+    const port = portOfString(cpu, instruction, size)
+    if (port === undefined) return
     memory.probeWrite(address, size)
     const value = readPort(cpu, port, size)
     if (size === 4) memory.write32(address, value)
@@ -125,10 +127,8 @@ const outputString =
   (cpu, instruction) => {
     const { memory } = cpu
     const { address } = instruction
-    const port = dx(cpu)
-    // Before the count is looked at, as processors do.
-    requirePort(cpu, port, size)
-    if (exhausted(cpu, instruction)) return
+    const port = portOfString(cpu, instruction, size)
+    if (port === undefined) return
     instruction.checkSegment(cpu.state, size, false)
     const value = size === 4 ? memory.read32(address) : size === 2 ? memory.read16(address) : memory.read8(address)
     meetBreakpoints(cpu, port, size)
