@@ -160,6 +160,7 @@ export class VmTarget implements Target {
     if (this.#state.kind !== 'stopped') throw new TargetError('the guest does not stand still')
     try {
       this.#machine.vm.vcpus[vcpu].registers.set(name, value)
+      this.#machine.vm.vcpus[vcpu].stateChanged()
     } catch (error) {
       if (error instanceof RangeError) throw new TargetError(error.message, { cause: error })
       throw error
@@ -171,6 +172,7 @@ export class VmTarget implements Target {
     if (!memory.containsRam(gpa, bytes.length))
       throw new TargetError(`guest-physical 0x${gpa.toString(16)}, ${bytes.length} bytes, is not all RAM`)
     memory.write(gpa, bytes)
+    for (const vcpu of this.#machine.vm.vcpus) vcpu.stateChanged()
   }
 
   /** What the guest prints comes here byte by byte, and goes on after each slice. */
