@@ -24,7 +24,7 @@ import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
 import { FrameScope } from './frame-scope.ts'
 import { hitText } from './hit-text.ts'
-import { kernelSymbolsAround, kernelSymbolsInRam, type LinuxImage } from './linux-kernel.ts'
+import { KernelWatch, type LinuxGuest } from './linux/kernel-watch.ts'
 import { Stack } from './stack/stack.ts'
 import { SourceStep, type SourceStepOptions } from './stepping.ts'
 import type { StopRequest } from './stop-request.ts'
@@ -45,6 +45,8 @@ export interface DebuggerListener {
   failed(error: Error): void
   /** What a breakpoint with a log message says. Called from within a run: nothing may be asked of the debugger. */
   logged?(text: string): void
+  /** What is wrong with a symbol file, such as that it does not belong to the guest. */
+  problem?(text: string): void
   /** Breakpoints that had no address have one now. */
   breakpointsResolved(breakpoints: readonly Breakpoint[]): void
 }
@@ -62,13 +64,8 @@ interface StepOver {
   readonly stackPointer: bigint
 }
 
-/** Ids of our own requests; those of breakpoints are positive. */
+/** Id of our own request; those of breakpoints are positive. */
 const STEP_OVER = -1
-const KERNEL_ENTRY = -2
-
-const KERNEL_TABLES = 'kernel tables'
-/** Attempts to find the tables of a kernel that was put anywhere; each reads the whole kernel. */
-const MOST_SEARCHES = 3
 
 export class Debugger {
   readonly target: Target
@@ -76,7 +73,7 @@ export class Debugger {
   listener: DebuggerListener | undefined
 
   readonly #breakpoints = new BreakpointBook()
-  readonly #kernel: LinuxImage | undefined
+  readonly #kernel: KernelWatch
   /** What was asked of the target last. */
   #planted = ''
   readonly #stops: BreakpointStops
@@ -85,13 +82,12 @@ export class Debugger {
   readonly #stacks = new Map<number, Stack>()
   #focus = 0
   #pausing = false
-  #searches = 0
 
-  /** @param kernel tells where a Linux kernel will be decompressed, so that its own symbols can be read there. */
-  constructor(target: Target, symbols: SymbolBook, kernel?: LinuxImage) {
+  /** @param linux what is known of the guest if it is Linux, so that its symbols are found wherever it puts itself. */
+  constructor(target: Target, symbols: SymbolBook, linux: LinuxGuest = {}) {
     this.target = target
     this.symbols = symbols
-    this.#kernel = kernel
+    this.#kernel = new KernelWatch(target, symbols, linux, () => this.#symbolsChanged())
     this.#stops = new BreakpointStops(symbols, target.machine, text => this.listener?.logged?.(text))
     target.listener = {
       stopped: stop => this.#stopped(stop),
@@ -99,7 +95,9 @@ export class Debugger {
       guestEvents: (events, omitted) => this.listener?.guestEvents?.(events, omitted),
       ended: end => this.listener?.ended(end),
       failed: error => this.listener?.failed(error),
+      reset: () => this.#kernel.restarted(),
     }
+    symbols.onProblem = problem => this.listener?.problem?.(problem)
     this.#plant()
   }
 
@@ -119,6 +117,7 @@ export class Debugger {
     this.#sourceStep = undefined
     this.#pausing = false
     this.#focus = 0
+    this.#kernel.restarted()
     this.#plant()
   }
 
@@ -137,7 +136,7 @@ export class Debugger {
     else if (plain && options.kind === 'over') this.stepOver(options.vcpu)
     else {
       if (!this.target.capabilities.steps.has('to')) throw new TargetError('this target steps by instruction only')
-      const step = new SourceStep(this.symbols, this.target.machine, options)
+      const step = new SourceStep(this.symbols, this.target.machine, options, vcpu => this.stack(vcpu))
       const request = step.begin()
       this.#sourceStep = step
       this.target.step(request)
@@ -178,8 +177,10 @@ export class Debugger {
     this.target.resume()
   }
 
+  /** Ends the guest and closes the symbol files. */
   dispose(): void {
     this.target.dispose()
+    this.symbols.close()
   }
 
   // Breakpoints
@@ -300,7 +301,7 @@ export class Debugger {
     this.#stacks.clear()
     const address = instructionPointer(this.vcpu(stop.vcpu))
     const breakpoints = this.#breakpointsOf(stop, address)
-    if (this.#atKernelEntry(address)) this.#learnKernelSymbols()
+    this.#kernel.arrived(address)
     if (this.#stepsOn(stop, breakpoints)) return
     // A breakpoint that is not the user's is one of our own: behind a stepped-over call, or at the kernel's entry.
     if (stop.reason !== 'breakpoint' || breakpoints.length > 0) this.#report(stop, breakpoints)
@@ -323,7 +324,7 @@ export class Debugger {
     this.#pausing = false
     this.#stepOver = undefined
     this.#sourceStep = undefined
-    this.#searchKernelSymbols(stop.vcpu)
+    this.#kernel.stopped(stop.vcpu)
     this.#plant()
     const text = stop.text ?? this.#textOf(stop, breakpoints)
     this.listener?.stopped({ ...stop, breakpoints, ...(text === undefined ? {} : { text }) })
@@ -394,47 +395,22 @@ export class Debugger {
     return entries.map(entry => places.find(({ address }) => address === entry)?.bodyAddress ?? entry)
   }
 
-  #atKernelEntry(address: bigint): boolean {
-    return this.#wantsKernelSymbols && this.#kernel !== undefined && address === BigInt(this.#kernel.start)
-  }
-
-  get #wantsKernelSymbols(): boolean {
-    return this.#kernel !== undefined && !this.symbols.has(KERNEL_TABLES)
-  }
-
-  #learnKernelSymbols(): void {
-    if (this.#kernel === undefined) return
-    const symbols = kernelSymbolsInRam(this.target.machine, this.#kernel)
-    if (symbols !== undefined) this.#addKernelSymbols(symbols)
-  }
-
-  /** For a kernel that did not start where its image prefers: found once the guest stops in it. */
-  #searchKernelSymbols(vcpu: number): void {
-    if (!this.#wantsKernelSymbols || this.#searches >= MOST_SEARCHES) return
-    const view = this.vcpu(vcpu)
-    if (cpuMode(view).mode !== '64-bit' || view.cpl !== 0) return
-    const symbols = kernelSymbolsAround(this.target.machine, view)
-    if (symbols !== undefined) this.#addKernelSymbols(symbols)
-    else if (instructionPointer(view) >> 63n !== 0n) this.#searches++
-  }
-
-  #addKernelSymbols(symbols: Parameters<SymbolBook['addKernel']>[1]): void {
-    this.symbols.addKernel(KERNEL_TABLES, symbols)
+  /** Symbols have come, moved or gone. */
+  #symbolsChanged(): void {
     const resolved = this.#breakpoints.retry(this.#resolve)
+    // Conditions were compiled with the addresses of before.
     this.#planted = ''
     this.#plant()
     if (resolved.length > 0) this.listener?.breakpointsResolved(resolved)
   }
 
-  /** Tells the target where to stop: for the user, for a step, for the kernel's first instruction. */
+  /** Tells the target where to stop: for the user, for a step, to find the guest's kernel. */
   #plant(): void {
     const own = (id: number, address: bigint): StopRequest => ({ id, kind: 'code', space: 'linear', address })
     const requests = [
       ...this.#stops.requests(this.#breakpoints.all),
       ...(this.#stepOver === undefined ? [] : [own(STEP_OVER, this.#stepOver.address)]),
-      ...(this.#wantsKernelSymbols && this.#kernel !== undefined
-        ? [own(KERNEL_ENTRY, BigInt(this.#kernel.start))]
-        : []),
+      ...this.#kernel.requests(),
     ]
     // Decoded code is dropped when breakpoints change: not for nothing.
     const planted = JSON.stringify([this.#breakpoints.all, requests], (_key, value: unknown) =>

@@ -6,7 +6,9 @@ import { DebugFile } from '../symbols/dwarf/debug-file.ts'
 import { ElfError } from '../symbols/elf/elf-error.ts'
 import { ElfFile } from '../symbols/elf/elf-file.ts'
 import { Debugger } from './debugger.ts'
-import { recognizeLinux } from './linux-kernel.ts'
+import { kernelIdentity, mismatch } from './linux/kernel-image.ts'
+import { recognizeLinux } from './linux/kernel-tables.ts'
+import { findModuleFiles } from './linux/module-files.ts'
 import { SymbolBook } from './symbol-book.ts'
 import { VmTarget } from './vm-target.ts'
 
@@ -14,6 +16,8 @@ export interface LaunchOptions {
   /** Path of the image to boot. */
   readonly program: string
   readonly symbols: readonly SymbolFile[]
+  /** Files of Linux modules (`.ko`), and directories that have some. */
+  readonly moduleSymbols?: readonly string[]
   /** Path. */
   readonly initrd?: string
   readonly cmdline: string
@@ -40,9 +44,12 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     cpu: options.cpu,
   })
   const { image } = configuration
+  const linux = recognizeLinux(image.name, image.bytes)
+  const modulePaths = findModuleFiles(options.moduleSymbols ?? [])
   const symbols = new SymbolBook()
   for (const file of options.symbols) addSymbols(symbols, file)
   if (options.symbols.length === 0 && ElfFile.hasMagic(image.bytes)) addOwnSymbols(symbols, image.name, image.bytes)
+  if (linux !== undefined) refuseOtherKernels(symbols, image.bytes)
 
   const outputs = { console: (_byte: number) => {}, debugConsole: (_byte: number) => {} }
   const pc = await Pc.create(configuration, {
@@ -54,9 +61,10 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     const target = new VmTarget(pc)
     outputs.console = byte => target.print('serial', byte)
     outputs.debugConsole = byte => target.print('debug-console', byte)
-    return new Debugger(target, symbols, recognizeLinux(image.name, image.bytes))
+    return new Debugger(target, symbols, { image: linux, modulePaths })
   } catch (error) {
     pc.dispose()
+    symbols.close()
     throw error
   }
 }
@@ -69,6 +77,17 @@ function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new FileError(`symbols "${path}" can't be read: ${reason}`, { cause: error })
+  }
+}
+
+/** A `vmlinux` of another build than the bzImage; what is no kernel is not compared. */
+function refuseOtherKernels(symbols: SymbolBook, image: Uint8Array): void {
+  const kernels = symbols.modules.filter(({ role }) => role === 'kernel')
+  if (kernels.length === 0) return
+  const identity = kernelIdentity(image)
+  for (const { file } of kernels) {
+    const problem = file && mismatch(identity, file)
+    if (file !== undefined && problem !== undefined) symbols.refuse(file, problem)
   }
 }
 

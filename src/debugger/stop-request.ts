@@ -20,6 +20,11 @@ export interface StopConditions {
   readonly hit?: (count: number) => boolean
   /** Called instead of stopping. */
   readonly log?: (view: StopView) => void
+  /**
+   * Called instead of stopping too, but with the guest at rest, so that stops may be changed there; then what ran goes
+   * on, a step as well. For the debugger's own purposes.
+   */
+  readonly aside?: (vcpu: number) => void
 }
 
 export type StopEvent =

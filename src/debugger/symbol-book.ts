@@ -50,6 +50,8 @@ export class SymbolBook implements SymbolLookup {
   readonly #tables = new Map<string, SymbolTable>()
   readonly #roles = new Map<string, ModuleRole>()
   readonly #problems = new Set<string>()
+  /** Told of each problem once, as it is found. */
+  onProblem: ((problem: string) => void) | undefined
 
   /** @param origin what messages call the table; a table of that name is replaced. */
   add(origin: string, table: SymbolTable): void {
@@ -122,9 +124,21 @@ export class SymbolBook implements SymbolLookup {
     })
   }
 
-  /** Says what is wrong with a file, such as that it does not belong to the running guest. */
+  /** Says what is wrong with a file, such as a part that can't be read. */
   report(file: DebugFile, problem: string): void {
-    if (this.#problems.size < MOST_PROBLEMS) this.#problems.add(`${file.path}: ${problem}`)
+    this.complain(`${file.path}: ${problem}`)
+  }
+
+  /** Leaves out a file that does not belong to the guest: its addresses would be wrong. */
+  refuse(file: DebugFile, problem: string): void {
+    this.removeFile(file.path)
+    this.report(file, `${problem}; its symbols are not used`)
+  }
+
+  complain(problem: string): void {
+    if (this.#problems.size >= MOST_PROBLEMS || this.#problems.has(problem)) return
+    this.#problems.add(problem)
+    this.onProblem?.(problem)
   }
 
   /** What is wrong with files, for the user. */

@@ -61,6 +61,8 @@ export interface TargetListener {
   /** What the guest told of itself by hypercall; `omitted` more followed. */
   guestEvents?(events: readonly GuestEventView[], omitted: number): void
   ended(end: GuestEnd): void
+  /** The guest has reset its machine, and runs from the beginning. */
+  reset?(): void
   /** The machinery behind the target failed, which is no fault of the guest. The target has stopped for good. */
   failed(error: Error): void
 }

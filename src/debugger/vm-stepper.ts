@@ -61,6 +61,11 @@ export class VmStepper {
     return this.#index
   }
 
+  /** Does it run freely now, until its thread comes back? */
+  get away(): boolean {
+    return this.#away
+  }
+
   /** Goes on with the step: `step` when it has ended, or what else stopped the guest; `slice` asks for more. */
   advance(slice: Slice): VmStop {
     const end = this.#vm.clock.count + slice.instructions

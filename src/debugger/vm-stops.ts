@@ -67,6 +67,16 @@ export class VmStops {
     return this.#hits.splice(0)
   }
 
+  /** Calls what is to be called instead of stopping; the hits that are left are to stop for. */
+  serveAsides(hits: readonly StopHit[], vcpu: number): StopHit[] {
+    const asides = new Map(this.#requests.map(({ id, aside }) => [id, aside]))
+    return hits.filter(({ id }) => {
+      const aside = asides.get(id)
+      aside?.(vcpu)
+      return aside === undefined
+    })
+  }
+
   #of<K extends StopKind>(kind: K): RequestOf<K>[] {
     return this.#requests.filter((request): request is RequestOf<K> => request.kind === kind)
   }

@@ -266,13 +266,14 @@ export class VmTarget implements Target {
         this.#waitInWallTime(stop.until)
         break
       case 'breakpoint':
-        this.#stopFor(stop.vcpu, this.#stops.takeHits())
+        this.#stopUnlessAside(stop.vcpu, this.#stops.takeHits())
         break
       case 'step':
         this.#stopHere('step', stop.vcpu)
         break
       case 'reset':
         this.#machine.reset()
+        this.listener?.reset?.()
         this.#goOn()
         break
       case 'power-off':
@@ -308,6 +309,22 @@ export class VmTarget implements Target {
     const here = this.#machine.vm.vcpus[vcpu].askBreakpoint()
     const hits = this.#stops.takeHits()
     this.#stop({ reason, vcpu, ...(here && hits.length > 0 ? { hits } : {}) })
+  }
+
+  #stopUnlessAside(vcpu: number, hits: readonly StopHit[]): void {
+    const wanted = this.#stops.serveAsides(hits, vcpu)
+    if (wanted.length > 0 || hits.length === 0) {
+      this.#stopFor(vcpu, wanted)
+      return
+    }
+    // An event comes after its instruction, which may be the one that a step was to execute.
+    const steps = this.#running?.kind === 'step' && !this.#running.stepper.away
+    if (steps && hits.some(({ kind }) => kind !== 'code')) {
+      this.#stopHere('step', vcpu)
+      return
+    }
+    this.#machine.vm.vcpus[vcpu].leaveBreakpoint()
+    this.#goOn()
   }
 
   #stopFor(vcpu: number, hits: readonly StopHit[]): void {

@@ -51,9 +51,11 @@ export function withAbsolutePaths<C extends Configuration>(configuration: C, fol
       : absolute(file)
   const changed: Record<string, unknown> = {}
   for (const name of ['program', 'initrd']) if (name in configuration) changed[name] = absolute(configuration[name])
-  const { symbols, sourceMap } = configuration
+  const { symbols, moduleSymbols, sourceMap } = configuration
   if (typeof sourceMap === 'object' && sourceMap !== null)
     changed.sourceMap = Object.fromEntries(Object.entries(sourceMap).map(([from, to]) => [from, absolute(to)]))
+  if (moduleSymbols !== undefined)
+    changed.moduleSymbols = Array.isArray(moduleSymbols) ? moduleSymbols.map(absolute) : absolute(moduleSymbols)
   if (symbols !== undefined) changed.symbols = Array.isArray(symbols) ? symbols.map(symbol) : symbol(symbols)
   return { ...configuration, ...changed }
 }

@@ -7,6 +7,8 @@ export interface LaunchArguments {
   readonly program: string
   /** ELF files whose symbols belong to the guest's code. */
   readonly symbols: readonly SymbolFileArgument[]
+  /** Files of Linux modules (`.ko`), and directories with some: each has its symbols where the guest puts it. */
+  readonly moduleSymbols: readonly string[]
   readonly initrd?: string
   readonly cmdline: string
   /** Bytes of RAM; the machine's default if absent, and so with `cpus` and `cpu`. */
@@ -45,8 +47,8 @@ export interface SymbolFileArgument {
 }
 
 const KNOWN = [
-  ...['program', 'symbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap', 'stopOnEntry'],
-  'console',
+  ...['program', 'symbols', 'moduleSymbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap'],
+  ...['stopOnEntry', 'console'],
 ]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
@@ -81,6 +83,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
   return {
     program,
     symbols: parseSymbols(fields),
+    moduleSymbols: parsePaths(fields, 'moduleSymbols'),
     ...(initrd === undefined ? {} : { initrd }),
     cmdline: fields.optionalString('cmdline') ?? '',
     ...(memory === undefined ? {} : { memory }),
@@ -99,6 +102,16 @@ function parseSourceMap(fields: Fields): SourceMapEntry[] {
   if (value === undefined) return []
   const entries = new Fields('launch: "sourceMap"', value)
   return entries.names.map(from => ({ from, to: entries.string(from) })).sort((a, b) => b.from.length - a.from.length)
+}
+
+/** One path, or a list of paths. */
+function parsePaths(fields: Fields, name: string): string[] {
+  const value = fields.raw(name) ?? []
+  const list: unknown[] = Array.isArray(value) ? value : [value]
+  return list.map(item => {
+    if (typeof item !== 'string' || item === '') throw fields.wrong(name, 'a path or a list of paths')
+    return item
+  })
 }
 
 /** One path, a list of paths, or a list of `{ path, slide }`. */

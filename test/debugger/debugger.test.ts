@@ -26,7 +26,7 @@ function scene(
     return { name, address, size: 0n, kind: 'function', global: true } as const
   })
   book.add('test', new SymbolTable(table))
-  const session = new Debugger(target, book, kernel)
+  const session = new Debugger(target, book, { image: kernel })
   const resolved: Breakpoint[] = []
   const happened: (StopReport | GuestEnd)[] = []
   let waiting: ((what: StopReport | GuestEnd) => void) | undefined

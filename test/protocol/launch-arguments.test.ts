@@ -6,6 +6,7 @@ describe('launch arguments', () => {
     expect(parseLaunchArguments({ program: 'vmlinuz' })).toEqual({
       program: 'vmlinuz',
       symbols: [],
+      moduleSymbols: [],
       cmdline: '',
       engine: 'software',
       sourceMap: [],
@@ -22,6 +23,7 @@ describe('launch arguments', () => {
       __sessionId: 'x',
       program: 'vmlinuz',
       symbols: 'vmlinux',
+      moduleSymbols: '/lib/modules',
       initrd: 'initrd.gz',
       cmdline: 'console=ttyS0',
       memory: '512M',
@@ -33,6 +35,7 @@ describe('launch arguments', () => {
     expect(parseLaunchArguments(args)).toEqual({
       program: 'vmlinuz',
       symbols: [{ path: 'vmlinux', slide: 0n }],
+      moduleSymbols: ['/lib/modules'],
       initrd: 'initrd.gz',
       cmdline: 'console=ttyS0',
       engine: 'software',
@@ -77,7 +80,8 @@ describe('launch arguments', () => {
     [{ program: 'p', symbols: [{ slide: '0x1' }] }, 'launch: "symbols"[0]: "path" is missing'],
     [{ program: 'p', symbols: [{ path: 'a', slide: 'x' }] }, 'launch: "symbols"[0]: "slide" must be a number'],
     [{ program: 'p', initrd: null }, 'launch: "initrd" must be a string, not null'],
-    [{ program: 'p', inird: 'x' }, 'launch: unknown argument "inird"; known are program, symbols, initrd'],
+    [{ program: 'p', moduleSymbols: ['a.ko', 1] }, 'launch: "moduleSymbols"'],
+    [{ program: 'p', inird: 'x' }, 'launch: unknown argument "inird"; known are program, symbols, moduleSymbols'],
   ])('%j are refused: %s', (args, message) => {
     expect(() => parseLaunchArguments(args)).toThrow(message)
   })

@@ -5,6 +5,7 @@ import type { DebugFile } from '../../symbols/dwarf/debug-file.ts'
 import { ElfError } from '../../symbols/elf/elf-error.ts'
 import { ElfFile } from '../../symbols/elf/elf-file.ts'
 import { ElfSections } from '../../symbols/elf/section-contents.ts'
+import { decompressLegacyLz4, isLegacyLz4 } from './lz4.ts'
 
 export interface KernelIdentity {
   /** `6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP ...`, as `file` shows it. */
@@ -64,9 +65,10 @@ function payloadBuildId(image: Buffer): string | undefined {
   }
 }
 
-/** Node can undo gzip and zstd; XZ, bzip2, LZMA, LZO and LZ4 it can't. */
-function decompressed(payload: Buffer): Buffer | undefined {
+/** gzip, zstd and LZ4; XZ, bzip2, LZMA and LZO can't be undone here. */
+function decompressed(payload: Buffer): Uint8Array | undefined {
   const options = { maxOutputLength: LARGEST_KERNEL }
+  if (isLegacyLz4(payload)) return decompressLegacyLz4(payload, LARGEST_KERNEL)
   try {
     if (payload.readUInt16BE(0) === 0x1f8b) return zlib.gunzipSync(payload, options)
     if (payload.readUInt32LE(0) === 0xfd2fb528) return zlib.zstdDecompressSync(payload, options)

@@ -20,10 +20,17 @@ const MOST_MODULES = 4096
 const MOST_SECTIONS = 512
 const LONGEST_NAME = 64
 
-/** Throws {@link ExpressionError} when the kernel's types or its list can't be read. */
-export function readModules(book: SymbolBook, subject: Subject): LoadedModule[] {
+/**
+ * Those that are wanted, by the kernel's names for them. Throws {@link ExpressionError} when the kernel's types or its
+ * list can't be read.
+ */
+export function readModules(
+  book: SymbolBook,
+  subject: Subject,
+  isWanted: (name: string) => boolean = () => true,
+): LoadedModule[] {
   const reader = new ModuleReader(book, subject)
-  return reader.all()
+  return reader.all(isWanted)
 }
 
 /** The name that a kernel gives a module file: `/lib/.../nf-tables.ko.xz` is `nf_tables`. */
@@ -43,7 +50,7 @@ class ModuleReader {
     this.#module = this.#struct('struct module')
   }
 
-  all(): LoadedModule[] {
+  all(isWanted: (name: string) => boolean): LoadedModule[] {
     const head = this.#book.byName('modules')?.address
     if (head === undefined) throw new ExpressionError('the kernel has no list "modules": its symbols are not known')
     const list = member(this.#module, 'list').offset
@@ -56,16 +63,18 @@ class ModuleReader {
       at = this.#pointer(at, next)
     ) {
       seen.add(at)
-      modules.push(this.#one(at - BigInt(list)))
+      const address = at - BigInt(list)
+      const name = this.#string(address + BigInt(member(this.#module, 'name').offset))
+      if (isWanted(name)) modules.push(this.#one(name, address))
     }
     return modules
   }
 
-  #one(address: bigint): LoadedModule {
+  #one(name: string, address: bigint): LoadedModule {
     const { base, size } = this.#text(address)
     const sections = this.#sections(address)
     if (!sections.has('.text')) sections.set('.text', base)
-    return { name: this.#string(address + BigInt(member(this.#module, 'name').offset)), base, size, sections }
+    return { name, base, size, sections }
   }
 
   /** `mem[MOD_TEXT]` since Linux 6.4, `core_layout` since 4.5, `module_core` before. */

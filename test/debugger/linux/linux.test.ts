@@ -111,7 +111,7 @@ describe('loaded modules', () => {
     book.addFile(DebugFile.open(guest.built.program))
     const path = module.program.replace('.elf', '.ko')
     copyFileSync(module.program, path)
-    const follower = new KernelFollower(book, [path])
+    const follower = new KernelFollower(book, { modulePaths: [path] })
     expect(follower.followModules(guest.machine, vcpu())).toBe(true)
     expect(book.byName('helper')?.address).toBe(0x70_0000n)
     expect(book.moduleAt(0x70_0001n)).toMatchObject({ name: path, role: 'module' })
