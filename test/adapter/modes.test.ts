@@ -1,6 +1,8 @@
 /** The kernel of `guests/modes/`, which goes through every mode of the processor, by its source and as golden files. */
 
+import type { DebugProtocol } from '@vscode/debugprotocol'
 import { expect, test, vi } from 'vitest'
+import type { TranslateBody } from '../../src/protocol/custom-requests.ts'
 import { GoldenSession } from '../support/golden-session.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -149,4 +151,68 @@ test('goes into ring 3 and comes back by SYSCALL: breakpoints, stacks and steps 
   await userAt('answer')
   expect(await session.evaluate('answer')).toBe('42')
   await session.expectGolden('modes-syscall')
+})
+
+test('a page fault is stopped at, explained and repaired, and the guest goes on as if nothing had been', async () => {
+  const session = new GoldenSession('modes')
+  await session.launch({}, { supportsMemoryEvent: true, supportsInvalidatedEvent: true })
+  await session.request('setExceptionBreakpoints', {
+    filters: [],
+    filterOptions: [{ filterId: 'exception', condition: '#PF' }],
+  })
+  const info = () => session.request<DebugProtocol.ExceptionInfoResponse['body']>('exceptionInfo', { threadId: 1 })
+  const translate = (address: string, access: string) =>
+    session.request<TranslateBody>('ringside/translate', { address, access })
+  const letter = '0x40010000'
+
+  // The entry of the last level lacks its lowest bit: it is written where the translation says that it lies.
+  expect(await session.start()).toMatchObject({ reason: 'exception', text: expect.stringContaining('#PF') })
+  await session.at('kernel.c', 'read-fault')
+  await session.stack(3)
+  expect((await info()).description).toContain('read from CPL 0: the PT entry is not present')
+  const { levels, fault } = await translate(letter, 'read')
+  expect(fault).toMatchObject({ kind: 'page-fault', errorCode: 0, why: 'the PT entry is not present' })
+  const { entryAddress, entry } = levels[3]
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(BigInt(entry) | 1n)
+  await session.request('writeMemory', { memoryReference: `phys:${entryAddress}`, data: bytes.toString('base64') })
+  expect((await info()).description).toContain('the page tables allow it now')
+  expect((await translate(letter, 'read')).fault).toBeUndefined()
+
+  // Now it may be read, not written: the translation that reading has left behind allows no more than that.
+  expect(await session.go()).toMatchObject({ reason: 'exception' })
+  await session.at('kernel.c', 'write-fault')
+  expect((await info()).description).toContain('write from CPL 0: the page is read-only and CR0.WP is set')
+  await session.request('setExpression', { expression: '*letter_entry', value: '*letter_entry | 2', frameId: 1 })
+  await session.request('continue', { threadId: 1 })
+  await session.client.event('terminated')
+  expect(session.client.output.stdout).toContain('modes: signed\nmodes: the end, without a page fault\n')
+  await session.expectGolden('modes-page-fault')
+})
+
+test('a page fault that is not repaired is delivered, whatever else was changed', async () => {
+  const session = new GoldenSession('modes')
+  await session.launch()
+  await session.request('setExceptionBreakpoints', { filters: ['exception'] })
+  await session.start()
+  await session.request('setExpression', { expression: '$r15', value: '1', frameId: 1 })
+  await session.request('setExceptionBreakpoints', { filters: [] })
+  await session.breakAt('kernel.c', 'handler')
+  expect(await session.go()).toMatchObject({ reason: 'breakpoint' })
+  await session.at('kernel.c', 'handler')
+  expect(await session.evaluate('frame->error_code')).toBe('0')
+  expect((await session.stack(8)).map(({ name }) => name)).toEqual([
+    'handle_page_fault',
+    expect.stringContaining('page_fault_entry+0x'),
+    'read_letter [interrupted]',
+    'look_at_letter',
+    'handle_system_call',
+    expect.stringContaining('system_call_entry+0x'),
+    'system_call [interrupted]',
+    'user_main',
+  ])
+  await session.breakAt('kernel.c', 'end')
+  await session.go()
+  expect(await session.evaluate('page_faults')).toBe('2')
+  await session.client.close()
 })

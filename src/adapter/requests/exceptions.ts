@@ -1,6 +1,7 @@
 /** Stops at events of the machine, which DAP calls exceptions, and what the last one was. */
 
 import { hitText } from '../../debugger/hit-text.ts'
+import { explainPageFault } from '../../debugger/page-fault.ts'
 import type { StopHit } from '../../debugger/stop-request.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { describeVector, EXCEPTIONS } from '../../x86/exceptions.ts'
@@ -8,6 +9,7 @@ import { breakpointWish } from '../breakpoint-wish.ts'
 import { filteredEvent } from '../event-filters.ts'
 import { THREAD_IDS } from '../frame-ids.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
+import type { Session } from '../session.ts'
 import { breakpointBody } from './breakpoints.ts'
 
 export const exceptionRequests: RequestFamily = {
@@ -38,13 +40,24 @@ export const exceptionRequests: RequestFamily = {
       return { exceptionId: 'shutdown', description: stop.text, breakMode: 'unhandled' }
     }
     const { symbols } = session.debugger
+    const text = hitText(hit, address => symbols.describe(address))
+    const why = whyOf(session, hit, stop.vcpu)
     return {
       exceptionId: eventName(hit),
-      description: hitText(hit, address => symbols.describe(address)),
+      description: why === undefined ? text : `${text}; ${why}`,
       breakMode: 'always',
-      ...(hit.kind === 'exception' ? { details: { typeName: describeVector(hit.vector) } } : {}),
+      ...(hit.kind === 'exception'
+        ? { details: { typeName: describeVector(hit.vector), ...(why === undefined ? {} : { message: why }) } }
+        : {}),
     }
   },
+}
+
+/** Of a page fault: what the tables say. */
+function whyOf(session: Session, hit: StopHit, vcpu: number): string | undefined {
+  if (hit.kind !== 'exception' || hit.address === undefined || hit.errorCode === undefined) return undefined
+  const { target } = session.debugger
+  return explainPageFault(target.machine, session.debugger.vcpu(vcpu), hit.address, hit.errorCode)
 }
 
 function eventName(hit: StopHit): string {
