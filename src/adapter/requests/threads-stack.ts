@@ -1,5 +1,6 @@
 /** Threads, one a vCPU, and their stacks, unwound as far as they are looked at. */
 
+import { posix } from 'node:path'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { StackFrame } from '../../debugger/stack/frame.ts'
 import { hex } from '../../protocol/address.ts'
@@ -45,7 +46,7 @@ function frameBody(session: Session, vcpu: number, frame: StackFrame): DebugProt
   const file = source === undefined ? undefined : session.sources.source(source.file, module)
   return {
     id: frameIdOf({ vcpu, depth: level }),
-    name: name + KINDS[kind],
+    name: name + KINDS[kind] + (file === undefined && source !== undefined ? unseen(source) : ''),
     // Without a source that can be shown clients turn to disassembly.
     ...(file === undefined ? {} : { source: file }),
     line: file === undefined ? 0 : (source?.line ?? 0),
@@ -55,3 +56,7 @@ function frameBody(session: Session, vcpu: number, frame: StackFrame): DebugProt
     ...(kind === 'heuristic' ? { presentationHint: 'subtle' as const } : {}),
   }
 }
+
+/** Where a frame is in a source that is not on this machine: the name is all of it that a client shows. */
+const unseen = ({ file, line }: { readonly file: string; readonly line: number }): string =>
+  ` (${posix.basename(file)}:${line})`

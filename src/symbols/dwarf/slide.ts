@@ -3,8 +3,8 @@
  * has: a 64-bit kernel may have mapped 32-bit code anywhere.
  */
 
-import { ET_REL, SHF_ALLOC } from '../elf/constants.ts'
 import type { ElfFile } from '../elf/elf-file.ts'
+import { perCpuOffsets } from '../elf/per-cpu.ts'
 
 export class Slide {
   /** Guest's address minus the file's. */
@@ -16,9 +16,7 @@ export class Slide {
   readonly #fixedBelow: bigint
 
   constructor(elf: ElfFile) {
-    const perCpu = elf.type === ET_REL ? undefined : elf.section('.data..percpu')
-    const isOffset = perCpu !== undefined && perCpu.address === 0n && (perCpu.flags & SHF_ALLOC) !== 0
-    this.#fixedBelow = isOffset ? BigInt(perCpu.size) : 0n
+    this.#fixedBelow = BigInt(perCpuOffsets(elf)?.size ?? 0)
   }
 
   toGuest(address: bigint): bigint {

@@ -22,6 +22,8 @@ export const PF_X = 1
 export const PN_XNUM = 0xffff
 export const SHN_XINDEX = 0xffff
 export const SHN_UNDEF = 0
+/** The symbol's value is no address. */
+export const SHN_ABS = 0xfff1
 
 export const SHT_SYMTAB = 2
 export const SHT_STRTAB = 3

@@ -5,8 +5,19 @@
 
 import type { CodeSymbol, SymbolPlace } from '../symbol-table.ts'
 import { BoundedReader } from './bounded-reader.ts'
-import { ET_REL, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_GLOBAL, STT_FUNC, STT_NOTYPE, STT_OBJECT } from './constants.ts'
+import {
+  ET_REL,
+  SHN_ABS,
+  SHN_UNDEF,
+  SHT_DYNSYM,
+  SHT_SYMTAB,
+  STB_GLOBAL,
+  STT_FUNC,
+  STT_NOTYPE,
+  STT_OBJECT,
+} from './constants.ts'
 import { ElfError } from './elf-error.ts'
+import { perCpuOffsets } from './per-cpu.ts'
 import type { ElfSections } from './section-contents.ts'
 
 /** How many symbols below an address are asked whether they cover it: symbols nest. */
@@ -53,7 +64,7 @@ export class SymbolIndex {
     return found
   }
 
-  /** The symbol that covers an address; undefined below the first one and past the end of a sized one. */
+  /** The symbol that covers an address; constants don't. undefined below the first one and past the end of a sized one. */
   at(address: bigint): SymbolPlace | undefined {
     this.#byAddress ??= this.#sort()
     const { keys, indices } = this.#byAddress
@@ -131,11 +142,15 @@ export class SymbolIndex {
     const wide = this.#sections.elf.bits === 64
     const byIndex = new Float64Array(this.count)
     const named: number[] = []
+    const offsets = perCpuOffsets(this.#sections.elf)?.index
     for (let index = 0; index < this.count; index++) {
       const at = index * this.#entrySize
       const type = symbols[at + (wide ? 4 : 12)] & 0xf
       if (type !== STT_FUNC && type !== STT_OBJECT && type !== STT_NOTYPE) continue
-      if (symbols.readUInt32LE(at) === 0 || symbols.readUInt16LE(at + (wide ? 6 : 14)) === SHN_UNDEF) continue
+      const section = symbols.readUInt16LE(at + (wide ? 6 : 14))
+      if (symbols.readUInt32LE(at) === 0 || section === SHN_UNDEF) continue
+      // Constants and offsets have names, but are no places.
+      if (section === SHN_ABS || section === offsets) continue
       byIndex[index] = this.#key(at)
       named.push(index)
     }

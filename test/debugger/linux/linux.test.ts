@@ -1,6 +1,8 @@
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { KernelFollower } from '../../../src/debugger/linux/follow-kernel.ts'
 import { kernelIdentity, mismatch } from '../../../src/debugger/linux/kernel-image.ts'
 import { moduleNameOf, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
@@ -80,6 +82,29 @@ describe('the slide of a kernel', () => {
     expect(book.byName('start_kernel')?.address).toBe(guest.debugger.symbols.byName('start_kernel')?.address)
     expect(book.framesAt(vcpu().register('rip'))?.frames[0].name).toBe('start_kernel')
     book.close()
+  })
+})
+
+describe('symbols of a kernel that are no places', () => {
+  const source = 'int counter __attribute__((section(".data..percpu"))) = 1; void _start(void) { counter++; }'
+  const script = `SECTIONS {
+    .text 0x200000 : { *(.text*) }
+    .data..percpu 0 : { *(.data..percpu) }
+    limit = ABSOLUTE(0x300000);
+  }`
+
+  test('have values by name, and name no address', () => {
+    const scriptFile = join(mkdtempSync(join(tmpdir(), 'ringside-per-cpu-')), 'kernel.lds')
+    onTestFinished(() => rmSync(dirname(scriptFile), { recursive: true }))
+    writeFileSync(scriptFile, script)
+    const file = DebugFile.open(buildGuest(source, ['-O1', '-Wl,--no-check-sections', `-T${scriptFile}`]).program)
+    expect(file.symbolNamed('counter')?.address).toBe(0n)
+    expect(file.symbolAt(2n)).toBeUndefined()
+    expect(file.symbolNamed('limit')?.address).toBe(0x30_0000n)
+    expect(file.symbolAt(0x30_0000n)).toBeUndefined()
+    const start = file.symbolNamed('_start')?.address ?? 0n
+    expect(file.symbolAt(start + 1n)?.symbol.name).toBe('_start')
+    file.close()
   })
 })
 
