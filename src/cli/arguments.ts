@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { PROTOCOLS } from '../boot/boot.ts'
 import { DEFAULT_MODEL, MODEL_NAMES } from '../engine/cpu-model.ts'
 import { ConfigurationError, parseCount, parseSize } from '../machine/configuration.ts'
+import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { UsageError } from './exit-status.ts'
 
@@ -30,6 +31,8 @@ export interface RunArguments {
   readonly saveAt: number | undefined
   /** Snapshot to continue from. */
   readonly restore: string | undefined
+  /** Paravirtual devices, in the order of the options. */
+  readonly devices: readonly DeviceConfiguration[]
 }
 
 export const USAGE = `Usage:
@@ -51,6 +54,11 @@ Options of run:
   --save FILE         save the machine where the run ends
   --save-at COUNT     end the run when COUNT instructions have retired
   --restore FILE      continue from a saved machine; image and options must be the same
+  --rng[=OPTIONS]     entropy device, the same bytes in every run
+
+Options of a virtio device, after its own, separated by commas:
+  transport=pci       or pci-transitional, pci-legacy (before virtio 1.0), mmio
+  packed=on           offer packed rings
 
 Option of dap:
   --port N            listen at 127.0.0.1:N, one debug session a connection; 0 for any port that is free
@@ -63,7 +71,7 @@ On a terminal, Ctrl-A X quits and Ctrl-A Ctrl-A sends Ctrl-A.
 
 /** Throws {@link UsageError} or `ConfigurationError`. */
 export function parseRunArguments(args: readonly string[]): RunArguments {
-  const { values, positionals } = parse(args)
+  const { values, positionals, tokens } = parse(args)
   if (positionals.length !== 1)
     throw new UsageError(positionals.length === 0 ? 'run: which image?' : `run: one image, not ${positionals.length}`)
   const optional = <T>(text: string | undefined, read: (text: string) => T) =>
@@ -86,7 +94,24 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     save: values.save,
     saveAt,
     restore: values.restore,
+    devices: deviceConfigurations(tokens),
   }
+}
+
+/** Options of devices, and how each is read. */
+const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration>> = {
+  rng: parseEntropy,
+}
+/** A value, if there is one, follows these after "=". */
+const VALUE_OPTIONAL = ['--rng']
+
+/** In the order in which they stand, which is the order of the devices in the machine. */
+function deviceConfigurations(tokens: ReturnType<typeof parse>['tokens']): DeviceConfiguration[] {
+  return tokens.flatMap(token => {
+    if (token.kind !== 'option') return []
+    const read = DEVICE_OPTIONS[token.name]
+    return read === undefined ? [] : [read(token.value ?? '')]
+  })
 }
 
 /** Throws {@link UsageError} or `ConfigurationError`. */
@@ -103,8 +128,9 @@ export function parseDapArguments(args: readonly string[]): { readonly port: num
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
-      args: [...args],
+      args: args.map(argument => (VALUE_OPTIONAL.includes(argument) ? `${argument}=` : argument)),
       allowPositionals: true,
+      tokens: true,
       options: {
         initrd: { type: 'string' },
         cmdline: { type: 'string' },
@@ -119,6 +145,7 @@ function parse(args: readonly string[]) {
         save: { type: 'string' },
         'save-at': { type: 'string' },
         restore: { type: 'string' },
+        rng: { type: 'string', multiple: true },
       },
     })
   } catch (error) {

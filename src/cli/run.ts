@@ -59,6 +59,7 @@ function configurationOf(args: RunArguments) {
     memory: args.memory,
     cpus: args.cpus,
     cpu: args.cpu,
+    devices: args.devices,
   })
 }
 

@@ -25,6 +25,8 @@ import type { Vm } from '../vmm/vm.ts'
 import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
 import type { MachineConfiguration } from './configuration.ts'
 import { fillFwCfg } from './fw-cfg-contents.ts'
+import { PciSlots } from './pci-slots.ts'
+import { type PluggedVirtio, plugVirtioDevices } from './virtio-devices.ts'
 
 /** Base ports and requests of COM1 to COM4, as PCs have them. */
 const SERIAL_PORTS = [
@@ -57,6 +59,9 @@ export class Chipset {
   /** In order of creation. */
   readonly devices: readonly Device[]
   readonly platform: Platform
+  readonly pci: PciHost
+  /** The paravirtual devices, in the order of the configuration. */
+  readonly virtio: readonly PluggedVirtio[]
   /** The first serial port. */
   readonly console: Uart
   /** Its text can be read. */
@@ -138,6 +143,13 @@ export class Chipset {
         }),
       )
     for (const device of attached) device.attach(bus)
+    this.pci = pci
+    this.virtio = plugVirtioDevices(configuration.devices, {
+      memory: vm.memory,
+      clock,
+      slots: new PciSlots(pci),
+      send: message => vm.deliver(message),
+    })
 
     this.devices = [interrupts, ...attached, resetControl]
     this.console = uarts[0]

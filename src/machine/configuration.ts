@@ -6,9 +6,10 @@ import { type CpuModel, CpuModelError, DEFAULT_MODEL, parseCpuModel } from '../e
 import type { Json } from '../util/json.ts'
 import { GUEST_RAM_LIMIT } from '../vmm/guest-memory.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
+import { ConfigurationError } from './configuration-error.ts'
+import type { DeviceConfiguration } from './device-configuration.ts'
 
-/** A configuration that a person wrote and that can't be: the message says what is wrong and what is possible. */
-export class ConfigurationError extends Error {}
+export { ConfigurationError }
 
 /** A file that can't be read. */
 export class FileError extends Error {}
@@ -40,6 +41,8 @@ export interface MachineOptions {
   readonly startDate?: Date
   readonly acpi?: boolean
   readonly hpet?: boolean
+  /** Paravirtual devices, in the order in which they are plugged in; none if absent. */
+  readonly devices?: readonly DeviceConfiguration[] | undefined
 }
 
 export interface MachineConfiguration {
@@ -53,6 +56,7 @@ export interface MachineConfiguration {
   readonly startDate: Date
   readonly acpi: boolean
   readonly hpet: boolean
+  readonly devices: readonly DeviceConfiguration[]
 }
 
 /** Fills in defaults and checks every value; throws {@link ConfigurationError}. */
@@ -68,6 +72,7 @@ export function configure(options: MachineOptions): MachineConfiguration {
     startDate: options.startDate ?? DEFAULT_START_DATE,
     acpi: options.acpi ?? true,
     hpet: options.hpet ?? false,
+    devices: options.devices ?? [],
   }
   checkMemory(configuration.memory)
   checkCpus(configuration.cpus)
@@ -117,6 +122,7 @@ export function identityOf(configuration: MachineConfiguration): Json {
     startDate: configuration.startDate.toISOString(),
     acpi: configuration.acpi,
     hpet: configuration.hpet,
+    devices: configuration.devices.map(device => ({ ...device })),
   }
 }
 

@@ -8,7 +8,7 @@ describe('the arguments of run', () => {
     const args = parseRunArguments(
       'kernel --initrd ram.cpio --cmdline console=ttyS0 --memory 1G --cpus 2 --timeout 1.5 --until login: --stats s.json'
         .split(' ')
-        .concat('--no-reboot', '--save', 'a', '--save-at', '1000', '--restore', 'b', '--protocol', 'flat'),
+        .concat('--no-reboot', '--save', 'a', '--save-at', '1000', '--restore', 'b', '--protocol', 'flat', '--rng'),
     )
     expect(args).toEqual({
       image: 'kernel',
@@ -24,6 +24,7 @@ describe('the arguments of run', () => {
       save: 'a',
       saveAt: 1000,
       restore: 'b',
+      devices: [{ kind: 'entropy', transport: 'pci', packed: false }],
     })
   })
 
@@ -41,6 +42,33 @@ describe('the arguments of run', () => {
     expect(() => parseRunArguments(['k', '--timeout', 'soon'])).toThrow('--timeout "soon"')
     expect(() => parseRunArguments(['k', '--until', ''])).toThrow('--until')
     expect(() => parseRunArguments(['k', '--save-at', '5'])).toThrow('needs --save')
+  })
+})
+
+describe('the options of devices', () => {
+  it('may follow an equals sign, and keep their order', () => {
+    const { image, devices } = parseRunArguments([
+      '--rng=transport=mmio,packed=on',
+      '--rng',
+      'kernel',
+      '--rng=packed=off',
+    ])
+    expect(image).toBe('kernel')
+    expect(devices).toEqual([
+      { kind: 'entropy', transport: 'mmio', packed: true },
+      { kind: 'entropy', transport: 'pci', packed: false },
+      { kind: 'entropy', transport: 'pci', packed: false },
+    ])
+  })
+
+  it.each([
+    ['transport=usb', '--rng: transport=usb is not one of pci, pci-transitional, pci-legacy, mmio'],
+    ['packed', '--rng: packed= is not one of on, off'],
+    ['packed=on,packed=on', '--rng: "packed" comes twice'],
+    ['speed=fast', '--rng: unknown option "speed"'],
+    ['transport=pci-legacy,packed=on', 'split rings only'],
+  ])('are refused with a reason: %s', (options, message) => {
+    expect(() => parseRunArguments(['k', `--rng=${options}`])).toThrow(message)
   })
 })
 

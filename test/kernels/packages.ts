@@ -6,7 +6,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { cacheDirectory } from '../linux/kernel.ts'
 
 type Architecture = 'amd64' | 'i386'
@@ -25,6 +25,8 @@ const PACKAGED = {
   memtest64: { package: 'memtest86+', architecture: 'amd64', folder: 'boot', name: /^memtest86\+x64\.bin$/ },
   memtest32: { package: 'memtest86+', architecture: 'amd64', folder: 'boot', name: /^memtest86\+ia32\.bin$/ },
   amd64: { package: 'linux-image-amd64', architecture: 'amd64', folder: 'boot', name: /^vmlinuz-.*-amd64$/ },
+  /** The modules of the same package, in a folder by release. */
+  'amd64-modules': { package: 'linux-image-amd64', architecture: 'amd64', folder: 'lib/modules', name: /^\d.*-amd64$/ },
   '686-pae': { package: 'linux-image-686-pae', architecture: 'i386', folder: 'boot', name: /^vmlinuz-.*-686-pae$/ },
   /** With the two levels of 32-bit paging. */
   '686': { package: 'linux-image-686', architecture: 'i386', folder: 'boot', name: /^vmlinuz-.*-686$/ },
@@ -77,7 +79,7 @@ function download(name: string, folder: string, directory: string, apt: readonly
     if (archive === undefined) throw new Error(`apt-get download ${name} left no package`)
     run('dpkg-deb', ['-x', archive, 'all'], scratch)
     // The modules of a kernel are a hundred times its size.
-    mkdirSync(directory, { recursive: true })
+    mkdirSync(dirname(join(directory, folder)), { recursive: true })
     renameSync(join(scratch, 'all', folder), join(directory, folder))
   } finally {
     rmSync(scratch, { recursive: true })

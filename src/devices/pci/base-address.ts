@@ -55,18 +55,29 @@ export class BaseAddress {
     writable.setUint32(offset, sizeMask, true)
   }
 
+  /** The address in the register. */
+  base(config: DataView): number {
+    const low = config.getUint32(this.offset, true)
+    const high = this.description.kind === 'memory64' ? config.getUint32(this.offset + 4, true) : 0
+    return high * 2 ** 32 + ((low & (this.description.kind === 'io' ? ~3 : ~15)) >>> 0)
+  }
+
+  /** Writes an address below 4 GiB into the register, as firmware does. */
+  place(config: DataView, base: number): void {
+    const type = config.getUint32(this.offset, true) & (this.description.kind === 'io' ? 3 : 15)
+    config.setUint32(this.offset, base | type, true)
+  }
+
   /**
    * Where software wants the window, or undefined when it does not want it: decoding disabled, not placed yet, or
    * being sized.
    */
   #wanted(config: DataView): number | undefined {
-    const { description, offset } = this
+    const { description } = this
     const io = description.kind === 'io'
     const command = config.getUint16(r.PCI_COMMAND, true)
     if (!(command & (io ? r.PCI_COMMAND_IO : r.PCI_COMMAND_MEMORY))) return undefined
-    const low = config.getUint32(offset, true)
-    const high = description.kind === 'memory64' ? config.getUint32(offset + 4, true) : 0
-    const base = high * 2 ** 32 + ((low & (io ? ~3 : ~15)) >>> 0)
+    const base = this.base(config)
     // All ones, which software writes to find out the size, is the last window of the space: never a place for one.
     const limit = io ? 0x10000 : description.kind === 'memory' ? 2 ** 32 : ADDRESS_LIMIT
     return base === 0 || base + description.size >= limit ? undefined : base

@@ -79,6 +79,23 @@ export class PciFunction implements Device {
     this.#bars.push(bar)
   }
 
+  /** First address of the window behind base address register `index`: where the register says at present. */
+  protected barBase(index: number): number {
+    const bar = this.#bars.find(({ offset }) => offset === r.PCI_BAR0 + 4 * index)
+    return bar?.base(this.#configView) ?? 0
+  }
+
+  /**
+   * Gives every window a place, as firmware does, and has the function decode them. While the machine is built only.
+   * @param allocate gives so many ports, or bytes of memory, aligned to their size.
+   */
+  placeBars(allocate: (kind: 'io' | 'memory', size: number) => number): void {
+    for (const bar of this.#bars)
+      bar.place(this.#configView, allocate(bar.description.kind === 'io' ? 'io' : 'memory', bar.description.size))
+    const command = r.PCI_COMMAND_IO | r.PCI_COMMAND_MEMORY | r.PCI_COMMAND_MASTER
+    this.#configView.setUint16(r.PCI_COMMAND, command, true)
+  }
+
   /**
    * Adds a capability to the list (PCI 3.0, 6.7). While the machine is built only.
    * @param body what follows the two bytes of id and link.
@@ -109,6 +126,7 @@ export class PciFunction implements Device {
     this.#slot = slot
     if (this.interruptPin !== 0 && this.config[r.PCI_INTERRUPT_LINE] === 0) this.config[r.PCI_INTERRUPT_LINE] = line
     this.#initial = this.config.slice()
+    slot.remap()
   }
 
   /** Asserts or releases the function's interrupt pin (INTx). */
@@ -129,6 +147,11 @@ export class PciFunction implements Device {
     return value >>> 0
   }
 
+  /** A read by the guest, which may have an effect where the device says so. */
+  guestReadConfig(offset: number, size: AccessSize): number {
+    return this.readConfig(offset, size)
+  }
+
   writeConfig(offset: number, size: AccessSize, value: number): void {
     for (let i = 0; i < size; i++) {
       const mask = this.writable[offset + i]
@@ -137,11 +160,11 @@ export class PciFunction implements Device {
     }
     if (offset < r.PCI_STATUS || (offset >= r.PCI_BAR0 && offset < r.PCI_BAR0 + 4 * r.PCI_BARS)) this.#slot?.remap()
     this.#updateInterrupt()
-    this.configWritten(offset, size)
+    this.configWritten(offset, size, value)
   }
 
   /** For devices to act on a write to their registers in configuration space, which has happened already. */
-  protected configWritten(_offset: number, _size: AccessSize): void {}
+  protected configWritten(_offset: number, _size: AccessSize, _value: number): void {}
 
   #readByte(offset: number): number {
     const interrupt = offset === r.PCI_STATUS && this.#interrupt ? r.PCI_STATUS_INTERRUPT : 0

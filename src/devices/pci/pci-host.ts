@@ -136,7 +136,7 @@ export class PciHost implements Device, PortHandler {
   #readData(offset: number, size: AccessSize): number {
     // A function that isn't there, like any bus but 0, leaves the data lines high.
     const target = this.#selected
-    return target === undefined ? 0xffffffff : target.readConfig((this.#address & 0xfc) + offset, size)
+    return target === undefined ? 0xffffffff : target.guestReadConfig((this.#address & 0xfc) + offset, size)
   }
 
   #writeData(offset: number, size: AccessSize, value: number): void {

@@ -163,10 +163,11 @@ export class VirtioCore implements VirtioPort {
   }
 
   /** The driver has configured a queue. By the modern interface features must have been negotiated before (3.1.1). */
-  enableQueue(index: number): void {
+  enableQueue(index: number, by: DriverInterface = 'modern'): void {
+    this.#interface = by
     const queue = this.queues[index]
     if (queue === undefined || this.#broken !== undefined) return
-    if (this.#interface === 'modern' && (this.#status & s.STATUS_FEATURES_OK) === 0) {
+    if (by === 'modern' && (this.#status & s.STATUS_FEATURES_OK) === 0) {
       this.#break(`queue ${index} was enabled before FEATURES_OK`, index)
       return
     }

@@ -9,7 +9,7 @@ export const VIRTQ_DESC_F_INDIRECT = 1 << 2
 export const VIRTQ_DESC_F_AVAIL = 1 << 7
 export const VIRTQ_DESC_F_USED = 1 << 15
 
-/** A copy of what the driver wrote. Addresses beyond 2^53 lose bits, and are no RAM anyway. */
+/** A copy of what the driver wrote. Addresses beyond 2^53, where no RAM is, count as that. */
 export interface Descriptor {
   readonly gpa: number
   /** Bytes. */
@@ -36,7 +36,10 @@ export function parsePackedDescriptor(bytes: Uint8Array, at = 0): PackedDescript
 }
 
 function addressAndLength(bytes: Uint8Array, at: number): { gpa: number; length: number } {
-  return { gpa: u32(bytes, at) + u32(bytes, at + 4) * 2 ** 32, length: u32(bytes, at + 8) }
+  return {
+    gpa: Math.min(u32(bytes, at) + u32(bytes, at + 4) * 2 ** 32, Number.MAX_SAFE_INTEGER),
+    length: u32(bytes, at + 8),
+  }
 }
 
 function u16(bytes: Uint8Array, at: number): number {

@@ -32,6 +32,10 @@ export interface QueueOwner {
 type WithoutDevice<Event> = Event extends { readonly device: string } ? Omit<Event, 'device'> : never
 export type QueueEvent = WithoutDevice<VirtioEvent>
 
+/** The parts of a queue, as the driver names their addresses (Virtio 1.2, 2.6). */
+const QUEUE_AREAS = ['descriptors', 'driver', 'device'] as const
+export type QueueArea = (typeof QUEUE_AREAS)[number]
+
 interface InFlight {
   readonly chain: DescriptorChain
   readonly record: TakenRecord
@@ -44,14 +48,12 @@ export class VirtQueue implements DeviceQueue {
   readonly name: string
   readonly maximumSize: number
   readonly history = new QueueHistory()
-  /** What the driver sets; `enabled` makes a ring of it. */
-  size: number
-  descriptors = 0
-  driver = 0
-  device = 0
 
   readonly #owner: QueueOwner
   readonly #memory: QueueMemory
+  #size: number
+  /** Low and high half of each address. */
+  readonly #addresses = new Uint32Array(2 * QUEUE_AREAS.length)
   #ring: Ring | undefined
   #format: QueueFormat | undefined
   /** In the order in which they were taken; at most as many as the queue has entries. */
@@ -63,9 +65,32 @@ export class VirtQueue implements DeviceQueue {
     this.index = index
     this.name = name
     this.maximumSize = maximumSize
-    this.size = maximumSize
+    this.#size = maximumSize
     this.#memory = memory
     this.#owner = owner
+  }
+
+  /** Entries that the driver chose, or the most there can be. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Without effect on a queue that is enabled, as with addresses (4.1.4.3.2). */
+  setSize(size: number): void {
+    if (!this.enabled) this.#size = size
+  }
+
+  address(area: QueueArea): number {
+    return this.addressHalf(area, 0) + this.addressHalf(area, 1) * 2 ** 32
+  }
+
+  /** 32 bits of an address. */
+  addressHalf(area: QueueArea, half: 0 | 1): number {
+    return this.#addresses[2 * QUEUE_AREAS.indexOf(area) + half]
+  }
+
+  setAddressHalf(area: QueueArea, half: 0 | 1, value: number): void {
+    if (!this.enabled) this.#addresses[2 * QUEUE_AREAS.indexOf(area) + half] = value
   }
 
   get enabled(): boolean {
@@ -97,10 +122,8 @@ export class VirtQueue implements DeviceQueue {
   }
 
   reset(): void {
-    this.size = this.maximumSize
-    this.descriptors = 0
-    this.driver = 0
-    this.device = 0
+    this.#size = this.maximumSize
+    this.#addresses.fill(0)
     this.#forget()
   }
 
@@ -186,10 +209,11 @@ export class VirtQueue implements DeviceQueue {
     const prefix = `${this.name}.`
     const state: RegisterView[] = [
       { name: `${prefix}enabled`, value: this.enabled ? 1 : 0, width: 1 },
-      { name: `${prefix}size`, value: this.size, width: 16 },
-      { name: `${prefix}descriptors`, value: this.descriptors, width: 64 },
-      { name: `${prefix}driver`, value: this.driver, width: 64 },
-      { name: `${prefix}device`, value: this.device, width: 64 },
+      { name: `${prefix}size`, value: this.#size, width: 16 },
+      ...QUEUE_AREAS.flatMap(area => [
+        { name: `${prefix}${area}`, value: this.addressHalf(area, 0), width: 32 },
+        { name: `${prefix}${area}, high`, value: this.addressHalf(area, 1), width: 32 },
+      ]),
     ]
     const ring = this.#ring?.registers() ?? []
     return [...state, ...ring.map(register => ({ ...register, name: prefix + register.name }))]
@@ -197,10 +221,8 @@ export class VirtQueue implements DeviceQueue {
 
   save(): Json {
     return {
-      size: this.size,
-      descriptors: this.descriptors,
-      driver: this.driver,
-      device: this.device,
+      size: this.#size,
+      addresses: [...this.#addresses],
       kicked: this.#kicked ?? null,
       ring: this.#ring?.save() ?? null,
       inFlight: Array.from(this.#inFlight.values(), ({ chain, record, written }) => ({
@@ -214,10 +236,8 @@ export class VirtQueue implements DeviceQueue {
   /** @param format of the rings, if the driver has got that far. */
   restore(saved: SavedState, format: QueueFormat): void {
     this.#forget()
-    this.size = saved.number('size')
-    this.descriptors = saved.number('descriptors')
-    this.driver = saved.number('driver')
-    this.device = saved.number('device')
+    this.#size = saved.number('size')
+    this.#addresses.set(saved.numbers('addresses', this.#addresses.length))
     this.#kicked = saved.optionalNumber('kicked')
     const ring = saved.optionalPart('ring')
     if (ring === undefined) return
@@ -241,7 +261,12 @@ export class VirtQueue implements DeviceQueue {
   }
 
   #areas(): RingAreas {
-    return { size: this.size, descriptors: this.descriptors, driver: this.driver, device: this.device }
+    return {
+      size: this.#size,
+      descriptors: this.address('descriptors'),
+      driver: this.address('driver'),
+      device: this.address('device'),
+    }
   }
 
   #problem(_format: QueueFormat, areas: RingAreas): string | undefined {
