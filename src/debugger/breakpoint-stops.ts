@@ -1,10 +1,10 @@
 /** Breakpoints as requests to a target: expressions compiled where they will be evaluated, hits counted. */
 
-import type { MachineView } from '../inspect/machine-view.ts'
+import type { MachineView, VcpuView } from '../inspect/machine-view.ts'
 import type { Breakpoint, BreakpointPlace, BreakpointWish, Resolution } from './breakpoints.ts'
 import { type CompiledCondition, compileCondition, compileLogMessage } from './expression/condition.ts'
 import { ExpressionError } from './expression/expression-error.ts'
-import { FrameScope } from './frame-scope.ts'
+import { FrameScope, pointerSizeNow } from './frame-scope.ts'
 import { parseHitCondition } from './hit-condition.ts'
 import type { StopConditions, StopEvent, StopRequest } from './stop-request.ts'
 import type { SymbolBook } from './symbol-book.ts'
@@ -78,28 +78,47 @@ export class BreakpointStops {
 
   /** @param address where names are looked up; undefined: those of files only. */
   #conditionsOf(id: number, wish: BreakpointWish, address: bigint | undefined): StopConditions {
-    const scope = this.#scopeAt(address)
-    const condition = wish.condition === undefined ? undefined : compileCondition(wish.condition, scope)
-    if (condition !== undefined) this.#conditions.set(id, [...(this.#conditions.get(id) ?? []), condition])
-    const message =
-      wish.logMessage === undefined
-        ? undefined
-        : compileLogMessage(wish.logMessage, scope, each => this.#book.describe(each))
+    const condition = this.#inScopeAt(address, wish.condition, (text, scope) => {
+      const compiled = compileCondition(text, scope)
+      this.#conditions.set(id, [...(this.#conditions.get(id) ?? []), compiled])
+      return compiled
+    })
+    const message = this.#inScopeAt(address, wish.logMessage, (text, scope) =>
+      compileLogMessage(text, scope, each => this.#book.describe(each)),
+    )
     const { vcpus } = this.#machine
     return {
       id,
       ...(wish.cpl === undefined ? {} : { cpl: wish.cpl }),
-      ...(condition === undefined ? {} : { condition: view => condition.test(vcpus[view.index], this.#machine) }),
+      ...(condition === undefined
+        ? {}
+        : { condition: view => condition(vcpus[view.index]).test(vcpus[view.index], this.#machine) }),
       ...(wish.hitCondition === undefined ? {} : { hit: parseHitCondition(wish.hitCondition) }),
-      ...(message === undefined ? {} : { log: view => this.#log(message(vcpus[view.index], this.#machine)) }),
+      ...(message === undefined
+        ? {}
+        : { log: view => this.#log(message(vcpus[view.index])(vcpus[view.index], this.#machine)) }),
     }
   }
 
-  #scopeAt(address: bigint | undefined): FrameScope {
+  /**
+   * Compiles a text for the frame at an address. Where none is known it is compiled for both sizes of a pointer, and the
+   * mode at the time chooses.
+   */
+  #inScopeAt<T>(
+    address: bigint | undefined,
+    text: string | undefined,
+    compile: (text: string, scope: FrameScope) => T,
+  ): ((vcpu: VcpuView) => T) | undefined {
+    if (text === undefined) return undefined
     const known = address === undefined ? undefined : this.#book.framesAt(address)
     const [frame] = known?.frames ?? []
-    if (known === undefined || frame === undefined || address === undefined) return new FrameScope(this.#book)
-    return new FrameScope(this.#book, { info: known.file, frame, pc: address, often: true })
+    if (known !== undefined && frame !== undefined && address !== undefined) {
+      const compiled = compile(text, new FrameScope(this.#book, { info: known.file, frame, pc: address, often: true }))
+      return () => compiled
+    }
+    const narrow = compile(text, new FrameScope(this.#book, undefined, 4))
+    const wide = compile(text, new FrameScope(this.#book, undefined, 8))
+    return vcpu => (pointerSizeNow(this.#book, vcpu) === 8 ? wide : narrow)
   }
 }
 

@@ -22,7 +22,7 @@ import {
 import { evaluate, numberOf } from './expression/evaluate.ts'
 import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
-import { FrameScope } from './frame-scope.ts'
+import { FrameScope, pointerSizeNow } from './frame-scope.ts'
 import { hitText } from './hit-text.ts'
 import { KernelWatch, type LinuxGuest } from './linux/kernel-watch.ts'
 import { Stack } from './stack/stack.ts'
@@ -271,8 +271,10 @@ export class Debugger {
 
   /** As a 64-bit number. Throws {@link ExpressionError}. */
   evaluate(index: number, expression: string): bigint {
-    const subject = new VcpuSubject(this.vcpu(index), this.target.machine)
-    return numberOf(evaluate(expression, new FrameScope(this.symbols), subject), subject)
+    const vcpu = this.vcpu(index)
+    const subject = new VcpuSubject(vcpu, this.target.machine)
+    const scope = new FrameScope(this.symbols, undefined, pointerSizeNow(this.symbols, vcpu))
+    return numberOf(evaluate(expression, scope, subject), subject)
   }
 
   exits(recent: number, addresses: number): ExitReport {

@@ -5,9 +5,11 @@
  *     const everywhere = new FrameScope(book)      // no frame: names of files only
  */
 
+import type { VcpuView } from '../inspect/machine-view.ts'
 import type { DebugInfo, EvaluationContext, SourceFrame, ValueLocation, Variable } from '../symbols/dwarf/debug-info.ts'
 import type { Type } from '../symbols/dwarf/type-model.ts'
 import { ElfError } from '../symbols/elf/elf-error.ts'
+import { EFER_LMA } from '../x86/control-registers.ts'
 import { registerName } from './dwarf-registers.ts'
 import { ExpressionError } from './expression/expression-error.ts'
 import type { Scope, ScopeSymbol, ScopeVariable } from './expression/scope.ts'
@@ -26,6 +28,8 @@ export interface FramePlace {
   /** The innermost frame, evaluated often and with other registers each time: conditions. */
   readonly often?: boolean
 }
+
+const LONG_MODE = BigInt(EFER_LMA)
 
 export class FrameScope implements Scope {
   readonly #book: SymbolBook
@@ -105,6 +109,15 @@ export class FrameScope implements Scope {
       read: (address, size) => subject.read('linear', address, size),
     }
   }
+}
+
+/**
+ * Bytes of a pointer where no frame tells: in long mode 8, and before as in the first symbol file, for a 64-bit kernel
+ * begins in other modes. Asked at each evaluation of a condition.
+ */
+export function pointerSizeNow(book: SymbolBook, vcpu: VcpuView): 4 | 8 {
+  if ((vcpu.register('efer') & LONG_MODE) !== 0n) return 8
+  return book.files[0]?.bits === 64 ? 8 : 4
 }
 
 function fixedAddress(variable: Variable, info: DebugInfo): bigint | undefined {
