@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { MemoryDisk } from '../../src/backends/disk/memory-disk.ts'
 import { AcpiPm } from '../../src/devices/acpi-pm/acpi-pm.ts'
 import { DebugConsole } from '../../src/devices/debug-console/debug-console.ts'
 import { DebugExit } from '../../src/devices/debug-exit/debug-exit.ts'
@@ -8,6 +9,7 @@ import { ResetControl } from '../../src/devices/fast-reset/reset-control.ts'
 import { FwCfg } from '../../src/devices/fw-cfg/fw-cfg.ts'
 import { Hpet } from '../../src/devices/hpet/hpet.ts'
 import { I8042 } from '../../src/devices/i8042/i8042.ts'
+import { BUS_MASTER_BASE, Piix3Ide } from '../../src/devices/ide/piix3-ide.ts'
 import { IoApic } from '../../src/devices/ioapic/ioapic.ts'
 import { PciHost } from '../../src/devices/pci/pci-host.ts'
 import { Pic } from '../../src/devices/pic/pic.ts'
@@ -16,6 +18,7 @@ import { Rtc } from '../../src/devices/rtc/rtc.ts'
 import { Uart } from '../../src/devices/uart/uart.ts'
 import { VgaText } from '../../src/devices/vga-text/vga-text.ts'
 import { Bench, FlatMemory, random } from './bench.ts'
+import { DmaFlatMemory, numbered } from './ide/ata-driver.ts'
 
 /** A device on a bench of its own, with everything it does to its surroundings in a log. */
 interface Setup {
@@ -174,6 +177,31 @@ const SUBJECTS: Record<string, Subject> = {
       // A driver would look at what is there.
       const poke = (choice: number): void =>
         bench.bus.writePort(0xcf8, 4, 0x80000000 + (choice % 2) * 0x800 + (choice & 0xfc) + (choice & 0x300))
+      return { device, poke }
+    },
+  },
+  ide: {
+    ports: [...range(0x1f0, 8), 0x3f6, 0x1f7, 0x1f7, ...range(BUS_MASTER_BASE, 8)],
+    build: (bench, log) => {
+      const memory = new DmaFlatMemory(0x10000)
+      const device = new Piix3Ide({
+        clock: bench.clock,
+        memory,
+        interrupt: irq => line(log, `irq${irq}`),
+        disks: [new MemoryDisk(numbered(300), { readOnly: true })],
+      })
+      device.attach(bench.bus)
+      const remap = (): void => {
+        device.unmapBars()
+        device.mapBars()
+      }
+      device.plug({ bus: bench.bus, interrupt: line(log, 'pin'), remap }, 0)
+      const commands = [0x20, 0x25, 0x29, 0x30, 0xc4, 0xc6, 0xc8, 0xec]
+      const poke = (choice: number): void => {
+        new DataView(memory.bytes.buffer).setUint32(4 * (choice & 15), choice * 0x10001, true)
+        bench.out(0x1f6, 0xe0)
+        bench.out(0x1f7, commands[choice & 7])
+      }
       return { device, poke }
     },
   },
