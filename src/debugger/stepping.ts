@@ -52,15 +52,23 @@ export class SourceStep {
   readonly #book: SymbolBook
   readonly #machine: MachineView
   readonly #options: SourceStepOptions
+  readonly #stackOf: (vcpu: number) => Stack
   #start: Position
   #pieces = 0
   /** Ends wherever the request that was made last leads to. */
   #last = false
 
-  constructor(book: SymbolBook, machine: MachineView, options: SourceStepOptions) {
+  /** @param stackOf the stack of a vCPU as it stands now, where it may have been unwound already. */
+  constructor(
+    book: SymbolBook,
+    machine: MachineView,
+    options: SourceStepOptions,
+    stackOf = (vcpu: number): Stack => new Stack(book, machine.vcpus[vcpu], machine),
+  ) {
     this.#book = book
     this.#machine = machine
     this.#options = options
+    this.#stackOf = stackOf
     this.#start = this.#position(options.vcpu)
   }
 
@@ -182,10 +190,9 @@ export class SourceStep {
   // Lines
 
   #position(vcpu: number): Position {
-    const view = this.#machine.vcpus[vcpu]
-    const stack = new Stack(this.#book, view, this.#machine)
+    const stack = this.#stackOf(vcpu)
     const [frame] = stack.frames(0, 1)
-    const pc = instructionPointer(view)
+    const pc = instructionPointer(this.#machine.vcpus[vcpu])
     const chain = (this.#book.framesAt(pc)?.frames ?? []).map(({ die }) => die).reverse()
     return { pc, line: this.#book.lineAt(pc), chain, depth: stack.canonicalAddress(frame), stack, frame }
   }

@@ -25,9 +25,12 @@ type Delivered = Extract<ProcessorEvent, { kind: 'delivered' }>
 /** Instructions in one go before others get their turn. */
 const MOST_STEPS = 20_000
 /** Beyond the stack pointer of a call, what its callee may pop of arguments. */
-const STACK_ROOM = 4096n
+const STACK_ROOM = 4096
 /** A signal's handler begins this far below the interrupted stack pointer at most. */
 const SIGNAL_ROOM = 0x1_0000n
+
+/** Number of RSP among the general registers. */
+const RSP = 4
 
 const SYSTEM_CALLS: ReadonlySet<Code> = new Set([Code.Syscall, Code.Sysenter])
 
@@ -183,10 +186,11 @@ export class VmStepper {
   /** Runs until `next` is reached on the stack that the instruction before it had, or it returns to elsewhere. */
   #awaitAddress(address: bigint, stackAtLeast: bigint | undefined, place?: Place): void {
     this.#away = true
+    const above = stackAtLeast === undefined ? undefined : aboveStack(stackAtLeast)
     const reached = (view: StopView): boolean => {
-      if (stackAtLeast !== undefined) {
-        const stack = view.registers.get('rsp')
-        if (stack < stackAtLeast || stack >= stackAtLeast + STACK_ROOM) return false
+      if (above !== undefined) {
+        const distance = above(view)
+        if (distance < 0 || distance >= STACK_ROOM) return false
       }
       if (place?.cpl === 3 && (view.cpl !== 3 || view.rootFrame !== place.root)) return false
       this.#comesBackTo(view)
@@ -204,6 +208,13 @@ export class VmStepper {
     // Its kernel may have moved the thread to another vCPU.
     this.#index = view.index
   }
+}
+
+/** How far RSP lies above an address, without a bigint: deep recursion asks at each return. */
+function aboveStack(address: bigint): (view: StopView) => number {
+  const low = Number(BigInt.asUintN(32, address))
+  const high = Number(BigInt.asUintN(32, address >> 32n))
+  return view => ((view.high(RSP) >>> 0) - high) * 2 ** 32 + ((view.low(RSP) >>> 0) - low)
 }
 
 function placeOf({ registers }: Vcpu): Place {

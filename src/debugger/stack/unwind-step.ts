@@ -177,7 +177,8 @@ export class UnwindStep {
       const at = frame.sp + word * size
       const pc = this.#word(at, bits)
       if (pc === undefined) return undefined
-      if (!this.#isReturnAddress(pc)) continue
+      // Most of a stack that nothing uses is 0.
+      if (pc === 0n || !this.#isReturnAddress(pc)) continue
       const registers = new Map<string, bigint | undefined>([...frame.registers.keys()].map(name => [name, undefined]))
       return returned(registers, pc, at + size, bits, 'scan')
     }

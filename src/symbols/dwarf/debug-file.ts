@@ -5,6 +5,7 @@ import { FileSource } from '../elf/file-source.ts'
 import { ElfSections } from '../elf/section-contents.ts'
 import { demangleRust } from '../rust-names.ts'
 import type { CodeSymbol, SymbolPlace } from '../symbol-table.ts'
+import { AddressMemo } from './address-memo.ts'
 import * as C from './constants.ts'
 import type {
   DebugInfo,
@@ -48,6 +49,8 @@ export class DebugFile implements DebugInfo {
   readonly #frames: SourceFrames
   readonly #unwinder: Unwinder
   readonly #locator: VariableLocator
+  /** By address of the file. */
+  readonly #symbolsAt = new AddressMemo<SymbolPlace | undefined>()
 
   private constructor(path: string, source: FileSource, options: DebugFileOptions) {
     this.path = path
@@ -114,7 +117,9 @@ export class DebugFile implements DebugInfo {
   }
 
   symbolAt(address: bigint): SymbolPlace | undefined {
-    const place = this.#program.symbols.at(this.#program.slide.toFile(address))
+    const { symbols, slide } = this.#program
+    const inFile = slide.toFile(address)
+    const place = this.#symbolsAt.of(inFile, () => symbols.at(inFile))
     return place && { symbol: this.#guestSymbol(place.symbol), offset: place.offset }
   }
 
