@@ -12,6 +12,7 @@ export interface Seed {
 
 export const SEEDS: readonly Seed[] = [
   { seed: 1069, instructions: 50_000, model: 'max', found: 'links between blocks counted as state of the guest' },
+  { seed: 195, instructions: 50_000, model: 'max', found: '#AC that raises itself for ever' },
   {
     seed: 400013,
     instructions: 50_000,

@@ -3,7 +3,7 @@
 import { afterAll, beforeEach, describe, expect } from 'vitest'
 import { hasNasm, nasmNote } from '../engine/guest/assemble.ts'
 import { Host, TIERS } from '../engine/guest/guest.ts'
-import { CODE, CODE3, DATA, DATA3, STACK, SystemGuest, type SystemMode } from '../engine/guest/system-guest.ts'
+import { CODE, CODE3, DATA, DATA3, GATE, STACK, SystemGuest, type SystemMode } from '../engine/guest/system-guest.ts'
 import { rule } from './rule.ts'
 
 const [AC, VM] = [1 << 18, 1 << 17]
@@ -147,6 +147,16 @@ describe.skipIf(!hasNasm)(`alignment checks${nasmNote}`, () => {
       expect(['lds eax, [edi]', 'o16 lds ax, [edi]'].map(alignment)).toEqual([4, 2])
       expect(alignment('xor eax, eax\nbt [edi], eax')).toBe(4)
       expect(alignment('xor eax, eax\nbt [edi], ax')).toBe(2)
+    },
+  )
+
+  rule(
+    'exceptions',
+    'CVE-2015-5307',
+    'An #AC whose delivery in ring 3 is misaligned itself raises #AC for ever; this processor shuts down, and others hang',
+    () => {
+      system.setGate(17, GATE.interrupt, CODE3)
+      expect(system.run(`mov eax, [${DATA + 1}]`, { registers: { ...ON, rsp: STACK - 2 } })).toBe('triple-fault')
     },
   )
 

@@ -88,6 +88,13 @@ export function escalate(first: GuestEvent, second: GuestFault): 'serial' | 'dou
 }
 
 /**
+ * Exceptions that an event's delivery may cause one after the other. #AC is the one that can cause itself for ever, when
+ * a handler in ring 3 has a misaligned stack: processors hang then (CVE-2015-5307), and ours shuts
+ * down.
+ */
+const MOST_SERIAL_EXCEPTIONS = 64
+
+/**
  * Delivers an event, and whatever exceptions its delivery causes, up to a triple fault.
  * @param intercept called before each exception is delivered; it may leave to the hypervisor by throwing
  */
@@ -97,7 +104,7 @@ export function deliver(
   intercept?: (event: GuestEvent) => void,
 ): 'delivered' | 'triple-fault' {
   let current = event
-  for (;;) {
+  for (let exceptions = 0; exceptions < MOST_SERIAL_EXCEPTIONS; exceptions++) {
     if (current.kind === 'exception') intercept?.(current)
     try {
       deliverEvent(cpu, current)
@@ -112,6 +119,7 @@ export function deliver(
         outcome === 'double-fault' ? { vector: VECTOR_DOUBLE_FAULT, kind: 'exception', errorCode: 0 } : eventOf(fault)
     }
   }
+  return 'triple-fault'
 }
 
 /** Delivers the exception of an instruction; RIP is at the instruction. */
