@@ -2,20 +2,18 @@
 
 import type { Debugger } from '../../src/debugger/debugger.ts'
 import { launch } from '../../src/debugger/launch.ts'
+import type { SourceStepOptions } from '../../src/debugger/stepping.ts'
 import type { StepRequest, StopRequest } from '../../src/debugger/stop-request.ts'
-import type { GuestEnd, Stop, Target } from '../../src/debugger/target.ts'
-
-export interface SessionGuest {
-  readonly image: string
-  readonly commandLine: string
-  readonly initrd?: string
-}
+import type { GuestEnd, Stop, Target, TargetListener } from '../../src/debugger/target.ts'
+import type { SessionGuest } from './debugger/guests.ts'
 
 const MEMORY = 256 * 2 ** 20
 
 export class DebugSession {
   readonly debugger: Debugger
   readonly target: Target
+  /** What the debugger makes of its target's stops. */
+  readonly #attended: TargetListener | undefined
   #output = ''
   #awaited: string | undefined
   #told: (what: Stop | GuestEnd | undefined) => void = () => {}
@@ -24,7 +22,8 @@ export class DebugSession {
     this.debugger = debugger_
     this.target = debugger_.target
     debugger_.listener = undefined
-    // Straight to the target: what is measured is not what a debugger makes of its stops.
+    this.#attended = this.target.listener
+    // Straight to the target, but for steps by line: the rest is not about what a debugger makes of its stops.
     this.target.listener = {
       stopped: stop => this.#told(stop),
       ended: end => this.#told(end),
@@ -54,6 +53,24 @@ export class DebugSession {
 
   step(request: StepRequest): Promise<Stop> {
     return this.#stopAfter(() => this.target.step(request))
+  }
+
+  /** A step as people mean it, with all that the debugger does at its stop. */
+  async stepInDebugger(options: SourceStepOptions): Promise<void> {
+    const direct = this.target.listener
+    this.target.listener = this.#attended
+    await new Promise<void>((resolve, reject) => {
+      this.debugger.listener = {
+        stopped: () => resolve(),
+        ended: ({ description }) => reject(new Error(`the guest ended: ${description}`)),
+        failed: reject,
+        output: () => {},
+        breakpointsResolved: () => {},
+      }
+      this.debugger.step(options)
+    })
+    this.debugger.listener = undefined
+    this.target.listener = direct
   }
 
   async #stopAfter(action: () => void): Promise<Stop> {
