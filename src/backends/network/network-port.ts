@@ -7,6 +7,10 @@ export type EthernetFrame = Uint8Array
 export interface NetworkPort {
   /** For people and captures: `virtio-net0`, `user`. */
   readonly name: string
-  /** Takes a frame from the other end. It may be dropped, as on any Ethernet. The bytes are the receiver's to keep. */
-  receive(frame: EthernetFrame): void
+  /**
+   * Takes a frame from the other end. It may be dropped, as on any Ethernet. Several may hold the same bytes: nobody
+   * changes them any more.
+   * @param number of the frame in the packet trace (`packet-trace.ts`); none if nobody gave it one.
+   */
+  receive(frame: EthernetFrame, number?: number): void
 }
