@@ -69,9 +69,20 @@ export class Ept {
 
   /** Does nothing where no page is mapped. Tables that become empty are given back. */
   unmap(gpa: number): void {
+    this.unmapAll([gpa])
+  }
+
+  /** As {@link unmap} for each page, with one invalidation at the end. */
+  unmapAll(gpas: Iterable<number>): void {
+    let unmapped = false
+    for (const gpa of gpas) if (this.#unmap(gpa)) unmapped = true
+    if (unmapped) this.#invalidate(this.root)
+  }
+
+  #unmap(gpa: number): boolean {
     const path = this.#path(gpa)
     const leaf = path.at(-1)
-    if (path.length < LEVELS || leaf === undefined || this.#memory.u32[leaf >>> 2] === 0) return
+    if (path.length < LEVELS || leaf === undefined || this.#memory.u32[leaf >>> 2] === 0) return false
     this.#write(leaf, 0)
     for (let i = LEVELS - 1; i > 0; i--) {
       const table = path[i] - (path[i] % PAGE_SIZE)
@@ -80,7 +91,7 @@ export class Ept {
       this.#pool.free(table)
     }
     this.#mapped--
-    this.#invalidate(this.root)
+    return true
   }
 
   /** Unmaps everything and gives the tables back, but for the root. */

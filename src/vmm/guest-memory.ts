@@ -167,6 +167,29 @@ export class GuestPhysicalMemory {
     for (let page = 0; page < this.#frames.length; page++) if (this.#frames[page] !== 0) yield page * PAGE_SIZE
   }
 
+  /**
+   * Gives the frames of pages of RAM back to the pool: the pages read as zero and get other frames at their next touch.
+   * Only for whoever may take the guest's memory away. Addresses without a frame, RAM or not, are passed over.
+   * @returns how many frames were given back
+   */
+  discard(gpas: readonly number[]): number {
+    const pages = gpas
+      .map(gpa => Math.floor(gpa / PAGE_SIZE))
+      .filter(page => page < this.#frames.length && this.#frames[page] !== 0)
+    this.ept.unmapAll(pages.map(page => page * PAGE_SIZE))
+    let discarded = 0
+    for (const page of pages) {
+      const hpa = this.#frames[page]
+      // Named twice.
+      if (hpa === 0) continue
+      this.#frames[page] = 0
+      this.#giveBack(hpa)
+      this.framesChanged(page * PAGE_SIZE, (page + 1) * PAGE_SIZE)
+      discarded++
+    }
+    return discarded
+  }
+
   /** RAM as after power-on: every frame is given back. */
   clear(): void {
     for (const gpa of this.touchedPages()) this.#giveBack(this.#frames[gpa / PAGE_SIZE])
