@@ -209,7 +209,7 @@ export class Balloon implements VirtioDevice {
     this.#statistics.clear()
     for (const part of saved.parts('statistics')) this.#statistics.set(part.number('tag'), part.bigint('value'))
     const id = saved.number('statisticsChain')
-    this.#statisticsChain = this.#port?.queues[STATISTICS_QUEUE].taken.find(chain => chain.id === id)
+    this.#statisticsChain = this.#port?.queues[STATISTICS_QUEUE].taken?.find(chain => chain.id === id)
   }
 
   registers(): readonly RegisterView[] {
