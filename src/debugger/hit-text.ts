@@ -28,10 +28,8 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
       return `CR${hit.register}: ${hex(hit.old)} -> ${hex(hit.value)}, by ${place(hit.rip)}`
     case 'msr':
       return `MSR ${hex(BigInt(hit.msr))}: ${hit.old === undefined ? '' : `${hex(hit.old)} -> `}${hex(hit.value)}`
-    case 'port': {
-      const value = hit.value === undefined ? '' : ` of ${hex(BigInt(hit.value))}`
-      return `${hit.write ? 'out' : 'in'}${value}, ${hit.size} bytes, port ${hex(BigInt(hit.port))}`
-    }
+    case 'port':
+      return `${hit.write ? 'out' : 'in'} of ${hex(BigInt(hit.value))}, ${hit.size} bytes, port ${hex(BigInt(hit.port))}`
     case 'exit':
       return `exit: ${hit.reason}`
     case 'guest-event':

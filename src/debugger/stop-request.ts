@@ -110,8 +110,8 @@ export type StopHit = { readonly id: number } & (
       readonly port: number
       readonly size: number
       readonly write: boolean
-      /** What was written. */
-      readonly value: number | undefined
+      /** What was written or read. */
+      readonly value: number
     }
   | { readonly kind: 'exit'; readonly reason: string }
   | {

@@ -180,8 +180,7 @@ export class VmStops {
       ({ id }) => ({ id, kind: 'exit', reason }),
     )
     if (exit.reason !== 'io') return stops
-    const { port, size, write } = exit
-    const value = write ? exit.value : undefined
+    const { port, size, write, value } = exit
     const matching = ports.filter(
       ({ first, last, direction }) =>
         port <= last && port + size > first && (direction === undefined || direction === (write ? 'out' : 'in')),

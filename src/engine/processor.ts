@@ -46,7 +46,8 @@ export type Exit =
       readonly port: number
       readonly size: 1 | 2 | 4
       readonly write: boolean
-      readonly value: number
+      /** What is written; of an `in` what it was answered with, once it was. */
+      value: number
     }
   | {
       readonly reason: 'ept-violation'

@@ -88,7 +88,10 @@ const PORT_ACCESS_NANOSECONDS = 500
 
 function handleIo(vm: ExitContext, vcpu: Vcpu, exit: ExitOf<'io'>): undefined {
   if (exit.write) vm.bus.writePort(exit.port, exit.size, exit.value)
-  else vcpu.completeIn(vm.bus.readPort(exit.port, exit.size))
+  else {
+    exit.value = vm.bus.readPort(exit.port, exit.size)
+    vcpu.completeIn(exit.value)
+  }
   vm.clock.skipTo(vm.clock.now + PORT_ACCESS_NANOSECONDS)
 }
 

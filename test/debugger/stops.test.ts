@@ -170,6 +170,9 @@ describe('a target stops', () => {
     const s = await begin()
     const out = hitOf(await s.stop([{ id: 1, kind: 'port', first: 0x20, last: 0x21, direction: 'out' }]))
     expect(out).toEqual({ id: 1, kind: 'port', port: 0x20, size: 1, write: true, value: 0x11 })
+    // The transmitter of the UART is empty (bits 6 and 5 of its line status).
+    const read = hitOf(await s.stop([{ id: 1, kind: 'port', first: 0x3fd, last: 0x3fd, direction: 'in' }]))
+    expect(read).toEqual({ id: 1, kind: 'port', port: 0x3fd, size: 1, write: false, value: 0x60 })
     expect(hitOf(await s.stop([{ id: 2, kind: 'exit', reasons: ['ept-violation'] }]))).toMatchObject({ kind: 'exit' })
     expect(await s.finish()).toEqual(await plain())
   })
