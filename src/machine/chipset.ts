@@ -142,14 +142,16 @@ export class Chipset {
           },
         }),
       )
-    for (const device of attached) device.attach(bus)
     this.pci = pci
     this.virtio = plugVirtioDevices(configuration.devices, {
       memory: vm.memory,
       clock,
       slots: new PciSlots(pci),
       send: message => vm.deliver(message),
+      interrupt,
+      attach: device => attached.push(device),
     })
+    for (const device of attached) device.attach(bus)
 
     this.devices = [interrupts, ...attached, resetControl]
     this.console = uarts[0]

@@ -3,6 +3,7 @@
 import type { FwCfg } from '../devices/fw-cfg/fw-cfg.ts'
 import type { RamRange } from '../vmm/guest-memory.ts'
 import type { MachineConfiguration } from './configuration.ts'
+import { announcedCommandLine } from './virtio-mmio-windows.ts'
 
 const RAM_SIZE = 0x03
 const CPUS = 0x05
@@ -17,7 +18,7 @@ const CMDLINE_DATA = 0x15
 const E820_ENTRY_SIZE = 20
 
 export function fillFwCfg(device: FwCfg, configuration: MachineConfiguration, map: readonly RamRange[]): void {
-  const { memory, cpus, image, initrd, cmdline } = configuration
+  const { memory, cpus, image, initrd } = configuration
   device.addItem(RAM_SIZE, number(memory, 8))
   device.addItem(CPUS, number(cpus, 2))
   device.addItem(MAXIMUM_CPUS, number(cpus, 2))
@@ -26,7 +27,7 @@ export function fillFwCfg(device: FwCfg, configuration: MachineConfiguration, ma
   device.addItem(INITRD_SIZE, number(initrd?.bytes.length ?? 0, 4))
   device.addItem(INITRD_DATA, initrd?.bytes ?? new Uint8Array(0))
   // With its terminating zero.
-  const text = new TextEncoder().encode(`${cmdline}\0`)
+  const text = new TextEncoder().encode(`${announcedCommandLine(configuration)}\0`)
   device.addItem(CMDLINE_SIZE, number(text.length, 4))
   device.addItem(CMDLINE_DATA, text)
   device.addFile('etc/e820', e820(map))

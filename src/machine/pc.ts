@@ -12,6 +12,7 @@ import { identityOf, type MachineConfiguration } from './configuration.ts'
 import { Host } from './host.ts'
 import { VmView } from './machine-view.ts'
 import { buildMpTable, MP_TABLE_BASE } from './mp-table.ts'
+import { announcedCommandLine, mmioWindows } from './virtio-mmio-windows.ts'
 
 export class Pc {
   readonly configuration: MachineConfiguration
@@ -41,14 +42,14 @@ export class Pc {
 
   /** Does what firmware does: writes its tables, loads the image, sets the boot processor. Throws `ImageError`. */
   boot(): void {
-    const { image, initrd, cmdline, protocol } = this.configuration
+    const { image, initrd, protocol } = this.configuration
     const rsdp = this.#writeFirmwareTables()
     const entry = loadImage(
       {
         name: image.name,
         image: image.bytes,
         ...(initrd === undefined ? {} : { initrd: initrd.bytes, initrdName: initrd.name }),
-        cmdline,
+        cmdline: announcedCommandLine(this.configuration),
         ...(rsdp === undefined ? {} : { rsdp }),
       },
       this.vm.memory,
@@ -103,10 +104,10 @@ export class Pc {
 
   /** @returns the address of the ACPI RSDP. */
   #writeFirmwareTables(): number | undefined {
-    const { acpi, cpus, hpet } = this.configuration
+    const { acpi, cpus, hpet, devices } = this.configuration
     this.vm.memory.write(MP_TABLE_BASE, buildMpTable({ cpus, base: MP_TABLE_BASE }))
     if (!acpi) return undefined
-    const tables = buildAcpiTables({ cpus, hpet, base: ACPI_BASE })
+    const tables = buildAcpiTables({ cpus, hpet, mmio: mmioWindows(devices), base: ACPI_BASE })
     this.vm.memory.write(ACPI_BASE, tables.bytes)
     return tables.rsdp
   }

@@ -1,6 +1,8 @@
 /** The paravirtual devices of a machine: made from its configuration, and plugged in by their transports. */
 
+import type { Device, DeviceBus, InterruptLine } from '../devices/device.ts'
 import { EntropyDevice } from '../devices/virtio/entropy/device.ts'
+import { VirtioMmioTransport } from '../devices/virtio/mmio-transport.ts'
 import { VirtioPciTransport } from '../devices/virtio/pci-transport.ts'
 import { VirtioCore } from '../devices/virtio/virtio-core.ts'
 import type { VirtioDevice } from '../devices/virtio/virtio-device.ts'
@@ -9,6 +11,7 @@ import type { InterruptMessage } from '../engine/processor.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import type { DeviceConfiguration, VirtioOptions, VirtioTransportName } from './device-configuration.ts'
 import type { PciSlots } from './pci-slots.ts'
+import { type MmioWindow, mmioWindows } from './virtio-mmio-windows.ts'
 
 /** Any constant: every run has the same bytes. Devices of one machine differ by their number. */
 const ENTROPY_SEED = 0x52_49_4e_47
@@ -20,6 +23,10 @@ export interface VirtioSurroundings {
   readonly slots: PciSlots
   /** Takes a message-signalled interrupt to the local APICs. */
   readonly send: (message: InterruptMessage) => void
+  /** A source for an ISA request. */
+  readonly interrupt: (irq: number) => InterruptLine
+  /** Puts a device beside the bus's others: it is attached, saved and reset with them. */
+  readonly attach: (device: Device & { attach(bus: DeviceBus): void }) => void
 }
 
 /** A device that is plugged in, for inspection. */
@@ -36,10 +43,11 @@ export function plugVirtioDevices(
   surroundings: VirtioSurroundings,
 ): PluggedVirtio[] {
   const counts = new Map<string, number>()
+  const windows = mmioWindows(configurations)
   return configurations.map(configuration => {
     const number = counts.get(configuration.kind) ?? 0
     counts.set(configuration.kind, number + 1)
-    return plug(makeDevice(configuration, number), configuration, surroundings)
+    return plug(makeDevice(configuration, number), configuration, surroundings, windows)
   })
 }
 
@@ -51,8 +59,13 @@ function makeDevice(configuration: DeviceConfiguration, number: number): VirtioD
   }
 }
 
-function plug(device: VirtioDevice, options: VirtioOptions, surroundings: VirtioSurroundings): PluggedVirtio {
-  const { memory, clock, slots, send } = surroundings
+/** @param windows that are free for virtio-mmio; the device takes the first. */
+function plug(
+  device: VirtioDevice,
+  options: VirtioOptions,
+  { memory, clock, slots, send, interrupt, attach }: VirtioSurroundings,
+  windows: MmioWindow[],
+): PluggedVirtio {
   const { transport, packed } = options
   const core = new VirtioCore({ device, memory, clock, packed })
   switch (transport) {
@@ -64,7 +77,15 @@ function plug(device: VirtioDevice, options: VirtioOptions, surroundings: Virtio
       const slot = slots.plug(new VirtioPciTransport({ core, generation, send }))
       return { core, transport, place: `PCI 00:${slot.toString(16).padStart(2, '0')}.0` }
     }
-    case 'mmio':
-      throw new Error(`${device.name}: no virtio-mmio window is left`)
+    case 'mmio': {
+      const { base, irq } = windows.shift() ?? noWindow(device)
+      const mmio = new VirtioMmioTransport({ core, base, interrupt: interrupt(irq) })
+      attach(mmio)
+      return { core, transport, place: `MMIO 0x${base.toString(16)}` }
+    }
   }
+}
+
+function noWindow(device: VirtioDevice): never {
+  throw new Error(`${device.name}: no virtio-mmio window is left`)
 }

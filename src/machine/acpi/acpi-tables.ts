@@ -1,5 +1,6 @@
 /** All ACPI tables of a machine, laid out one after the other behind the RSDP (ACPI 6.5, 5.2.5 to 5.2.10). */
 
+import type { MmioWindow } from '../virtio-mmio-windows.ts'
 import { ByteList, setChecksum } from './byte-list.ts'
 import { buildDsdt } from './dsdt.ts'
 import { buildFadt } from './fadt.ts'
@@ -23,6 +24,8 @@ const ALIGNMENT = 64
 export interface AcpiOptions {
   readonly cpus: number
   readonly hpet: boolean
+  /** Windows of virtio-mmio devices; none by default. */
+  readonly mmio?: readonly MmioWindow[]
   /** Guest-physical address of the first byte, 64-byte aligned, in E0000h to FFFFFh. */
   readonly base: number
 }
@@ -34,7 +37,7 @@ export interface AcpiTables {
   readonly rsdp: number
 }
 
-export function buildAcpiTables({ cpus, hpet, base }: AcpiOptions): AcpiTables {
+export function buildAcpiTables({ cpus, hpet, mmio = [], base }: AcpiOptions): AcpiTables {
   if (base % ALIGNMENT !== 0)
     throw new RangeError(`ACPI tables at 0x${base.toString(16)}: not ${ALIGNMENT}-byte aligned`)
   const image = new ByteList().zeroes(RSDP_SIZE)
@@ -45,7 +48,7 @@ export function buildAcpiTables({ cpus, hpet, base }: AcpiOptions): AcpiTables {
     return address
   }
   const facs = append(buildFacs())
-  const dsdt = append(buildDsdt({ cpus, hpet }))
+  const dsdt = append(buildDsdt({ cpus, hpet, mmio }))
   const tables = [append(buildFadt(facs, dsdt)), append(buildMadt(cpus))]
   if (hpet) tables.push(append(buildHpetTable()))
   const rsdt = append(acpiTable('RSDT', 1, new ByteList().u32(...tables)))

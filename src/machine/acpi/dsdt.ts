@@ -8,11 +8,12 @@ import {
   PM1A_EVENT,
   SLP_TYP_S5,
 } from '../../devices/acpi-pm/registers.ts'
+import type { MmioWindow } from '../virtio-mmio-windows.ts'
 import { device, eisaId, integer, name, pkg, scope, string, type Term } from './aml.ts'
 import { ByteList } from './byte-list.ts'
 import { HPET_BASE, HPET_SIZE } from './hpet-table.ts'
 import { PCI_PINS, PCI_SLOTS, pciIrq } from './interrupt-routing.ts'
-import { busWindow, interrupt, memory, memoryWindow, ports, portWindow, resources } from './resources.ts'
+import { busWindow, interrupt, memory, memoryWindow, ports, portWindow, resources, wideInterrupt } from './resources.ts'
 import { acpiTable } from './table.ts'
 
 /** Where PCI devices' memory is: from the end of low RAM to the I/O APIC. */
@@ -33,7 +34,13 @@ const SERIAL_PORTS: readonly SerialPort[] = [
   { base: 0x2e8, irq: 3 },
 ]
 
-export function buildDsdt({ cpus, hpet }: { cpus: number; hpet: boolean }): Uint8Array {
+export interface DsdtOptions {
+  readonly cpus: number
+  readonly hpet: boolean
+  readonly mmio: readonly MmioWindow[]
+}
+
+export function buildDsdt({ cpus, hpet, mmio }: DsdtOptions): Uint8Array {
   const terms = [
     // SLP_TYPa, SLP_TYPb, two reserved (7.4.2.6).
     name('\\_S5', pkg(integer(SLP_TYP_S5), integer(SLP_TYP_S5), integer(0), integer(0))),
@@ -57,6 +64,7 @@ export function buildDsdt({ cpus, hpet }: { cpus: number; hpet: boolean }): Uint
         ),
       ),
       ...(hpet ? [isaDevice('HPET', 'PNP0103', memory(HPET_BASE, HPET_SIZE))] : []),
+      ...mmio.map(virtioMmio),
     ),
   ]
   return acpiTable('DSDT', REVISION, new ByteList().bytes(terms.flat()))
@@ -118,6 +126,16 @@ function motherboard(): Term {
       '_CRS',
       resources(ports(PM1A_EVENT, PM_TIMER + PM_TIMER_LENGTH - PM1A_EVENT), ports(GPE0, GPE0_LENGTH), ports(0x92, 1)),
     ),
+  )
+}
+
+/** LNRO0005 is what Linux calls a virtio-mmio device. */
+function virtioMmio({ base, size, irq, shared }: MmioWindow, index: number): Term {
+  return device(
+    `VR${index.toString(16).toUpperCase().padStart(2, '0')}`,
+    name('_HID', string('LNRO0005')),
+    name('_UID', integer(index)),
+    name('_CRS', resources(memory(base, size), wideInterrupt(irq, shared))),
   )
 }
 

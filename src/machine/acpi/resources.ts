@@ -10,6 +10,12 @@ const MEMORY32_FIXED_TAG = 0x86
 const DWORD_ADDRESS_TAG = 0x87
 const WORD_ADDRESS_TAG = 0x88
 
+const EXTENDED_INTERRUPT_TAG = 0x89
+
+const INTERRUPT_CONSUMER = 1 << 0
+const INTERRUPT_EDGE = 1 << 1
+const INTERRUPT_SHARED = 1 << 3
+
 const TYPE_MEMORY = 0
 const TYPE_IO = 1
 const TYPE_BUS = 2
@@ -37,6 +43,12 @@ export function interrupt(irq: number): Term {
       .u16(1 << irq)
       .toBytes(),
   ]
+}
+
+/** An input of the I/O APIC, active high (6.4.3.6): shared and level-triggered, or neither. */
+export function wideInterrupt(input: number, shared: boolean): Term {
+  const flags = INTERRUPT_CONSUMER | (shared ? INTERRUPT_SHARED : INTERRUPT_EDGE)
+  return [...new ByteList().u8(EXTENDED_INTERRUPT_TAG).u16(6).u8(flags, 1).u32(input).toBytes()]
 }
 
 export function memory(base: number, size: number): Term {

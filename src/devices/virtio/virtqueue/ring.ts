@@ -4,6 +4,7 @@ import type { Json } from '../../../util/json.ts'
 import type { RegisterView } from '../../device.ts'
 import type { SavedState } from '../../saved-state.ts'
 import type { DescriptorChain } from './chain.ts'
+import type { QueueMemory } from './queue-memory.ts'
 
 /** Where the three parts of a ring are (Virtio 1.2, 2.6), and its entries. */
 export interface RingAreas {
@@ -56,6 +57,18 @@ export interface Ring {
 
 /** The error, in words, of areas that can't be a ring; undefined if they can. */
 export type AreaProblem = string | undefined
+
+/** The first of the parts that is not aligned as it must be, or not in RAM. */
+export function firstProblem(
+  memory: QueueMemory,
+  parts: readonly { name: string; at: number; length: number; alignment: number }[],
+): AreaProblem {
+  for (const { name, at, length, alignment } of parts) {
+    if (at % alignment !== 0) return `its ${name} at ${hex(at)}, which is not a multiple of ${alignment}`
+    if (!memory.contains(at, length)) return `its ${name} at ${hex(at)}: ${length} bytes are not all RAM`
+  }
+  return undefined
+}
 
 export function hex(value: number): string {
   return `0x${value.toString(16)}`

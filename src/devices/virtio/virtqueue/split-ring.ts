@@ -13,7 +13,7 @@ import {
   VIRTQ_DESC_F_NEXT,
 } from './descriptor.ts'
 import type { QueueMemory } from './queue-memory.ts'
-import { type AreaProblem, hex, type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
+import { type AreaProblem, firstProblem, type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
 
 const VIRTQ_AVAIL_F_NO_INTERRUPT = 1
 const VIRTQ_USED_F_NO_NOTIFY = 1
@@ -36,17 +36,6 @@ export function splitAreaProblem(memory: QueueMemory, areas: RingAreas): AreaPro
     { name: 'used ring', at: areas.device, length: ENTRIES_AT + USED_ENTRY * size + 2, alignment: 4 },
   ]
   return firstProblem(memory, parts)
-}
-
-export function firstProblem(
-  memory: QueueMemory,
-  parts: readonly { name: string; at: number; length: number; alignment: number }[],
-): AreaProblem {
-  for (const { name, at, length, alignment } of parts) {
-    if (at % alignment !== 0) return `its ${name} at ${hex(at)}, which is not a multiple of ${alignment}`
-    if (!memory.contains(at, length)) return `its ${name} at ${hex(at)}: ${length} bytes are not all RAM`
-  }
-  return undefined
 }
 
 export class SplitRing implements Ring {

@@ -7,6 +7,7 @@ import type { Chain, DeviceQueue } from '../virtio-device.ts'
 import type { VirtioEvent } from '../virtio-observer.ts'
 import { DescriptorChain } from './chain.ts'
 import { type HistoryEntry, QueueHistory, TakenRecord } from './history.ts'
+import { PackedRing, packedAreaProblem } from './packed-ring.ts'
 import type { QueueMemory } from './queue-memory.ts'
 import { type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
 import { SplitRing, splitAreaProblem } from './split-ring.ts'
@@ -119,6 +120,11 @@ export class VirtQueue implements DeviceQueue {
     this.#ring = this.#makeRing(format, areas)
     this.#format = format
     return undefined
+  }
+
+  /** The driver takes the queue away; what it set stays. */
+  disable(): void {
+    this.#forget()
   }
 
   reset(): void {
@@ -269,13 +275,13 @@ export class VirtQueue implements DeviceQueue {
     }
   }
 
-  #problem(_format: QueueFormat, areas: RingAreas): string | undefined {
+  #problem(format: QueueFormat, areas: RingAreas): string | undefined {
     if (areas.size > this.maximumSize) return `a size of ${areas.size}; ${this.maximumSize} is the most`
-    return splitAreaProblem(this.#memory, areas)
+    return format.packed ? packedAreaProblem(this.#memory, areas) : splitAreaProblem(this.#memory, areas)
   }
 
   #makeRing(format: QueueFormat, areas: RingAreas): Ring {
-    return new SplitRing(this.#memory, areas, format)
+    return format.packed ? new PackedRing(this.#memory, areas, format) : new SplitRing(this.#memory, areas, format)
   }
 
   /** A driver that makes descriptors available again before the device has used them. */
