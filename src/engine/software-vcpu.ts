@@ -404,7 +404,8 @@ export class SoftwareVcpu implements Vcpu {
         this.#count.stop()
         return spent ? undefined : { reason: 'breakpoint' }
       }
-      if (code !== RETURN_LOOKUP) {
+      // Where the budget ends, other events come before a fault of the next fetch (SDM vol. 3, table 6-2).
+      if (code !== RETURN_LOOKUP || memory.i32[S.BUDGET >> 2] <= 0) {
         this.#count.stop()
         return undefined
       }

@@ -239,6 +239,18 @@ describe.each(TIERS)('$tier code', ({ hotEntries }) => {
       expect(raw.clock.count).toBe(2)
     })
 
+    // SDM vol. 3, table 6-2: what happens at a count, such as a timer's interrupt, comes before a fault of the fetch.
+    it('is used up before the next instruction is fetched, however the budget is cut', () => {
+      for (const pieces of [[3], [2, 1], [1, 2], [1, 1, 1]]) {
+        load([0x90, 0x90, 0xff, 0xe7]) // nop; nop; jmp rdi
+        raw.setRegisters({ rdi: HOLE })
+        for (const piece of pieces) expect(raw.run(piece), String(pieces)).toEqual({ reason: 'budget' })
+        expect(raw.register('rip')).toBe(BigInt(HOLE))
+        expect(raw.run(1)).toMatchObject({ reason: 'exception', vector: 14, address: BigInt(HOLE) })
+        expect(raw.clock.count).toBe(3)
+      }
+    })
+
     it('is what RDTSC reads, in the middle of a block too', () => {
       for (let before = 0; before < 20; before++) {
         const nops = Array.from({ length: before }, () => 0x90)
