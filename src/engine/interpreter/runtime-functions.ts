@@ -36,12 +36,24 @@ function importFromTypeScript(module: ModuleBuilder) {
   }
 }
 
+/** An access through a segment, whose cache is at the address `segment`. */
+const SEGMENTED_ACCESS = ['i32', 'i32', 'i64', 'i32', 'i32'] as const
+
+/** The parameters of a function with {@link SEGMENTED_ACCESS}. */
+const segmentedAccess = (f: FunctionBuilder) => ({
+  record: f.parameter(0, 'i32'),
+  segment: f.parameter(1, 'i32'),
+  offset: f.parameter(2, 'i64'),
+  bytes: f.parameter(3, 'i32'),
+  write: f.parameter(4, 'i32'),
+})
+
 /** The same functions for a module of compiled blocks: what the interpreter defines is imported from it. */
 export function importRuntimeFunctions(module: ModuleBuilder): Runtime {
   return {
     ...TLB_ADDRESSES,
     ...importFromTypeScript(module),
-    linear: module.import('linear', ['i32', 'i32', 'i64', 'i32', 'i32'], 'i64'),
+    linear: module.import('linear', SEGMENTED_ACCESS, 'i64'),
     stackTop: module.import('stackTop', ['i32', 'i32'], 'i64'),
     frameTop: module.import('frameTop', ['i32', 'i32'], 'i64'),
     push: module.import('push', ['i64', 'i32', 'i32'], 'void'),
@@ -56,8 +68,8 @@ export function addRuntimeFunctions(module: ModuleBuilder): Runtime {
   const imported = importFromTypeScript(module)
   const segmentSlow = module.import('segmentSlow', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void')
 
-  const checked = module.declare(['i32', 'i32', 'i64', 'i32', 'i32'], 'i64')
-  const linear = module.declare(['i32', 'i32', 'i64', 'i32', 'i32'], 'i64', 'linear')
+  const checked = module.declare(SEGMENTED_ACCESS, 'i64')
+  const linear = module.declare(SEGMENTED_ACCESS, 'i64', 'linear')
   const stackTop = module.declare(['i32', 'i32'], 'i64', 'stackTop')
   const frameTop = module.declare(['i32', 'i32'], 'i64', 'frameTop')
   const push = module.declare(['i64', 'i32', 'i32'], 'void', 'push')
@@ -79,13 +91,7 @@ export function addRuntimeFunctions(module: ModuleBuilder): Runtime {
   {
     // Limit and rights (SDM vol. 3, 5.3, 5.5); what is not plainly right is for TypeScript to judge.
     const f = checked.builder
-    const [record, segment, bytes, write] = [
-      f.parameter(0, 'i32'),
-      f.parameter(1, 'i32'),
-      f.parameter(3, 'i32'),
-      f.parameter(4, 'i32'),
-    ]
-    const offset = f.parameter(2, 'i64')
+    const { record, segment, offset, bytes, write } = segmentedAccess(f)
     const plain = f.load('i32', segment, S.SEGMENT_RIGHTS).and(PLAIN_MASK).eq(PLAIN)
     const last = offset.add(bytes.sub(1).extendU())
     const within = last.leU(f.load('i32', segment, S.SEGMENT_LIMIT).extendU())
@@ -95,13 +101,7 @@ export function addRuntimeFunctions(module: ModuleBuilder): Runtime {
   }
   {
     const f = linear.builder
-    const [record, segment, bytes, write] = [
-      f.parameter(0, 'i32'),
-      f.parameter(1, 'i32'),
-      f.parameter(3, 'i32'),
-      f.parameter(4, 'i32'),
-    ]
-    const offset = f.parameter(2, 'i64')
+    const { record, segment, offset, bytes, write } = segmentedAccess(f)
     const kind = f.let(f.load('i32', record, R.ADDRESS_KIND, 1))
     const { AddressKind } = R
     // In 64-bit mode only FS and GS have a base (SDM vol. 1, 3.4.2.1).

@@ -30,13 +30,11 @@ import {
 import { innerStack, ringStackPointer } from './inner-stack.ts'
 import { raiseInNewTask } from './interrupt-delivery.ts'
 import { paragraphCache } from './segment-load.ts'
-import { type ElementSize, RSP, Stack } from './stack.ts'
+import { type ElementSize, elementSize, RSP, Stack } from './stack.ts'
 import { requireAvailableTask, switchTask } from './task-switch.ts'
 
 const CS_SELECTOR = S.SEGMENTS + Segment.CS * S.SEGMENT_STRIDE + S.SEGMENT_SELECTOR
 const SS_SELECTOR = S.SEGMENTS + Segment.SS * S.SEGMENT_STRIDE + S.SEGMENT_SELECTOR
-
-const elementSize = (operandSize: 16 | 32 | 64): ElementSize => (operandSize === 64 ? 8 : operandSize === 32 ? 4 : 2)
 
 /** Pushes CS and the address of the next instruction. */
 function pushReturn(cpu: AssistCpu, stack: Stack, nextRip: bigint, size: ElementSize): void {

@@ -15,18 +15,16 @@ import type { Assist } from '../assist.ts'
 import { invalidOpcode } from '../fault.ts'
 import * as S from '../state.ts'
 import { ioPrivilege } from './cpu-mode.ts'
-import { type ElementSize, Stack } from './stack.ts'
+import { elementSize, Stack } from './stack.ts'
 import { checkVirtualFlags, loadVirtualFlags, usesVirtualFlag } from './virtual-interrupts.ts'
 
 const POPF_FLAGS = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT
-
-const sizeOf = (operandSize: 16 | 32 | 64): ElementSize => (operandSize === 64 ? 8 : operandSize === 32 ? 4 : 2)
 
 const popf: Assist = (cpu, { operandSize }) => {
   const { state } = cpu
   const virtual = usesVirtualFlag(state, operandSize)
   const stack = Stack.current(cpu)
-  const image = Number(stack.pop(sizeOf(operandSize)) & 0xffffffffn)
+  const image = Number(stack.pop(elementSize(operandSize)) & 0xffffffffn)
   if (virtual) {
     checkVirtualFlags(state, image)
     stack.commit()

@@ -1,13 +1,10 @@
 /** Instructions that push or pop several words (SDM vol. 2: ENTER, PUSHA, POPA). */
 
-import type { Assist, AssistCpu, AssistInstruction } from '../assist.ts'
+import type { Assist, AssistCpu } from '../assist.ts'
 import { Segment } from '../cpu-state.ts'
-import { type ElementSize, RSP, Stack } from './stack.ts'
+import { type ElementSize, elementSize, RSP, Stack } from './stack.ts'
 
 const RBP = 5
-
-const elementSize = ({ operandSize }: AssistInstruction): ElementSize =>
-  operandSize === 64 ? 8 : operandSize === 32 ? 4 : 2
 
 function setGeneral(cpu: AssistCpu, index: number, size: ElementSize, value: bigint): void {
   if (size === 8) cpu.state.setGpr(index, value)
@@ -17,7 +14,7 @@ function setGeneral(cpu: AssistCpu, index: number, size: ElementSize, value: big
 
 /** ENTER: saves the frame pointer, copies the frame pointers of the outer levels, and makes room for the locals. */
 const enter: Assist = (cpu, instruction) => {
-  const size = elementSize(instruction)
+  const size = elementSize(instruction.operandSize)
   const immediate = Number(BigInt.asUintN(32, instruction.immediate))
   const locals = immediate & 0xffff
   const level = (immediate >>> 16) & 31
@@ -38,7 +35,7 @@ const enter: Assist = (cpu, instruction) => {
 
 /** PUSHA: the eight general registers, with the stack pointer as it was. */
 const pusha: Assist = (cpu, instruction) => {
-  const size = elementSize(instruction)
+  const size = elementSize(instruction.operandSize)
   const stack = Stack.current(cpu)
   for (let index = 0; index < 8; index++) stack.push(cpu.state.gpr(index), size)
   stack.flush()
@@ -47,7 +44,7 @@ const pusha: Assist = (cpu, instruction) => {
 
 /** POPA: the stack pointer's image is skipped. */
 const popa: Assist = (cpu, instruction) => {
-  const size = elementSize(instruction)
+  const size = elementSize(instruction.operandSize)
   const stack = Stack.current(cpu)
   const values: bigint[] = []
   for (let index = 7; index >= 0; index--) values[index] = stack.pop(size)

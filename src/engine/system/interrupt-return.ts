@@ -23,7 +23,7 @@ import { ioPrivilege, longMode, mode64, protectedMode, virtual8086 } from './cpu
 import { dropInnerSegments, returnCode, returnStack, returnStackWidth } from './far-return.ts'
 import { raiseInNewTask } from './interrupt-delivery.ts'
 import { paragraphCache, v86Cache } from './segment-load.ts'
-import { type ElementSize, Stack, setStackPointer } from './stack.ts'
+import { elementSize, Stack, setStackPointer } from './stack.ts'
 import { switchToPreviousTask } from './task-switch.ts'
 import { checkVirtualFlags, loadVirtualFlags, usesVirtualFlag } from './virtual-interrupts.ts'
 
@@ -63,7 +63,7 @@ function returnInParagraphs(cpu: AssistCpu, { operandSize }: AssistInstruction, 
   const { state } = cpu
   const virtual = usesVirtualFlag(state, operandSize)
   const wide = operandSize !== 16
-  const size: ElementSize = wide ? 4 : 2
+  const size = wide ? 4 : 2
   const stack = Stack.current(cpu)
   const rip = stack.pop(size)
   const segment = paragraphCache(cpu, Segment.CS, Number(stack.pop(size) & 0xffffn))
@@ -78,7 +78,7 @@ function returnInParagraphs(cpu: AssistCpu, { operandSize }: AssistInstruction, 
 
 function returnProtected(cpu: AssistCpu, { operandSize }: AssistInstruction): void {
   const { state } = cpu
-  const size: ElementSize = operandSize === 64 ? 8 : operandSize === 32 ? 4 : 2
+  const size = elementSize(operandSize)
   const stack = Stack.current(cpu)
   const rip = stack.pop(size)
   const selector = Number(stack.pop(size) & 0xffffn)

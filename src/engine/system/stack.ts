@@ -15,6 +15,10 @@ export type StackWidth = 16 | 32 | 64
 /** Bytes of one element. */
 export type ElementSize = 2 | 4 | 8
 
+/** What an instruction of an operand size pushes or pops. */
+export const elementSize = (operandSize: 16 | 32 | 64): ElementSize =>
+  operandSize === 64 ? 8 : operandSize === 32 ? 4 : 2
+
 /** Width of the stack pointer with this SS outside 64-bit mode. */
 export const stackWidth = (rights: number): StackWidth => (rights & RIGHTS_DB ? 32 : 16)
 
