@@ -107,7 +107,7 @@ export class Session {
     const { target } = this.debugger
     if (target.state.kind !== 'stopped' || target.state.stop.reason !== 'entry') return
     if (this.#options.stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
-    else this.debugger.resume()
+    else this.debugger.resume(true)
   }
 
   event(name: string, body: object = {}): void {

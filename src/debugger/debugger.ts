@@ -103,9 +103,10 @@ export class Debugger {
 
   // Run control
 
-  resume(): void {
+  /** @param unseen nobody was told of this stop: a breakpoint there counts */
+  resume(unseen = false): void {
     this.#requireStopped()
-    this.target.resume()
+    this.target.resume(unseen)
   }
 
   /** Begins anew with the same breakpoints, stopped before the first instruction. */

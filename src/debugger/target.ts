@@ -98,8 +98,11 @@ export interface Target {
   readonly instructions: number
   listener: TargetListener | undefined
 
-  /** Lets the guest run until something stops it; comes back at once. */
-  resume(): void
+  /**
+   * Lets the guest run until something stops it; comes back at once.
+   * @param unseen nobody was told of this stop: a breakpoint at the next instruction is hit, not left
+   */
+  resume(unseen?: boolean): void
   /** Stops a running guest soon. */
   pause(): void
   /** Steps one vCPU; the others run when it is their turn. Ends in a stop like any run. */

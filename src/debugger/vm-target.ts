@@ -112,8 +112,8 @@ export class VmTarget implements Target {
     return this.#machine.vm.clock.count
   }
 
-  resume(): void {
-    this.#start({ kind: 'run' })
+  resume(unseen = false): void {
+    this.#start({ kind: 'run' }, unseen)
   }
 
   step(request: StepRequest): void {
@@ -209,10 +209,10 @@ export class VmTarget implements Target {
     if (this.#state.kind !== 'stopped') throw new TargetError('the guest does not stand still')
   }
 
-  #start(running: Running): void {
+  #start(running: Running, unseen = false): void {
     this.#requireStopped()
     // A breakpoint where somebody stands already is left, not hit.
-    if (this.#state.kind === 'stopped') this.#machine.vm.vcpus[this.#state.stop.vcpu].leaveBreakpoint()
+    if (this.#state.kind === 'stopped' && !unseen) this.#machine.vm.vcpus[this.#state.stop.vcpu].leaveBreakpoint()
     this.#running = running
     this.#state = { kind: 'running' }
     this.#pauseWanted = false

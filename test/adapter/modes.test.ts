@@ -45,6 +45,20 @@ test('stops by source line at the first instruction and in 16-, 32- and 64-bit c
   await session.expectGolden('modes-breakpoints')
 })
 
+test('stops at the first instruction for a breakpoint too, once, at each beginning', async () => {
+  const session = new GoldenSession('modes')
+  await session.launch()
+  await session.breakAt('modes.asm', 'start', 'real-mode')
+  expect(await session.start()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] })
+  await session.at('modes.asm', 'start')
+  expect(await session.go()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [2] })
+  await session.request('restart', {})
+  expect(await session.stopped()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [1] })
+  await session.at('modes.asm', 'start')
+  expect(await session.go()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [2] })
+  await session.client.close()
+})
+
 test('steps by instruction and by line from real mode to long mode', async () => {
   const session = new GoldenSession('modes')
   await session.launch()
