@@ -1,0 +1,86 @@
+/** The network of a machine as its configuration has it, and the reading of `--net`. */
+
+import { isGroup, type MacAddress, parseMac } from '../backends/network/frame/mac-address.ts'
+import type { AccessOptions, PortRule, Transport } from '../backends/network/user/access-policy.ts'
+import type { PortForward } from '../backends/network/user/forwards.ts'
+import { ConfigurationError } from './configuration-error.ts'
+import { DeviceOptions, type VirtioOptions, virtioOptions } from './device-configuration.ts'
+
+export interface NetConfiguration extends VirtioOptions {
+  readonly kind: 'net'
+  readonly mac: MacAddress
+  /** User-mode networking; undefined for a machine that only has a bridge in common with others. */
+  readonly user: UserConfiguration | undefined
+}
+
+export interface UserConfiguration {
+  readonly access: AccessOptions
+  readonly forwards: readonly PortForward[]
+}
+
+/** Locally administered. */
+export const DEFAULT_MAC: MacAddress = 0x0252_5300_0001
+const MOST_RULES = 64
+
+/** Reads `--net`; undefined for `none`. */
+export function parseNet(text: string): NetConfiguration | undefined {
+  const [network, ...parts] = text.split(',')
+  if (network === 'none' && parts.length === 0) return undefined
+  if (network !== 'user')
+    throw new ConfigurationError(`--net "${text}": there are user, with options behind it, and none`)
+  const repeated = (name: string) =>
+    parts.filter(part => part.startsWith(`${name}=`)).map(part => part.slice(name.length + 1))
+  const [allow, forward] = [repeated('allow'), repeated('forward')]
+  if (allow.length > MOST_RULES || forward.length > MOST_RULES)
+    throw new ConfigurationError(`--net: at most ${MOST_RULES} times allow= and forward=`)
+  const options = new DeviceOptions('--net', parts.filter(part => !/^(allow|forward)=/.test(part)).join(','))
+  const configuration: NetConfiguration = {
+    kind: 'net',
+    mac: readMac(options.text('mac')),
+    user: {
+      access: { outside: onOff(options, 'outside'), host: onOff(options, 'host'), allow: allow.map(readRule) },
+      forwards: forward.map(readForward),
+    },
+    ...virtioOptions(options),
+  }
+  options.end()
+  return configuration
+}
+
+function onOff(options: DeviceOptions, name: string): boolean {
+  return options.choice(name, ['on', 'off'], 'off') === 'on'
+}
+
+function readMac(text: string | undefined): MacAddress {
+  if (text === undefined) return DEFAULT_MAC
+  const mac = parseMac(text)
+  if (mac === undefined || mac === 0 || isGroup(mac))
+    throw new ConfigurationError(`--net: mac=${text} is not the address of a station, such as 02:52:53:00:00:01`)
+  return mac
+}
+
+function readRule(text: string): PortRule {
+  const match = /^(tcp|udp):(\d+)$/.exec(text)
+  if (match === null) throw new ConfigurationError(`--net: allow=${text} is not like allow=tcp:8080`)
+  return { transport: transportOf(match[1]), port: readPort(match[2], 1) }
+}
+
+function readForward(text: string): PortForward {
+  const match = /^(tcp|udp):(\d+):(\d+)$/.exec(text)
+  if (match === null)
+    throw new ConfigurationError(
+      `--net: forward=${text} is not like forward=tcp:2222:22 (port of the host, of the guest)`,
+    )
+  return { transport: transportOf(match[1]), hostPort: readPort(match[2], 0), guestPort: readPort(match[3], 1) }
+}
+
+function transportOf(text: string): Transport {
+  return text === 'udp' ? 'udp' : 'tcp'
+}
+
+/** Port 0 of the host is any that is free. */
+function readPort(text: string, least: number): number {
+  const port = Number(text)
+  if (port < least || port > 65_535) throw new ConfigurationError(`--net: ${text} is not a port from ${least} to 65535`)
+  return port
+}
