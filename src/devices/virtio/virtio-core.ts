@@ -284,6 +284,10 @@ export class VirtioCore implements VirtioPort {
       get now() {
         return core.#clock.count
       },
+      get time() {
+        return core.#clock.now
+      },
+      again: queue => this.#schedule(queue),
       get observed() {
         return core.observer !== undefined
       },

@@ -129,11 +129,12 @@ export class PackedRing implements Ring {
     return (place - before + 2 * size) % (2 * size) < completed
   }
 
+  /** An event left behind is out of the driver's way: only the first kick finds the structure without one. */
   setNotifications(wanted: boolean): void {
-    if (this.#features.eventIndex) {
-      // Left behind, the event is out of the driver's way.
-      if (wanted) this.#writeEvent(RING_EVENT_FLAGS_DESC, this.#available.event)
-    } else this.#writeEvent(wanted ? RING_EVENT_FLAGS_ENABLE : RING_EVENT_FLAGS_DISABLE, 0)
+    if (!wanted) {
+      if (this.#eventFlags !== RING_EVENT_FLAGS_DESC) this.#writeEvent(RING_EVENT_FLAGS_DISABLE, 0)
+    } else if (this.#features.eventIndex) this.#writeEvent(RING_EVENT_FLAGS_DESC, this.#available.event)
+    else this.#writeEvent(RING_EVENT_FLAGS_ENABLE, 0)
   }
 
   peek(limit: number): readonly (DescriptorChain | RingFault)[] {

@@ -23,6 +23,10 @@ export interface QueueOwner {
   readonly running: boolean
   /** Instructions retired by the machine. */
   readonly now: number
+  /** Virtual nanoseconds. */
+  readonly time: number
+  /** Has the device serve the queue again, a moment later. */
+  again(queue: number): void
   /** Is somebody listening to {@link observe}? */
   readonly observed: boolean
   observe(event: QueueEvent): void
@@ -61,6 +65,9 @@ export class VirtQueue implements DeviceQueue {
   #inFlight = new Map<number, InFlight>()
   #slotsInFlight = 0
   #kicked: number | undefined
+  /** Chains taken at one moment of virtual time. */
+  #takenTime = -1
+  #takenAtOnce = 0
 
   constructor(index: number, name: string, maximumSize: number, memory: QueueMemory, owner: QueueOwner) {
     this.index = index
@@ -142,7 +149,7 @@ export class VirtQueue implements DeviceQueue {
 
   take(): Chain | undefined {
     const ring = this.#ring
-    if (ring === undefined || !this.#owner.running) return undefined
+    if (ring === undefined || !this.#owner.running || this.#exhausted(ring)) return undefined
     const taken = ring.take()
     if (taken === undefined) {
       ring.setNotifications(true)
@@ -157,6 +164,7 @@ export class VirtQueue implements DeviceQueue {
     const record = TakenRecord.of(taken, this.#kicked, this.#owner.now)
     this.#inFlight.set(taken.id, { chain: taken, record, written: undefined })
     this.#slotsInFlight += taken.slots
+    this.#takenAtOnce++
     if (this.#owner.observed) this.#owner.observe({ kind: 'taken', queue: this.index, chain: taken })
     return taken
   }
@@ -168,6 +176,7 @@ export class VirtQueue implements DeviceQueue {
     if (last?.chain !== chain) throw new Error(`${this.name}: a chain put back that is not the one taken last`)
     this.#inFlight.delete(chain.id)
     this.#slotsInFlight -= last.chain.slots
+    this.#takenAtOnce--
     this.#ring.putBack(last.chain)
   }
 
@@ -264,6 +273,21 @@ export class VirtQueue implements DeviceQueue {
     this.#inFlight = new Map()
     this.#slotsInFlight = 0
     this.#kicked = undefined
+  }
+
+  /**
+   * A driver can't post more than the ring holds without running. A device that writes into the ring itself, because a
+   * buffer lies there, could find ever more work: it goes on when the guest has run.
+   */
+  #exhausted(ring: Ring): boolean {
+    const { time } = this.#owner
+    if (time !== this.#takenTime) {
+      this.#takenTime = time
+      this.#takenAtOnce = 0
+    }
+    if (this.#takenAtOnce < ring.areas.size) return false
+    this.#owner.again(this.index)
+    return true
   }
 
   #areas(): RingAreas {
