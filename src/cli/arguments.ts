@@ -5,6 +5,8 @@ import { PROTOCOLS } from '../boot/boot.ts'
 import { DEFAULT_MODEL, MODEL_NAMES } from '../engine/cpu-model.ts'
 import { ConfigurationError, parseCount, parseSize } from '../machine/configuration.ts'
 import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
+import { parseDisk } from '../machine/disk-configuration.ts'
+import { parseNet } from '../machine/net-configuration.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { UsageError } from './exit-status.ts'
 
@@ -33,6 +35,8 @@ export interface RunArguments {
   readonly restore: string | undefined
   /** Paravirtual devices, in the order of the options. */
   readonly devices: readonly DeviceConfiguration[]
+  /** File that what passes the network is written to. */
+  readonly pcap: string | undefined
 }
 
 export const USAGE = `Usage:
@@ -54,11 +58,22 @@ Options of run:
   --save FILE         save the machine where the run ends
   --save-at COUNT     end the run when COUNT instructions have retired
   --restore FILE      continue from a saved machine; image and options must be the same
+  --disk FILE[,OPTIONS]  disk of a raw image file: readonly, interface=virtio (default) or ide, queues=N,
+                      backend=thread (default: every run is the same) or worker (a thread of its own)
+  --net user[,OPTIONS] network card; without options nothing but the guest's own network, 10.0.2.0/24
+  --pcap FILE         write what passes the network as pcapng
   --rng[=OPTIONS]     entropy device, the same bytes in every run
 
 Options of a virtio device, after its own, separated by commas:
   transport=pci       or pci-transitional, pci-legacy (before virtio 1.0), mmio
   packed=on           offer packed rings
+
+Options of --net user, after it, separated by commas:
+  forward=tcp:2222:22 port 2222 of the host's loopback leads to port 22 of the guest; also udp, and several times
+  allow=tcp:8080      the guest reaches port 8080 of the host's loopback at 10.0.2.2; also udp, and several times
+  host=on             every port of the host's loopback, at 10.0.2.2
+  outside=on          other addresses and names, but for those of the host
+  mac=ADDRESS         of the card
 
 Option of dap:
   --port N            listen at 127.0.0.1:N, one debug session a connection; 0 for any port that is free
@@ -95,11 +110,14 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     saveAt,
     restore: values.restore,
     devices: deviceConfigurations(tokens),
+    pcap: values.pcap,
   }
 }
 
 /** Options of devices, and how each is read. */
-const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration>> = {
+const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration | undefined>> = {
+  disk: parseDisk,
+  net: parseNet,
   rng: parseEntropy,
 }
 /** A value, if there is one, follows these after "=". */
@@ -110,7 +128,8 @@ function deviceConfigurations(tokens: ReturnType<typeof parse>['tokens']): Devic
   return tokens.flatMap(token => {
     if (token.kind !== 'option') return []
     const read = DEVICE_OPTIONS[token.name]
-    return read === undefined ? [] : [read(token.value ?? '')]
+    const device = read?.(token.value ?? '')
+    return device === undefined ? [] : [device]
   })
 }
 
@@ -145,6 +164,9 @@ function parse(args: readonly string[]) {
         save: { type: 'string' },
         'save-at': { type: 'string' },
         restore: { type: 'string' },
+        disk: { type: 'string', multiple: true },
+        net: { type: 'string', multiple: true },
+        pcap: { type: 'string' },
         rng: { type: 'string', multiple: true },
       },
     })

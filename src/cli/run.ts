@@ -36,11 +36,25 @@ export async function run(args: RunArguments, streams: RunStreams): Promise<numb
       if (watch?.push(byte)) pc.vm.requestStop({ kind: 'requested' })
     },
     debugConsole: byte => debugOutput.push(byte),
+    warn: message => streams.stderr.write(`ringside: ${message}\n`),
   })
+  try {
+    return await runMachine(args, streams, pc, [output, debugOutput])
+  } finally {
+    pc.dispose()
+  }
+}
+
+async function runMachine(
+  args: RunArguments,
+  streams: RunStreams,
+  pc: Pc,
+  outputs: readonly ConsoleOutput[],
+): Promise<number> {
   if (args.restore === undefined) pc.boot()
   else pc.restore(args.restore, readSnapshot(args.restore))
 
-  const session = new RunSession(args, pc, new ConsoleInput(streams.stdin), [output, debugOutput])
+  const session = new RunSession(args, pc, new ConsoleInput(streams.stdin), outputs)
   const status = await session.run(message => streams.stderr.write(message))
   if (args.save !== undefined) writeFile(args.save, pc.save())
   if (args.stats !== undefined)
@@ -60,6 +74,7 @@ function configurationOf(args: RunArguments) {
     cpus: args.cpus,
     cpu: args.cpu,
     devices: args.devices,
+    capture: args.pcap,
   })
 }
 
@@ -77,6 +92,7 @@ class RunSession {
     this.#pc = pc
     this.#input = input
     this.#outputs = outputs
+    pc.hostInputs.onArrival = () => input.wake()
   }
 
   /** Wall time since the guest started. */
@@ -87,7 +103,7 @@ class RunSession {
   async run(report: (message: string) => void): Promise<number> {
     try {
       for (;;) {
-        const stop = this.#pc.vm.run({ instructions: this.#slice(), idle: this.#input.live ? 'return' : 'skip' })
+        const stop = this.#pc.vm.run({ instructions: this.#slice(), idle: this.#live ? 'return' : 'skip' })
         for (const output of this.#outputs) await output.flush()
         const status = await this.#act(stop, report)
         if (status !== undefined) return status
@@ -99,10 +115,16 @@ class RunSession {
         // Input arrives here, and nowhere else: where a slice ends is where the guest can get it.
         await nextTurn()
         this.#input.deliver(byte => this.#pc.sendSerial(byte))
+        this.#pc.hostInputs.deliver()
       }
     } finally {
       this.#input.close()
     }
+  }
+
+  /** Can anything come that is not the guest's own doing? */
+  get #live(): boolean {
+    return this.#input.live || this.#pc.hostInputs.live
   }
 
   #slice(): number {
@@ -140,7 +162,7 @@ class RunSession {
     }
   }
 
-  /** An idle guest with somebody at its console: time passes as on the wall, until a timer fires or a key comes. */
+  /** An idle guest with somebody at its console or sockets: time passes as on the wall, until a timer fires or something comes. */
   async #wait(until: number): Promise<void> {
     const { vm } = this.#pc
     const remaining = until - vm.clock.now
@@ -149,6 +171,7 @@ class RunSession {
       vm.passIdleTime(remaining)
       return
     }
+    if (this.#pc.hostInputs.waiting) return
     const start = performance.now()
     await this.#input.wait(Math.min((remaining + this.#sleepOwed) / 1e6, this.#untilTimeout()))
     const slept = (performance.now() - start) * 1e6

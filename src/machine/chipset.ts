@@ -24,9 +24,10 @@ import type { Platform } from '../vmm/platform.ts'
 import type { Vm } from '../vmm/vm.ts'
 import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
 import type { MachineConfiguration } from './configuration.ts'
+import { Disks, plugIde } from './disks.ts'
 import { fillFwCfg } from './fw-cfg-contents.ts'
 import { PciSlots } from './pci-slots.ts'
-import { type PluggedVirtio, plugVirtioDevices } from './virtio-devices.ts'
+import { isVirtio, type PluggedVirtio, plugVirtioDevices } from './virtio-devices.ts'
 
 /** Base ports and requests of COM1 to COM4, as PCs have them. */
 const SERIAL_PORTS = [
@@ -53,6 +54,8 @@ export interface MachineOutputs {
   readonly console: (byte: number) => void
   /** A byte of the debug console at port 0xE9. */
   readonly debugConsole: (byte: number) => void
+  /** Something on the host failed, and the machine goes on without it. */
+  readonly warn?: (message: string) => void
 }
 
 export class Chipset {
@@ -67,7 +70,7 @@ export class Chipset {
   /** Its text can be read. */
   readonly screen = new VgaText()
 
-  constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
+  constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs, disks = new Disks([])) {
     const { clock } = vm
     const bus = new SystemBus()
     const onReset = () => vm.requestStop({ kind: 'reset' })
@@ -143,13 +146,16 @@ export class Chipset {
         }),
       )
     this.pci = pci
-    this.virtio = plugVirtioDevices(configuration.devices, {
+    const slots = new PciSlots(pci)
+    plugIde(disks, { memory: vm.memory, clock, slots, interrupt, bus })
+    this.virtio = plugVirtioDevices(configuration.devices.filter(isVirtio), {
       memory: vm.memory,
       clock,
-      slots: new PciSlots(pci),
+      slots,
       send: message => vm.deliver(message),
       interrupt,
       attach: device => attached.push(device),
+      disks,
     })
     for (const device of attached) device.attach(bus)
 

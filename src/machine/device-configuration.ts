@@ -1,6 +1,7 @@
 /** Paravirtual devices of a machine, as its configuration has them, and the reading of their options from text. */
 
 import { ConfigurationError } from './configuration-error.ts'
+import type { DiskConfiguration } from './disk-configuration.ts'
 
 /** How a driver reaches a virtio device. */
 export const VIRTIO_TRANSPORTS = ['pci', 'pci-transitional', 'pci-legacy', 'mmio'] as const
@@ -20,7 +21,7 @@ export interface EntropyConfiguration extends VirtioOptions {
 }
 
 /** One member a kind of device; they are plugged in in the order of the configuration. */
-export type DeviceConfiguration = EntropyConfiguration
+export type DeviceConfiguration = EntropyConfiguration | DiskConfiguration
 
 /** Options such as `transport=mmio,packed=on`, by name; those without a value have undefined. */
 export class DeviceOptions {

@@ -1,14 +1,17 @@
 /** A PC: one VM with its devices, its firmware tables and its loader, put together from a configuration. */
 
+import type { Bridge } from '../backends/network/bridge.ts'
 import { loadImage } from '../boot/boot.ts'
 import type { EntryState } from '../boot/boot-target.ts'
 import type { SegmentName, Vcpu } from '../engine/processor.ts'
+import { HostInputs } from '../util/host-input.ts'
 import type { Json } from '../util/json.ts'
 import { readSnapshotHeader, restoreVm, SnapshotError, saveSnapshot } from '../vmm/snapshot.ts'
 import { Vm, type VmState } from '../vmm/vm.ts'
 import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
 import { Chipset, type MachineOutputs } from './chipset.ts'
 import { identityOf, type MachineConfiguration } from './configuration.ts'
+import { Disks } from './disks.ts'
 import { Host } from './host.ts'
 import { VmView } from './machine-view.ts'
 import { buildMpTable, MP_TABLE_BASE } from './mp-table.ts'
@@ -19,24 +22,51 @@ export class Pc {
   readonly vm: Vm
   readonly view: VmView
   readonly chipset: Chipset
+  /** What comes from the host by itself: whoever runs the machine delivers it between slices. */
+  readonly hostInputs = new HostInputs()
+  readonly #disks: Disks
   readonly #powerOn: { readonly vm: VmState; readonly devices: readonly Json[] }
 
   /**
    * A machine in power-on state: {@link boot} or {@link restore} it.
    * @param host where it runs beside others; one of its own if absent.
+   * @param bridge that its network is plugged into, with those of others; one of its own if absent.
    */
-  static async create(configuration: MachineConfiguration, outputs: MachineOutputs, host?: Host): Promise<Pc> {
+  static async create(
+    configuration: MachineConfiguration,
+    outputs: MachineOutputs,
+    host?: Host,
+    bridge?: Bridge,
+  ): Promise<Pc> {
     const { processor, pool } = host ?? (await Host.create(configuration.model, configuration.memory))
-    const vm = new Vm({ processor, pool, memory: configuration.memory, cpus: configuration.cpus })
-    return new Pc(configuration, vm, outputs)
+    const disks = new Disks(configuration.devices, outputs.warn)
+    let vm: Vm | undefined
+    try {
+      vm = new Vm({ processor, pool, memory: configuration.memory, cpus: configuration.cpus })
+      const pc = new Pc(configuration, vm, outputs, disks, bridge)
+      await pc.chipset.network?.open()
+      return pc
+    } catch (error) {
+      vm?.dispose()
+      disks.close()
+      throw error
+    }
   }
 
-  private constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs) {
+  private constructor(
+    configuration: MachineConfiguration,
+    vm: Vm,
+    outputs: MachineOutputs,
+    disks: Disks,
+    bridge: Bridge | undefined,
+  ) {
     this.configuration = configuration
     this.vm = vm
-    this.chipset = new Chipset(configuration, vm, outputs)
+    this.#disks = disks
+    this.chipset = new Chipset(configuration, vm, outputs, disks, bridge)
     this.view = new VmView(vm, this.chipset.devices)
     vm.attach(this.chipset.platform)
+    if (this.chipset.network !== undefined) this.hostInputs.add(this.chipset.network)
     this.#powerOn = { vm: vm.save(), devices: this.chipset.devices.map(device => device.save()) }
   }
 
@@ -65,7 +95,10 @@ export class Pc {
     this.boot()
   }
 
-  /** As put together anew and booted: time, counts and exits begin again, so that the same run happens once more. */
+  /**
+   * As put together anew and booted: time, counts and exits begin again, so that the same run happens once more. What
+   * the guest wrote to disks stays on them.
+   */
   powerCycle(): void {
     this.vm.reset()
     this.chipset.reset()
@@ -97,8 +130,10 @@ export class Pc {
     restoreVm(this.vm, snapshot, header)
   }
 
-  /** Gives host memory back. */
+  /** Gives host memory back, and closes what files and sockets of the host the machine has. */
   dispose(): void {
+    this.hostInputs.close()
+    this.#disks.close()
     this.vm.dispose()
   }
 

@@ -1,6 +1,7 @@
 /** The paravirtual devices of a machine: made from its configuration, and plugged in by their transports. */
 
 import type { Device, DeviceBus, InterruptLine } from '../devices/device.ts'
+import { BlockDevice } from '../devices/virtio/block/device.ts'
 import { EntropyDevice } from '../devices/virtio/entropy/device.ts'
 import { VirtioMmioTransport } from '../devices/virtio/mmio-transport.ts'
 import { VirtioPciTransport } from '../devices/virtio/pci-transport.ts'
@@ -10,6 +11,8 @@ import type { DmaMemory } from '../devices/virtio/virtqueue/queue-memory.ts'
 import type { InterruptMessage } from '../engine/processor.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
 import type { DeviceConfiguration, VirtioOptions, VirtioTransportName } from './device-configuration.ts'
+import type { Disks } from './disks.ts'
+import type { MachineNetwork } from './machine-network.ts'
 import type { PciSlots } from './pci-slots.ts'
 import { type MmioWindow, mmioWindows } from './virtio-mmio-windows.ts'
 
@@ -21,12 +24,15 @@ export interface VirtioSurroundings {
   readonly memory: DmaMemory
   readonly clock: VirtualClock
   readonly slots: PciSlots
+  /** There is one if the configuration has one. */
+  readonly network: MachineNetwork | undefined
   /** Takes a message-signalled interrupt to the local APICs. */
   readonly send: (message: InterruptMessage) => void
   /** A source for an ISA request. */
   readonly interrupt: (irq: number) => InterruptLine
   /** Puts a device beside the bus's others: it is attached, saved and reset with them. */
   readonly attach: (device: Device & { attach(bus: DeviceBus): void }) => void
+  readonly disks: Disks
 }
 
 /** A device that is plugged in, for inspection. */
@@ -35,6 +41,11 @@ export interface PluggedVirtio {
   readonly transport: VirtioTransportName
   /** Where it is: `PCI 00:03.0`. */
   readonly place: string
+}
+
+/** Is it reached by virtio? A disk may be by IDE. */
+export function isVirtio(configuration: DeviceConfiguration): boolean {
+  return configuration.kind !== 'disk' || configuration.interface === 'virtio'
 }
 
 /** Makes the devices of a configuration and plugs them in, in its order. */
@@ -47,15 +58,27 @@ export function plugVirtioDevices(
   return configurations.map(configuration => {
     const number = counts.get(configuration.kind) ?? 0
     counts.set(configuration.kind, number + 1)
-    return plug(makeDevice(configuration, number), configuration, surroundings, windows)
+    return plug(makeDevice(configuration, number, surroundings), configuration, surroundings, windows)
   })
 }
 
 /** @param number of the device among those of its kind: names end in it. */
-function makeDevice(configuration: DeviceConfiguration, number: number): VirtioDevice {
+function makeDevice(
+  configuration: DeviceConfiguration,
+  number: number,
+  { disks, network }: VirtioSurroundings,
+): VirtioDevice {
   switch (configuration.kind) {
     case 'entropy':
       return new EntropyDevice(`virtio-rng${number}`, ENTROPY_SEED + number)
+    case 'disk':
+      return new BlockDevice({
+        ...{ name: `virtio-blk${number}`, queues: configuration.queues, onFailure: disks.warn },
+        backend: disks.backendOf(configuration),
+      })
+    case 'net':
+      if (network === undefined) throw new Error('a network card without a network')
+      return network.card
   }
 }
 

@@ -9,7 +9,7 @@ import { ResetControl } from '../../src/devices/fast-reset/reset-control.ts'
 import { FwCfg } from '../../src/devices/fw-cfg/fw-cfg.ts'
 import { Hpet } from '../../src/devices/hpet/hpet.ts'
 import { I8042 } from '../../src/devices/i8042/i8042.ts'
-import { BUS_MASTER_BASE, Piix3Ide } from '../../src/devices/ide/piix3-ide.ts'
+import { Piix3Ide } from '../../src/devices/ide/piix3-ide.ts'
 import { IoApic } from '../../src/devices/ioapic/ioapic.ts'
 import { PciHost } from '../../src/devices/pci/pci-host.ts'
 import { Pic } from '../../src/devices/pic/pic.ts'
@@ -18,7 +18,7 @@ import { Rtc } from '../../src/devices/rtc/rtc.ts'
 import { Uart } from '../../src/devices/uart/uart.ts'
 import { VgaText } from '../../src/devices/vga-text/vga-text.ts'
 import { Bench, FlatMemory, random } from './bench.ts'
-import { DmaFlatMemory, numbered } from './ide/ata-driver.ts'
+import { BUS_MASTER_BASE, DmaFlatMemory, numbered } from './ide/ata-driver.ts'
 
 /** A device on a bench of its own, with everything it does to its surroundings in a log. */
 interface Setup {
@@ -195,6 +195,7 @@ const SUBJECTS: Record<string, Subject> = {
         device.unmapBars()
         device.mapBars()
       }
+      device.placeBars(() => BUS_MASTER_BASE)
       device.plug({ bus: bench.bus, interrupt: line(log, 'pin'), remap }, 0)
       const commands = [0x20, 0x25, 0x29, 0x30, 0xc4, 0xc6, 0xc8, 0xec]
       const poke = (choice: number): void => {

@@ -19,10 +19,7 @@ import * as r from './registers.ts'
 
 const INTEL = 0x8086
 /** The function's place on bus 0: that of the ISA bridge's chip. */
-export const IDE_SLOT = 1
-export const IDE_FUNCTION = 1
-/** As firmware leaves the bus master's ports. */
-export const BUS_MASTER_BASE = 0xff00
+export const IDE_PLACE = { slot: 1, number: 1 } as const
 const BUS_MASTER_PORTS = 16
 
 const CHANNELS = [
@@ -67,7 +64,7 @@ export class Piix3Ide extends PciFunction {
     }
     this.addBar(4, { kind: 'io', size: BUS_MASTER_PORTS, handler })
     const config = new DataView(this.config.buffer)
-    config.setUint32(pci.PCI_BAR0 + 16, BUS_MASTER_BASE | pci.PCI_BAR_IO, true)
+    // As firmware leaves it: it boots from such disks.
     config.setUint16(pci.PCI_COMMAND, pci.PCI_COMMAND_IO | pci.PCI_COMMAND_MASTER, true)
     for (let channel = 0; channel < CHANNELS.length; channel++)
       config.setUint16(r.IDETIM + 2 * channel, r.IDETIM_DECODE, true)

@@ -1,11 +1,12 @@
 /** A driver of the IDE function at its legacy ports, on a bench with flat memory. */
 
 import { MemoryDisk } from '../../../src/backends/disk/memory-disk.ts'
-import { BUS_MASTER_BASE, Piix3Ide } from '../../../src/devices/ide/piix3-ide.ts'
+import { Piix3Ide } from '../../../src/devices/ide/piix3-ide.ts'
 import * as r from '../../../src/devices/ide/registers.ts'
 import { Bench, FlatMemory, ProbeLine } from '../bench.ts'
 
 export const SECTORS = 70_000
+export const BUS_MASTER_BASE = 0xc000
 const PRIMARY = 0x1f0
 const PRIMARY_CONTROL = 0x3f6
 const TABLE = 0x1_0000
@@ -47,6 +48,7 @@ export class IdeBench extends Bench {
       onFailure: reason => this.failures.push(reason),
     })
     this.ide.attach(this.bus)
+    this.ide.placeBars(() => BUS_MASTER_BASE)
     this.ide.plug({ bus: this.bus, interrupt: new ProbeLine(), remap: () => this.#remap() }, 0)
   }
 

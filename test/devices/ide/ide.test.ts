@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { DiskError } from '../../../src/backends/disk/disk.ts'
-import { BUS_MASTER_BASE } from '../../../src/devices/ide/piix3-ide.ts'
 import * as r from '../../../src/devices/ide/registers.ts'
 import { random } from '../bench.ts'
-import { IdeBench, numbered, SECTORS } from './ata-driver.ts'
+import { BUS_MASTER_BASE, IdeBench, numbered, SECTORS } from './ata-driver.ts'
 
 const READY = r.STATUS_DRDY | r.STATUS_DSC
 const DATA = READY | r.STATUS_DRQ
