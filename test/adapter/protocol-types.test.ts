@@ -14,6 +14,9 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const TOUR = join(ROOT, 'guests/prebuilt/tour.elf')
 const KERNEL = join(ROOT, 'guests/tour/kernel.c')
 
+/** A request that nobody knows. */
+const NONSENSE = 'nonsense'
+
 /** The arguments and bodies of a golden conversation, but for the arguments of requests that were refused. */
 function partsOf(text: string): TypedText[] {
   const parts = text.split(/^(?=[<>] )/m)
@@ -105,7 +108,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
   await client.request('restart', {})
   await client.request('pause', { threadId: 1 })
   await client.request('cancel', { requestId: 1 })
-  await client.request('nonsense').catch(() => undefined)
+  await client.request(NONSENSE).catch(() => undefined)
   await client.request('terminate', {})
   await client.event('terminated')
   await client.request('disconnect', {})
@@ -136,7 +139,8 @@ test('every request, its response and what comes of it have the types that the p
     'terminated',
   ]
   expect([...seen].sort()).toEqual(events)
-  expect(typeErrors(transcript.map(typedMessage))).toBe('')
+  const known = transcript.filter(each => each.type !== 'request' || !('command' in each) || each.command !== NONSENSE)
+  expect(typeErrors(known.map(typedMessage))).toBe('')
 }, 120_000)
 
 test('a message that is not of the protocol is found out', () => {
