@@ -45,6 +45,7 @@ function writerFor(session: Session, { vcpu }: FrameId, { activation }: StackFra
     writeMemory(address, bytes) {
       writeMemory(target, session.debugger.vcpu(vcpu), address, bytes)
       session.debugger.changed()
+      session.wrote(address, bytes.length)
     },
   }
 }

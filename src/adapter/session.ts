@@ -49,6 +49,7 @@ export class Session {
   readonly #console: Record<OutputSource, ConsoleText>
   readonly #log = new ConsoleText(output => this.event('output', { category: 'console', output }))
   readonly #connection: Connection
+  readonly #written: DebugProtocol.MemoryEvent['body'][] = []
   #targets: bigint[] = []
   #firstTarget = 1
   #debugger: Debugger | undefined
@@ -119,14 +120,20 @@ export class Session {
     return this.#connection.cancel(seq)
   }
 
+  /** The user has changed memory; the client is told when the request is answered, with {@link invalidated}. */
+  wrote(address: Address, count: number): void {
+    this.#written.push({ memoryReference: formatAddress(address), offset: 0, count })
+  }
+
   /** What the client shows is no longer so, because the user changed something. */
   invalidated(areas: readonly DebugProtocol.InvalidatedAreas[]): void {
+    for (const range of this.#written.splice(0)) if (this.client.memory) this.event('memory', range)
     if (this.client.invalidated) this.event('invalidated', { areas: [...areas] })
   }
 
   memoryChanged(address: Address, count: number): void {
     this.debugger.changed()
-    if (this.client.memory) this.event('memory', { memoryReference: formatAddress(address), offset: 0, count })
+    this.wrote(address, count)
     this.invalidated(['stacks', 'variables'])
   }
 

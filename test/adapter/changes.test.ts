@@ -32,6 +32,7 @@ test('variables, registers, their fields and expressions are set, and the guest 
   const locals = await scope(session, 'Locals')
   await session.request('variables', { variablesReference: locals })
   await session.request('setVariable', { variablesReference: locals, name: 'argument', value: '0x40 / 2 + 1' })
+  expect(await session.client.event('memory')).toMatchObject({ offset: 0, count: 8 })
   expect(await session.client.event('invalidated')).toEqual({ areas: ['stacks', 'variables'] })
   expect(await session.evaluate('argument')).toBe('33')
   await refused(

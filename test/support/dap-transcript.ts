@@ -7,15 +7,23 @@ import type { DapClient } from '../../scripts/dap-client.ts'
 
 /** @param replace texts that differ from machine to machine, and what stands for them. */
 export function transcriptText(client: DapClient, replace: Readonly<Record<string, string>> = {}): string {
+  // Before anything is measured: how lines are broken must not depend on where the repository lies.
+  const body = (value: unknown): string => (value === undefined ? '' : `\n${format(replaced(value, replace), '    ')}`)
   const lines = outputsTogether(client.transcript).map(message => {
     if (message.type === 'request' && 'arguments' in message) return `> ${message.command}${body(message.arguments)}`
     if ('request_seq' in message)
       return `< ${message.command} ${message.success ? 'done' : 'FAILED'}${body(message.body)}`
     return `< event ${'event' in message ? message.event : message.type}${'body' in message ? body(message.body) : ''}`
   })
-  let text = `${lines.join('\n')}\n`
-  for (const [from, to] of Object.entries(replace)) text = text.replaceAll(from, to)
-  return text
+  return `${lines.join('\n')}\n`
+}
+
+function replaced(value: unknown, replace: Readonly<Record<string, string>>): unknown {
+  return JSON.parse(JSON.stringify(value), (_key, item: unknown) =>
+    typeof item === 'string'
+      ? Object.entries(replace).reduce((text, [from, to]) => text.replaceAll(from, to), item)
+      : item,
+  )
 }
 
 /** Where console output is cut depends on the clock: what comes between two other messages is one event a category. */
@@ -41,11 +49,6 @@ function outputsTogether(transcript: DapClient['transcript']): DapClient['transc
 }
 
 /** Indented JSON, with small objects and lists on one line. */
-function body(value: unknown): string {
-  if (value === undefined) return ''
-  return `\n${format(value, '    ')}`
-}
-
 function format(value: unknown, indent: string): string {
   const flat = JSON.stringify(value)
   if (indent.length + flat.length <= 120 || typeof value !== 'object' || value === null) return indent + flat
