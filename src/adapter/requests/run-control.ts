@@ -57,9 +57,9 @@ export const runControlRequests: RequestFamily = {
 
 function step(session: Session, fields: Fields, kind: SourceStepOptions['kind']): undefined {
   const vcpu = vcpuOf(fields.integer('threadId', THREAD_IDS))
-  // DAP: a step without granularity is one by statement; of C's statements people mean the line.
+  // A step without granularity is one by statement (DAP), but whoever does not ask for statements means lines.
   const granularity = fields.oneOf('granularity', ['statement', 'line', 'instruction'], 'line')
-  session.debugger.step({ vcpu, kind, granularity: granularity === 'instruction' ? granularity : 'line' })
+  session.debugger.step({ vcpu, kind, granularity })
   session.resumed()
   return undefined
 }
