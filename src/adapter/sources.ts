@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { SourceMapEntry } from '../protocol/launch-arguments.ts'
+import { SourceMap } from '../symbols/dwarf/path-match.ts'
 
 export class Sources {
-  readonly #map: readonly SourceMapEntry[]
+  readonly #map: SourceMap
   readonly #known = new Map<string, string | undefined>()
 
   constructor(map: readonly SourceMapEntry[]) {
-    this.#map = map
+    this.#map = new SourceMap(Object.fromEntries(map.map(({ from, to }) => [from, to])))
   }
 
   /**
@@ -31,20 +32,16 @@ export class Sources {
 
   /** What debugging information may call a file of this machine. */
   compiled(path: string): string {
-    const entry = this.#map.find(({ to }) => isBelow(path, to))
-    return entry === undefined ? path : entry.from + path.slice(entry.to.length)
+    return this.#map.toCompiler(path)
   }
 
   #candidates(file: string, module: string | undefined): string[] {
-    const entry = this.#map.find(({ from }) => isBelow(file, from))
-    if (entry !== undefined) return [entry.to + file.slice(entry.from.length)]
+    const mapped = this.#map.toLocal(file)
+    if (mapped !== file) return [mapped]
     if (isAbsolute(file)) return [file]
     return [...(module === undefined ? [] : aboveOf(module).map(folder => join(folder, file))), resolve(file)]
   }
 }
-
-const isBelow = (path: string, folder: string): boolean =>
-  path.startsWith(folder) && (folder.endsWith('/') || path.length === folder.length || path[folder.length] === '/')
 
 /** The folder of a file, and those that it is in. */
 function aboveOf(file: string): string[] {

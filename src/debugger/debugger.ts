@@ -24,7 +24,8 @@ import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
 import { FrameScope, pointerSizeNow } from './frame-scope.ts'
 import { hitText } from './hit-text.ts'
-import { KernelWatch, type LinuxGuest } from './linux/kernel-watch.ts'
+import type { FollowerOptions } from './linux/follow-kernel.ts'
+import { KernelWatch } from './linux/kernel-watch.ts'
 import { Stack } from './stack/stack.ts'
 import { SourceStep, type SourceStepOptions } from './stepping.ts'
 import type { StopRequest } from './stop-request.ts'
@@ -84,7 +85,7 @@ export class Debugger {
   #pausing = false
 
   /** @param linux what is known of the guest if it is Linux, so that its symbols are found wherever it puts itself. */
-  constructor(target: Target, symbols: SymbolBook, linux: LinuxGuest = {}) {
+  constructor(target: Target, symbols: SymbolBook, linux: FollowerOptions = {}) {
     this.target = target
     this.symbols = symbols
     this.#kernel = new KernelWatch(target, symbols, linux, () => this.#symbolsChanged())
@@ -194,6 +195,14 @@ export class Debugger {
     const breakpoints = this.#breakpoints.replace(group, wishes, this.#resolve)
     this.#plant()
     return breakpoints
+  }
+
+  /**
+   * Whether what lies at a linear address by the symbol files will be there. A Linux kernel with KASLR is placed when it
+   * is decompressed: breakpoints by name and line move with it, addresses don't.
+   */
+  isPlaced(address: bigint): boolean {
+    return this.#kernel.isPlaced(address)
   }
 
   setFunctionBreakpoints(names: readonly string[]): readonly Breakpoint[] {

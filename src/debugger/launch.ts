@@ -50,6 +50,9 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
   for (const file of options.symbols) addSymbols(symbols, file)
   if (options.symbols.length === 0 && ElfFile.hasMagic(image.bytes)) addOwnSymbols(symbols, image.name, image.bytes)
   if (linux !== undefined) refuseOtherKernels(symbols, image.bytes)
+  const hasTypes = symbols.modules.some(({ role, file }) => role === 'kernel' && file?.hasDebugInfo)
+  if (modulePaths.length > 0 && !hasTypes)
+    symbols.complain("modules are placed by the kernel's own types: a vmlinux with debugging information is missing")
 
   const outputs = { console: (_byte: number) => {}, debugConsole: (_byte: number) => {} }
   const pc = await Pc.create(configuration, {
@@ -61,7 +64,8 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     const target = new VmTarget(pc)
     outputs.console = byte => target.print('serial', byte)
     outputs.debugConsole = byte => target.print('debug-console', byte)
-    return new Debugger(target, symbols, { image: linux, modulePaths })
+    const isFixed = /(^| )nokaslr( |$)/.test(options.cmdline)
+    return new Debugger(target, symbols, { image: linux, isFixed, modulePaths })
   } catch (error) {
     pc.dispose()
     symbols.close()

@@ -307,7 +307,7 @@ export class VmTarget implements Target {
   /** Stops between two instructions: also for the breakpoints that are there. */
   #stopHere(reason: 'step' | 'pause', vcpu: number): void {
     const here = this.#machine.vm.vcpus[vcpu].askBreakpoint()
-    const hits = this.#stops.takeHits()
+    const hits = this.#stops.serveAsides(this.#stops.takeHits(), vcpu)
     this.#stop({ reason, vcpu, ...(here && hits.length > 0 ? { hits } : {}) })
   }
 

@@ -120,6 +120,8 @@ if (kernel === undefined || vmlinux === undefined || !existsSync(BUSYBOX)) {
         expect(await stopped()).toMatchObject({ reason: 'entry' })
         // Nothing of the kernel is in memory yet.
         expect(await evaluate('linux_banner[0]')).toMatch(/no memory can be read/)
+        const early = await client.request('dataBreakpointInfo', { name: 'jiffies_64' })
+        expect(early).toMatchObject({ dataId: null, description: expect.stringContaining('not in its place yet') })
 
         expect(await goOn()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [start.id] })
         expect(await slide()).toBeGreaterThan(0n)

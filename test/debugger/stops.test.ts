@@ -69,8 +69,8 @@ class Scene {
     return what
   }
 
-  async finish(): Promise<{ instructions: number; output: string }> {
-    this.target.setStops([])
+  async finish(requests: readonly StopRequest[] = []): Promise<{ instructions: number; output: string }> {
+    this.target.setStops(requests)
     const end = await this.#until(() => this.target.resume())
     expect(end).toMatchObject({ status: 0 })
     return { instructions: this.target.instructions, output: this.output }
@@ -128,6 +128,40 @@ describe('a target stops', () => {
     expect(String.fromCharCode(...logged)).toBe('tou')
     const { output } = await s.finish()
     expect(output).toBe((await plain()).output)
+  })
+
+  test('and goes on, for what is only to be told aside: the guest at rest, steps as if nothing were', async () => {
+    const path = async (s: Scene, requests: readonly StopRequest[]) => {
+      await s.stop([code(s.at('enter_long_mode'))])
+      s.target.setStops(requests)
+      const rips: bigint[] = []
+      for (let step = 0; step < 40; step++) {
+        expect(await s.step()).toMatchObject({ reason: 'step' })
+        rips.push(s.rip)
+      }
+      return rips
+    }
+    const undisturbed = await Scene.start()
+    const expected = await path(undisturbed, [])
+    undisturbed.target.dispose()
+
+    const s = await begin()
+    const aside: string[] = []
+    const requests: StopRequest[] = [
+      { id: -1, kind: 'control-register', registers: [3], aside: vcpu => aside.push(`cr3 of ${vcpu} at ${s.rip}`) },
+      { id: -2, kind: 'code', space: 'linear', address: expected[20], aside: () => aside.push(`code at ${s.rip}`) },
+    ]
+    expect(await path(s, requests)).toEqual(expected)
+    const atRest = aside.filter(told => told.startsWith('cr3'))
+    expect(atRest).toHaveLength(1)
+    expect(expected.map(rip => `cr3 of 0 at ${rip}`)).toContain(atRest[0])
+    expect(aside).toContain(`code at ${expected[20]}`)
+    // What stops stops, whatever else is told.
+    s.target.setStops([...requests, { id: 3, kind: 'code', space: 'linear', address: s.at('serial_character') }])
+    expect(await s.stop()).toMatchObject({ reason: 'breakpoint', hits: [{ id: 3 }] })
+    const main = code(s.at('serial_character'), { id: -4, aside: () => aside.push('printed') })
+    expect(await s.finish([main])).toEqual(await plain())
+    expect(aside.filter(told => told === 'printed').length).toBeGreaterThan(100)
   })
 
   test('at a change of data, with the values and the instruction that did it', async () => {

@@ -48,6 +48,7 @@ function scene(cpus = 1): Scene {
       resolve(end)
     },
     failed: error => resolve(error),
+    reset: () => told.push('reset'),
     output: (source, bytes) => told.push(`${source} ${Buffer.from(bytes).toString()}`),
   }
   const next = () => new Promise<Stop | GuestEnd | Error>(done => (resolve = done))
@@ -143,6 +144,7 @@ describe('a virtual machine as a target', () => {
     made.target.resume()
     await made.next()
     expect(made.resets).toBe(1)
+    expect(made.told).toContain('reset')
   })
 
   test('keeps the state of a triple fault, and ends when it is resumed', async () => {

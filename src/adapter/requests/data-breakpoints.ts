@@ -68,7 +68,10 @@ function rangeOf(session: Session, fields: Fields): Range | string {
           name,
         )
   if (node?.place === undefined) return `"${name}" is not in memory`
-  return { address: node.place.address, length: bytes ?? node.place.size }
+  const { address } = node.place
+  if (address.space === 'linear' && !session.debugger.isPlaced(address.address))
+    return `"${name}" is not in its place yet: where the kernel goes shows when it has been decompressed`
+  return { address, length: bytes ?? node.place.size }
 }
 
 function dataPlace(item: Fields): BreakpointPlace {

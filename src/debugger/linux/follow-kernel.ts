@@ -28,6 +28,8 @@ const MOST_TABLE_SEARCHES = 3
 export interface FollowerOptions {
   /** The bzImage that boots, if it is one: without a symbol file the kernel's own tables tell the names. */
   readonly image?: LinuxImage | undefined
+  /** It stays where it was linked to: `nokaslr` on its command line. */
+  readonly isFixed?: boolean
   /** Files of modules (`.ko`), which get their symbols once the guest has loaded them. */
   readonly modulePaths?: readonly string[]
 }
@@ -35,16 +37,19 @@ export interface FollowerOptions {
 export class KernelFollower {
   readonly #book: SymbolBook
   readonly #image: LinuxImage | undefined
+  readonly #isFixed: boolean
   /** Module files by the kernel's name for them. */
   readonly #files: ReadonlyMap<string, string>
   readonly #placed = new Map<string, bigint>()
   #located = false
   #seeks = 0
   #tableSearches = 0
+  #moduleChanges: readonly bigint[] | undefined
 
-  constructor(book: SymbolBook, { image, modulePaths = [] }: FollowerOptions = {}) {
+  constructor(book: SymbolBook, { image, isFixed = false, modulePaths = [] }: FollowerOptions = {}) {
     this.#book = book
     this.#image = image
+    this.#isFixed = isFixed
     this.#files = new Map(modulePaths.map(path => [moduleNameOf(path), path]))
   }
 
@@ -69,6 +74,7 @@ export class KernelFollower {
     this.#located = false
     this.#seeks = 0
     this.#tableSearches = 0
+    this.#moduleChanges = undefined
     for (const name of this.#placed.keys()) this.#book.removeFile(this.#files.get(name) ?? name)
     this.#placed.clear()
   }
@@ -137,7 +143,14 @@ export class KernelFollower {
    */
   get moduleChanges(): readonly bigint[] {
     if (!this.#located || this.#files.size === 0) return []
-    return ['do_init_module', 'free_module'].flatMap(name => this.#book.functionsNamed(name))
+    this.#moduleChanges ??= ['do_init_module', 'free_module'].flatMap(name => this.#book.functionsNamed(name))
+    return this.#moduleChanges
+  }
+
+  /** Is that address of a symbol where it will be? Not that of a kernel that has yet to choose its place. */
+  isPlaced(address: bigint): boolean {
+    if (this.#located || this.#isFixed || this.#image === undefined) return true
+    return this.#kernelFile?.symbolAt(address) === undefined
   }
 
   /**

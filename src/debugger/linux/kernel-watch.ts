@@ -7,20 +7,12 @@ import type { MachineView } from '../../inspect/machine-view.ts'
 import type { StopRequest } from '../stop-request.ts'
 import type { SymbolBook } from '../symbol-book.ts'
 import type { Target } from '../target.ts'
-import { KernelFollower } from './follow-kernel.ts'
-import type { LinuxImage } from './kernel-tables.ts'
+import { type FollowerOptions, KernelFollower } from './follow-kernel.ts'
 
 /** Ids of our own requests; those of breakpoints are positive, and the debugger's other ones start at -1. */
 const ENTRY = -10
 const MAPPED = -11
 const MODULES = -12
-
-export interface LinuxGuest {
-  /** The bzImage that boots, if it is one. */
-  readonly image?: LinuxImage | undefined
-  /** Files of modules (`.ko`) that the guest may load. */
-  readonly modulePaths?: readonly string[]
-}
 
 export class KernelWatch {
   readonly #target: Target
@@ -29,9 +21,9 @@ export class KernelWatch {
   readonly #changed: () => void
   #modulesStale = true
 
-  constructor(target: Target, book: SymbolBook, { image, modulePaths = [] }: LinuxGuest, changed: () => void) {
+  constructor(target: Target, book: SymbolBook, linux: FollowerOptions, changed: () => void) {
     this.#target = target
-    this.#follower = new KernelFollower(book, { image, modulePaths })
+    this.#follower = new KernelFollower(book, linux)
     this.#changed = changed
   }
 
@@ -71,6 +63,11 @@ export class KernelWatch {
     const moved = stale ? this.#follower.followModules(this.#machine, view) : false
     if (moved !== undefined) this.#modulesStale = false
     if (located || moved === true) this.#changed()
+  }
+
+  /** As {@link KernelFollower.isPlaced}. */
+  isPlaced(address: bigint): boolean {
+    return this.#follower.isPlaced(address)
   }
 
   /** The guest begins anew. */

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -7,6 +7,7 @@ import { KernelFollower } from '../../../src/debugger/linux/follow-kernel.ts'
 import { kernelIdentity, mismatch } from '../../../src/debugger/linux/kernel-image.ts'
 import { moduleNameOf, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
 import { findKernelSlide } from '../../../src/debugger/linux/kernel-slide.ts'
+import { findModuleFiles } from '../../../src/debugger/linux/module-files.ts'
 import { SymbolBook } from '../../../src/debugger/symbol-book.ts'
 import { DebugFile } from '../../../src/symbols/dwarf/debug-file.ts'
 import { type BuiltGuest, buildGuest, GuestUnderTest } from '../support/c-guest.ts'
@@ -85,6 +86,38 @@ describe('the slide of a kernel', () => {
   })
 })
 
+describe('a kernel that begins anew', () => {
+  test('is looked for again, and taken to be where it was until it is found', () => {
+    const book = new SymbolBook()
+    book.addFile(DebugFile.open(linked.program))
+    const follower = new KernelFollower(book, { image: { start: 0x20_0000, length: 0x1000 } })
+    const address = book.byName('start_kernel')?.address ?? 0n
+    expect([follower.seeking, follower.isPlaced(address)]).toEqual([true, false])
+    const fixed = new KernelFollower(book, { image: { start: 0x20_0000, length: 0x1000 }, isFixed: true })
+    expect(fixed.isPlaced(address)).toBe(true)
+    expect(follower.seek(guest.machine, vcpu())).toBe(true)
+    const placed = book.byName('start_kernel')?.address ?? 0n
+    expect([follower.seeking, follower.isPlaced(placed)]).toEqual([false, true])
+    follower.forget()
+    expect([follower.seeking, follower.located]).toEqual([true, false])
+    expect(book.byName('start_kernel')?.address).toBe(placed)
+    expect(follower.locate(guest.machine, vcpu())).toBe(true)
+    book.close()
+  })
+
+  test('is not looked for without end', () => {
+    const book = new SymbolBook()
+    const source = KERNEL.replace('Linux version', 'Another system')
+    book.addFile(DebugFile.open(buildGuest(source, [...at('0x200000'), '-Wl,--defsym=linux_banner=0x300']).program))
+    const follower = new KernelFollower(book)
+    let looks = 0
+    for (; follower.seeking && looks < 1000; looks++) follower.seek(guest.machine, vcpu())
+    expect(looks).toBe(100)
+    expect(follower.located).toBe(false)
+    book.close()
+  })
+})
+
 describe('symbols of a kernel that are no places', () => {
   const source = 'int counter __attribute__((section(".data..percpu"))) = 1; void _start(void) { counter++; }'
   const script = `SECTIONS {
@@ -128,6 +161,37 @@ describe('loaded modules', () => {
   test('have names that their files tell', () => {
     expect(moduleNameOf('/lib/modules/6.1/nf-tables.ko.xz')).toBe('nf_tables')
     expect(moduleNameOf('ext4.ko')).toBe('ext4')
+  })
+
+  test('are searched for in directories', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ringside-modules-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    mkdirSync(join(folder, 'drivers', 'net'), { recursive: true })
+    const paths = ['drivers/net/dummy.ko', 'drivers/net/tun.ko.debug', 'fs.ko'].map(path => join(folder, path))
+    for (const path of [...paths, join(folder, 'modules.dep'), join(folder, 'x.ko.xz')]) writeFileSync(path, '')
+    symlinkSync(folder, join(folder, 'drivers', 'loop'))
+    expect(findModuleFiles([folder]).sort()).toEqual(paths)
+    expect(findModuleFiles([paths[0]])).toEqual([paths[0]])
+    expect(() => findModuleFiles([join(folder, 'none')])).toThrow(/^module symbols ".*none" can't be read: ENOENT/)
+  })
+
+  test('whose files are damaged or gone have no symbols, and that is said', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ringside-modules-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const damaged = join(folder, 'guest.ko')
+    writeFileSync(damaged, 'no ELF file')
+    const book = new SymbolBook()
+    const said: string[] = []
+    book.onProblem = problem => said.push(problem)
+    book.addFile(DebugFile.open(guest.built.program))
+    const follower = new KernelFollower(book, { modulePaths: [damaged, join(folder, 'other.ko')] })
+    expect(follower.followModules(guest.machine, vcpu())).toBe(true)
+    expect(said).toEqual([
+      expect.stringMatching(/guest\.ko: .*not an ELF file/),
+      expect.stringMatching(/other\.ko: ENOENT/),
+    ])
+    expect(follower.followModules(guest.machine, vcpu())).toBe(false)
+    book.close()
   })
 
   test('get their symbols where the kernel has put them', () => {
