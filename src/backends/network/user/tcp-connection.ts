@@ -400,13 +400,14 @@ export class TcpConnection implements HostStreamListener {
     const fresh = data.subarray(known, known + room)
     const complete = known + fresh.length >= data.length
     if (fin && complete && known <= data.length) this.#finAt = sequenceAfter(sequence, data.length)
-    const inOrder = begin === this.#expected
-    if (inOrder) this.#deliver(fresh)
+    const inOrder = begin === this.#expected && this.#early.size === 0
+    // Also what closes a gap is acknowledged at once (RFC 5681, 4.2).
+    if (begin === this.#expected) this.#deliver(fresh)
     else if (fresh.length > 0) this.#early.add(begin, fresh)
     for (let next = this.#early.take(this.#expected); next !== undefined; next = this.#early.take(this.#expected))
       this.#deliver(next)
     if (this.#finAt === this.#expected) this.#takeFin()
-    const hurry = this.#finReceived || !inOrder || !complete || known > 0 || this.#early.size > 0
+    const hurry = this.#finReceived || !inOrder || !complete || known > 0
     if (hurry || this.#unanswered >= ACKNOWLEDGE_AFTER) this.#acknowledge()
     else this.#acknowledgeAt ??= this.#around.now() + DELAYED_ACKNOWLEDGMENT
     this.#settle()
