@@ -56,6 +56,11 @@ export class ConsoleInput {
     })
   }
 
+  /** Ends a {@link wait}: something else has come. */
+  wake(): void {
+    this.#wake?.()
+  }
+
   close(): void {
     if (this.#stream.isTTY) this.#stream.setRawMode?.(false)
     this.#stream.removeAllListeners('data')

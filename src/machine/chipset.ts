@@ -1,5 +1,6 @@
 /** The devices of a PC on their bus, with their interrupts wired to both kinds of controllers. */
 
+import type { Bridge } from '../backends/network/bridge.ts'
 import { AcpiPm } from '../devices/acpi-pm/acpi-pm.ts'
 import { IsaInterrupts } from '../devices/bus/isa-interrupts.ts'
 import { SystemBus } from '../devices/bus/system-bus.ts'
@@ -26,6 +27,7 @@ import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts
 import type { MachineConfiguration } from './configuration.ts'
 import { Disks, plugIde } from './disks.ts'
 import { fillFwCfg } from './fw-cfg-contents.ts'
+import { type MachineNetwork, networkOf } from './machine-network.ts'
 import { PciSlots } from './pci-slots.ts'
 import { isVirtio, type PluggedVirtio, plugVirtioDevices } from './virtio-devices.ts'
 
@@ -65,12 +67,21 @@ export class Chipset {
   readonly pci: PciHost
   /** The paravirtual devices, in the order of the configuration. */
   readonly virtio: readonly PluggedVirtio[]
+  /** Undefined where there is none. */
+  readonly network: MachineNetwork | undefined
   /** The first serial port. */
   readonly console: Uart
   /** Its text can be read. */
   readonly screen = new VgaText()
 
-  constructor(configuration: MachineConfiguration, vm: Vm, outputs: MachineOutputs, disks = new Disks([])) {
+  /** @param bridge that the machine's network is plugged into; one of its own if absent. */
+  constructor(
+    configuration: MachineConfiguration,
+    vm: Vm,
+    outputs: MachineOutputs,
+    disks = new Disks([]),
+    bridge?: Bridge,
+  ) {
     const { clock } = vm
     const bus = new SystemBus()
     const onReset = () => vm.requestStop({ kind: 'reset' })
@@ -146,6 +157,7 @@ export class Chipset {
         }),
       )
     this.pci = pci
+    this.network = networkOf(configuration, clock, { warn: outputs.warn, bridge })
     const slots = new PciSlots(pci)
     plugIde(disks, { memory: vm.memory, clock, slots, interrupt, bus })
     this.virtio = plugVirtioDevices(configuration.devices.filter(isVirtio), {
@@ -153,13 +165,15 @@ export class Chipset {
       clock,
       slots,
       send: message => vm.deliver(message),
+      network: this.network,
       interrupt,
       attach: device => attached.push(device),
       disks,
     })
     for (const device of attached) device.attach(bus)
 
-    this.devices = [interrupts, ...attached, resetControl]
+    const network = this.network === undefined ? [] : [this.network]
+    this.devices = [interrupts, ...attached, ...network, resetControl]
     this.console = uarts[0]
     this.platform = {
       bus,

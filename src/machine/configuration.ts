@@ -43,6 +43,8 @@ export interface MachineOptions {
   readonly hpet?: boolean
   /** Paravirtual devices, in the order in which they are plugged in; none if absent. */
   readonly devices?: readonly DeviceConfiguration[] | undefined
+  /** File that what passes the network is written to. */
+  readonly capture?: string | undefined
 }
 
 export interface MachineConfiguration {
@@ -57,6 +59,7 @@ export interface MachineConfiguration {
   readonly acpi: boolean
   readonly hpet: boolean
   readonly devices: readonly DeviceConfiguration[]
+  readonly capture: string | undefined
 }
 
 /** Fills in defaults and checks every value; throws {@link ConfigurationError}. */
@@ -73,7 +76,9 @@ export function configure(options: MachineOptions): MachineConfiguration {
     acpi: options.acpi ?? true,
     hpet: options.hpet ?? false,
     devices: options.devices ?? [],
+    capture: options.capture,
   }
+  checkNetwork(configuration)
   checkMemory(configuration.memory)
   checkCpus(configuration.cpus)
   if (Number.isNaN(configuration.startDate.getTime())) throw new ConfigurationError('the start date is not a date')
@@ -122,8 +127,22 @@ export function identityOf(configuration: MachineConfiguration): Json {
     startDate: configuration.startDate.toISOString(),
     acpi: configuration.acpi,
     hpet: configuration.hpet,
-    devices: configuration.devices.map(device => ({ ...device })),
+    devices: configuration.devices.map(identityOfDevice),
   }
+}
+
+/** Where a guest may go, and what leads to it, can be another after a snapshot. */
+function identityOfDevice(device: DeviceConfiguration): Json {
+  if (device.kind !== 'net') return { ...device }
+  const { kind, mac, transport, packed } = device
+  return { kind, mac, transport, packed, user: device.user !== undefined }
+}
+
+function checkNetwork({ devices, capture }: MachineConfiguration): void {
+  const networks = devices.filter(({ kind }) => kind === 'net').length
+  if (networks > 1) throw new ConfigurationError(`${networks} networks: a machine has at most one`)
+  if (capture !== undefined && networks === 0)
+    throw new ConfigurationError(`a capture to "${capture}" needs a network: add --net user`)
 }
 
 function checkMemory(bytes: number): void {

@@ -2,6 +2,7 @@
 
 import { ConfigurationError } from './configuration-error.ts'
 import type { DiskConfiguration } from './disk-configuration.ts'
+import type { NetConfiguration } from './net-configuration.ts'
 
 /** How a driver reaches a virtio device. */
 export const VIRTIO_TRANSPORTS = ['pci', 'pci-transitional', 'pci-legacy', 'mmio'] as const
@@ -21,7 +22,7 @@ export interface EntropyConfiguration extends VirtioOptions {
 }
 
 /** One member a kind of device; they are plugged in in the order of the configuration. */
-export type DeviceConfiguration = EntropyConfiguration | DiskConfiguration
+export type DeviceConfiguration = EntropyConfiguration | DiskConfiguration | NetConfiguration
 
 /** Options such as `transport=mmio,packed=on`, by name; those without a value have undefined. */
 export class DeviceOptions {

@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest'
+import { BOOT_LIMIT, SKIP_REASON, virtioLinux } from './guest.ts'
+import { BRING_UP, NETWORK_FILES, NETWORK_MODULES } from './network-guest.ts'
+
+const linux = virtioLinux()
+
+const SCRIPT = `
+${BRING_UP}
+result mac $(cat /sys/class/net/eth0/address)
+result carrier $(cat /sys/class/net/eth0/carrier)
+result address $(ip -4 addr show dev eth0 | awk '/inet/ { print $2 }')
+result route $(ip route | grep default)
+result resolver $(cat /etc/resolv.conf)
+result ping $(ping -c 3 -s 56 10.0.2.2 | grep received)
+result fragments $(ping -c 2 -s 4000 10.0.2.2 | grep received)
+result name $(nslookup gateway 10.0.2.3 | grep -A 1 gateway | tail -n 1)
+result nobody $(nslookup example.org 10.0.2.3 2>&1 | grep -c NXDOMAIN)
+result outside $(nc -w 5 192.0.2.1 80 < /dev/null 2>&1)
+result host $(nc -w 5 10.0.2.2 22 < /dev/null 2>&1)
+result features $(cat /sys/bus/virtio/devices/virtio0/features)
+`
+
+if (linux === undefined) {
+  test.skip(SKIP_REASON)
+} else {
+  describe('the network card under Debian', () => {
+    const run = (option: string) =>
+      linux.run({ modules: NETWORK_MODULES, files: NETWORK_FILES, script: SCRIPT, options: ['--net', `user${option}`] })
+
+    test.each([
+      { name: 'modern PCI, split', option: '' },
+      { name: 'modern PCI, packed', option: ',packed=on' },
+      { name: 'legacy PCI', option: ',transport=pci-legacy' },
+      { name: 'MMIO, split', option: ',transport=mmio' },
+      { name: 'MMIO, packed', option: ',transport=mmio,packed=on' },
+    ])(
+      'gets an address, pings, asks for names, and is let nowhere: $name',
+      async ({ option }) => {
+        const { results, status } = await run(option)
+        const line = (name: string) => results.find(text => text.startsWith(`${name} `))?.slice(name.length + 1)
+        expect(line('mac')).toBe('02:52:53:00:00:01')
+        expect(line('carrier')).toBe('1')
+        expect(line('address')).toBe('10.0.2.15/24')
+        expect(line('route')).toContain('default via 10.0.2.2')
+        expect(line('resolver')).toBe('nameserver 10.0.2.3')
+        expect(line('ping')).toContain('3 packets transmitted, 3 packets received')
+        expect(line('fragments')).toContain('2 packets transmitted, 2 packets received')
+        expect(line('name')).toContain('10.0.2.2')
+        expect(line('nobody')).not.toBe('0')
+        expect(line('outside')).toContain('refused')
+        expect(line('host')).toContain('refused')
+        expect(results.at(-1)).toBe('end')
+        expect(status).toBe(0)
+      },
+      BOOT_LIMIT,
+    )
+
+    test(
+      'without sockets of the host, the same run is the same to the instruction',
+      async () => {
+        const [first, second] = [await run(''), await run('')]
+        expect(second.instructions).toBe(first.instructions)
+        expect(second.stdout).toBe(first.stdout)
+      },
+      2 * BOOT_LIMIT,
+    )
+  })
+}
