@@ -1,14 +1,16 @@
 ; A boot sector: 16-bit code at 0:7C00 in real mode. Says hello on COM1 (there may be no BIOS to ask) and ends with
 ; debug-exit 5.
 bits 16
-org 0x7C00
+%ifidn __OUTPUT_FORMAT__, bin
+org 0x7C00                                  ; an ELF file, for its symbols, gets it from the linker
+%endif
 
-start:  jmp 0:.here                         ; some loaders enter at 07C0:0000
+start:  jmp 0:.here                         ; #start: some loaders enter at 07C0:0000
 .here:  xor ax, ax
         mov ds, ax
         cld
         mov si, text
-.next:  lodsb
+.next:  lodsb                               ; #next
         test al, al
         jz .end
         mov dx, 0x3F8

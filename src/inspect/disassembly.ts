@@ -1,6 +1,15 @@
 /** Disassembly by the library that the processor decodes with, so that what is shown is what runs. */
 
-import { Decoder, DecoderOptions, FlowControl, Formatter, FormatterSyntax, type Instruction, OpKind } from 'iced-x86'
+import {
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Formatter,
+  FormatterSyntax,
+  type Instruction,
+  Mnemonic,
+  OpKind,
+} from 'iced-x86'
 
 export interface DisassembledInstruction {
   /** Linear address. */
@@ -125,12 +134,21 @@ function decodeRun(
       decoder.ip = BigInt.asUintN(64, at + 1n - source.codeBase)
       continue
     }
-    const text = formatter.format(instruction) + annotation(source, instruction)
+    const text = (farBranchText(source, instruction) ?? formatter.format(instruction)) + annotation(source, instruction)
     run.push({ address: at, bytes: bytes.slice(start, start + instruction.length), text, valid: true })
     instruction.free()
   }
   decoder.free()
   return run
+}
+
+/** `jmp 0x8:0x100031`, as assemblers have it: the formatter puts the selector behind the offset. */
+function farBranchText({ syntax = 'intel' }: CodeSource, instruction: Instruction): string | undefined {
+  const kind = instruction.opCount === 0 ? undefined : instruction.op0Kind
+  if (syntax !== 'intel' || (kind !== OpKind.FarBranch16 && kind !== OpKind.FarBranch32)) return undefined
+  const name = instruction.mnemonic === Mnemonic.Call ? 'call' : 'jmp'
+  const offset = kind === OpKind.FarBranch16 ? instruction.farBranch16 : instruction.farBranch32
+  return `${name} 0x${instruction.farBranchSelector.toString(16)}:0x${offset.toString(16)}`
 }
 
 /** The symbol that a branch goes to or an operand refers to. */

@@ -1,9 +1,11 @@
 /** The kernel of `guests/modes/`, which goes through every mode of the processor, by its source and as golden files. */
 
+import { dirname } from 'node:path'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import { expect, test, vi } from 'vitest'
 import type { TranslateBody } from '../../src/protocol/custom-requests.ts'
 import { GoldenSession } from '../support/golden-session.ts'
+import { assembleFlat, bootSectorSymbols } from '../support/test-guest.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -57,6 +59,28 @@ test('stops at the first instruction for a breakpoint too, once, at each beginni
   await session.at('modes.asm', 'start')
   expect(await session.go()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [2] })
   await session.client.close()
+})
+
+test('debugs a boot sector, 16-bit code without any format, from its first instruction by the symbols of an ELF file', async () => {
+  const [program, symbols] = [assembleFlat('hello-boot-sector'), bootSectorSymbols('hello-boot-sector')]
+  const session = new GoldenSession('tests')
+  await session.launch({ program, symbols, stopOnEntry: true })
+  await session.breakAt('hello-boot-sector.asm', 'next')
+  await session.start()
+  await session.at('hello-boot-sector.asm', 'start')
+  expect(await session.mode()).toBe('16-bit real, CPL 0, no paging, IF=0')
+  await session.disassemble(2)
+  await session.go('next')
+  await session.go('stepIn', 'instruction')
+  await session.stack()
+  expect(await session.go()).toMatchObject({ reason: 'breakpoint' })
+  await session.at('hello-boot-sector.asm', 'next')
+  expect(await session.evaluate('*(char *)$rsi')).toBe("104 'h'")
+  await session.breakAt('hello-boot-sector.asm')
+  await session.request('continue', { threadId: 1 })
+  await session.client.event('terminated')
+  expect(session.client.output.stdout).toBe('hello from real mode\n')
+  await session.expectGolden('boot-sector', { [dirname(program)]: 'BUILD' })
 })
 
 test('steps by instruction and by line from real mode to long mode', async () => {

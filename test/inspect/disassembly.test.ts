@@ -37,6 +37,13 @@ describe('disassembly', () => {
     ])
   })
 
+  test('gives far branches as selector and offset', () => {
+    const text = (bits: 16 | 32, code: readonly number[]) => disassemble(source(bits, code), 0x1000n, 0, 1)[0].text
+    expect(text(16, [0xea, 0x05, 0x7c, 0, 0])).toBe('jmp 0x0:0x7c05')
+    expect(text(16, [0x66, 0xea, 0x31, 0, 0x10, 0, 0x30, 0])).toBe('jmp 0x30:0x100031')
+    expect(text(32, [0x9a, 0, 0x80, 0, 0, 0x38, 0])).toBe('call 0x38:0x8000')
+  })
+
   test('names the targets of branches and the functions that begin', () => {
     const named = source(64, FUNCTION, {
       symbols: [

@@ -99,9 +99,12 @@ export class GoldenSession {
     expect(`${source?.name}:${line}`).toBe(`${file}:${this.line(file, marker)}`)
   }
 
-  /** What was said after `launch` began, as `test/golden/<name>.txt` has it; then ends the session. */
-  async expectGolden(name: string): Promise<void> {
-    const text = transcriptText(this.client, { [GUESTS]: 'GUESTS/' })
+  /**
+   * What was said after `launch` began, as `test/golden/<name>.txt` has it; then ends the session.
+   * @param replace more texts that differ from machine to machine, and what stands for them
+   */
+  async expectGolden(name: string, replace: Readonly<Record<string, string>> = {}): Promise<void> {
+    const text = transcriptText(this.client, { [GUESTS]: 'GUESTS/', ...replace })
     await this.client.close()
     await expect(text.slice(text.indexOf('> launch'))).toMatchFileSnapshot(`../golden/${name}.txt`)
   }

@@ -16,6 +16,15 @@ export function assembleFlat(name: string): string {
   return output
 }
 
+/** Path of an ELF file that has the symbols and lines of the boot sector {@link assembleFlat}. */
+export function bootSectorSymbols(name: string): string {
+  const object = outputPath(`${name}.o`)
+  const output = outputPath(`${name}.symbols`)
+  execFileSync('nasm', ['-f', 'elf32', '-g', '-F', 'dwarf', '-o', object, `${name}.asm`], { cwd: sources })
+  execFileSync('ld', ['-m', 'elf_i386', '-e', '0x7C00', '-Ttext', '0x7C00', '-o', output, object])
+  return output
+}
+
 /** Path of the assembled 32-bit Multiboot kernel `guests/tests/<name>.asm`: an ELF32 file linked at 1 MB. */
 export function assembleMultiboot(name: string): string {
   const object = outputPath(`${name}.o`)

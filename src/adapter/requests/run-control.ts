@@ -45,7 +45,7 @@ export const runControlRequests: RequestFamily = {
     const code = session.debugger.disassemble(vcpu, { space: 'linear', address: frame.pc }, 0, MOST_INSTRUCTIONS)
     const called = code
       .filter(({ address }) => address < end)
-      .map(({ text }) => /^call 0x([0-9a-f]+)/.exec(text)?.[1])
+      .map(({ text }) => /^call 0x([0-9a-f]+)(?![0-9a-f:])/.exec(text)?.[1])
       .filter(digits => digits !== undefined)
     const targets = [...new Set(called)].map(digits => {
       const address = BigInt(`0x${digits}`)
