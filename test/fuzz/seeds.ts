@@ -12,6 +12,12 @@ export interface Seed {
 
 export const SEEDS: readonly Seed[] = [
   { seed: 1069, instructions: 50_000, model: 'max', found: 'links between blocks counted as state of the guest' },
+  {
+    seed: 442,
+    instructions: 50_000,
+    model: 'max',
+    found: 'a branch in 16-bit code above 64 KiB linked as if it stayed',
+  },
   { seed: 195, instructions: 50_000, model: 'max', found: '#AC that raises itself for ever' },
   {
     seed: 400013,

@@ -438,7 +438,9 @@ export class BlockDecoder {
   #setLinks(at: number, linkable: boolean, offsetInPage: number, next: number): void {
     const { i32 } = this.#memory
     const target = offsetInPage + i32[(at + R.IMMEDIATE) >> 2]
-    i32[(at + R.LINK_TAKEN) >> 2] = linkable && target >= 0 && target < 4096 ? 0 : 1
+    // A branch that cuts RIP to 16 bits leaves the page where RIP is 64 KiB or more: whether it is, the code can't say.
+    const cuts = this.#instruction.op0Kind === OpKind.NearBranch16
+    i32[(at + R.LINK_TAKEN) >> 2] = linkable && !cuts && target >= 0 && target < 4096 ? 0 : 1
     i32[(at + R.LINK_NEXT) >> 2] = linkable && offsetInPage + next < 4096 ? 0 : 1
   }
 }
