@@ -1,6 +1,7 @@
 /** A device for tests: it copies what it reads to where it may write, at once or when it is told to. */
 
 import type { RegisterView } from '../../../src/devices/device.ts'
+import { SavedState } from '../../../src/devices/saved-state.ts'
 import type {
   Chain,
   ChainContent,
@@ -14,7 +15,7 @@ const MOST_BYTES = 65536
 
 export class EchoDevice implements VirtioDevice {
   readonly name = 'echo0'
-  readonly type = 42
+  readonly type: number = 42
   readonly classCode = 0x00ff00
   readonly queues: readonly { readonly name: string; readonly maximumSize: number }[]
   readonly features = 0b101n
@@ -26,6 +27,8 @@ export class EchoDevice implements VirtioDevice {
   /** Features are refused. */
   stubborn = false
   readonly held: Chain[] = []
+  /** Queue of each chain that is held. */
+  readonly #origin = new Map<Chain, number>()
   services: number[] = []
   resets = 0
   #port: VirtioPort | undefined
@@ -61,17 +64,24 @@ export class EchoDevice implements VirtioDevice {
     this.services.push(index)
     const queue = this.port.queues[index]
     for (let chain = queue.take(); chain !== undefined; chain = queue.take()) {
-      if (this.hold) this.held.push(chain)
+      if (this.hold) this.#keep(index, chain)
       else this.#echo(index, chain)
     }
     queue.flush()
   }
 
   /** Completes a chain that was held. */
-  finish(chain: Chain, index = 0): void {
+  finish(chain: Chain): void {
+    const index = this.#origin.get(chain) ?? 0
     this.held.splice(this.held.indexOf(chain), 1)
+    this.#origin.delete(chain)
     this.#echo(index, chain)
     this.port.queues[index].flush()
+  }
+
+  #keep(index: number, chain: Chain): void {
+    this.held.push(chain)
+    this.#origin.set(chain, index)
   }
 
   #echo(index: number, chain: Chain): void {
@@ -82,14 +92,22 @@ export class EchoDevice implements VirtioDevice {
   reset(): void {
     this.resets++
     this.held.length = 0
+    this.#origin.clear()
   }
 
   save(): Json {
-    return { held: this.held.map(({ id }) => id) }
+    return { held: this.held.map(chain => [this.#origin.get(chain) ?? 0, chain.id]) }
   }
 
-  restore(): void {
-    this.held.splice(0, Infinity, ...(this.port.queues[0].taken ?? []))
+  restore(state: Json): void {
+    this.held.length = 0
+    this.#origin.clear()
+    for (const held of new SavedState(this.name, state).values('held')) {
+      const [index, id] = new SavedState(this.name, { held }).numbers('held', 2)
+      const chain = this.port.queues[index]?.taken?.find(taken => taken.id === id)
+      if (chain === undefined) throw new Error(`${this.name}: no chain ${id} is in flight in queue ${index}`)
+      this.#keep(index, chain)
+    }
   }
 
   registers(): readonly RegisterView[] {
