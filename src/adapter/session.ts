@@ -18,6 +18,7 @@ import type { ConsolePlace, SourceMapEntry } from '../protocol/launch-arguments.
 import { type ClientFeatures, NO_FEATURES } from './client-features.ts'
 import { Connection } from './connection.ts'
 import { ConsoleText } from './console-text.ts'
+import { ingredientsOf } from './ingredients.ts'
 import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
 import { Sources } from './sources.ts'
@@ -34,8 +35,14 @@ export interface SessionOptions {
   readonly sourceMap: readonly SourceMapEntry[]
 }
 
+/** All that `launch` was told. */
+export interface Configuration {
+  readonly options: LaunchOptions
+  readonly view: SessionOptions
+}
+
 export class Session {
-  readonly launch: Launcher
+  readonly #launch: Launcher
   /** What the client can do with events; known after `initialize`. */
   client: ClientFeatures = NO_FEATURES
   /** References that the client got at the current stop; they end when the guest goes on. */
@@ -54,11 +61,14 @@ export class Session {
   #firstTarget = 1
   #debugger: Debugger | undefined
   #close: () => void = () => {}
-  #options: SessionOptions = { stopOnEntry: false, console: 'internalConsole', sourceMap: [] }
+  #configuration: Configuration | undefined
+  /** Of what the guest was made. */
+  #ingredients = ''
   #disposed = false
+  #terminated = false
 
   constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher, input: Readable, output: Writable) {
-    this.launch = launch
+    this.#launch = launch
     this.#handlers = handlers
     this.closed = new Promise(resolve => {
       this.#close = resolve
@@ -84,10 +94,51 @@ export class Session {
     return this.#debugger !== undefined
   }
 
-  attachDebugger(attached: Debugger, options: SessionOptions): void {
+  /** What the guest was launched with. Throws {@link RequestError} before `launch`. */
+  get configuration(): Configuration {
+    if (this.#configuration === undefined) throw new RequestError('nothing has been launched yet')
+    return this.#configuration
+  }
+
+  /** Whether putting the guest together would make the one that is there. */
+  isRunningFrom(options: LaunchOptions): boolean {
+    return this.#ingredients === ingredientsOf(options)
+  }
+
+  /** Puts a guest together. It takes the place of one that is there, and its breakpoints; that stays when this fails. */
+  async start(options: LaunchOptions, view: SessionOptions): Promise<void> {
+    const before = this.#debugger
+    const ingredients = ingredientsOf(options)
+    const started = await this.#launch(options)
+    if (this.#terminated) {
+      started.dispose()
+      throw new RequestError('the session was ended meanwhile')
+    }
+    this.#ingredients = ingredients
+    this.#configuration = { options, view }
+    this.#attach(started)
+    if (before === undefined) return
+    before.listener = undefined
+    started.takeBreakpoints(before)
+    before.dispose()
+  }
+
+  /** The same guest from power-on. */
+  restart(view: SessionOptions): void {
+    this.debugger.restart()
+    this.#configuration = { ...this.configuration, view }
+    this.sources = new Sources(view.sourceMap)
+  }
+
+  /** Ends the guest; the client is told after the response. */
+  terminate(): void {
+    this.debugger.dispose()
+    this.#terminated = true
+  }
+
+  #attach(attached: Debugger): void {
     this.#debugger = attached
-    this.#options = options
-    this.sources = new Sources(options.sourceMap)
+    this.sources = new Sources(this.configuration.view.sourceMap)
     attached.listener = {
       stopped: report => this.#stopped(report),
       output: (source, bytes) => this.#console[source].write(bytes),
@@ -107,7 +158,7 @@ export class Session {
   begin(): void {
     const { target } = this.debugger
     if (target.state.kind !== 'stopped' || target.state.stop.reason !== 'entry') return
-    if (this.#options.stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
+    if (this.configuration.view.stopOnEntry) this.#stopped({ ...target.state.stop, breakpoints: [] })
     else this.debugger.resume(true)
   }
 
@@ -220,7 +271,7 @@ export class Session {
   }
 
   #serialOutput(text: string): void {
-    if (this.#options.console === 'integratedTerminal') this.event(CONSOLE_OUTPUT, { text })
+    if (this.configuration.view.console === 'integratedTerminal') this.event(CONSOLE_OUTPUT, { text })
     else this.event('output', { category: 'stdout', output: text })
   }
 

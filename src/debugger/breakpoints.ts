@@ -76,17 +76,21 @@ export class BreakpointBook {
     return breakpoints
   }
 
-  /** Tries again where code is: names may have come, and may have moved. Returns those that have changed. */
+  /** Takes over the breakpoints of another book, with their ids. */
+  adopt(other: BreakpointBook): void {
+    for (const [group, breakpoints] of other.#groups) this.#groups.set(group, breakpoints)
+    this.#nextId = other.#nextId
+  }
+
+  /** Tries all again: names may have come, gone or moved. Returns those that have changed. */
   retry(resolve: Resolver): Breakpoint[] {
     const changed: Breakpoint[] = []
     for (const [group, breakpoints] of this.#groups)
       this.#groups.set(
         group,
         breakpoints.map(breakpoint => {
-          const { kind } = breakpoint.wish.place
-          if (kind !== 'function' && kind !== 'line') return breakpoint
           const next = resolved(breakpoint.id, breakpoint.wish, resolve)
-          if (next.addresses.join() === breakpoint.addresses.join()) return breakpoint
+          if (isSame(next, breakpoint)) return breakpoint
           changed.push(next)
           return next
         }),
@@ -106,6 +110,9 @@ function resolved(id: number, wish: BreakpointWish, resolve: Resolver): Breakpoi
   if ('immediate' in outcome) return { id, wish, resolved: true, addresses: [] }
   return { id, wish, resolved: true, ...outcome }
 }
+
+const isSame = (a: Breakpoint, b: Breakpoint): boolean =>
+  a.resolved === b.resolved && a.addresses.join() === b.addresses.join()
 
 const keyOf = (wish: BreakpointWish): string =>
   JSON.stringify(wish, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))

@@ -205,6 +205,12 @@ export class Debugger {
     return this.#kernel.isPlaced(address)
   }
 
+  /** Takes over those of another debugger, with their ids; whichever is elsewhere here is told of. */
+  takeBreakpoints(from: Debugger): void {
+    this.#breakpoints.adopt(from.#breakpoints)
+    this.#symbolsChanged()
+  }
+
   setFunctionBreakpoints(names: readonly string[]): readonly Breakpoint[] {
     return this.setBreakpoints(
       'functions',

@@ -6,7 +6,7 @@ import { parseLaunchArguments } from '../../protocol/launch-arguments.ts'
 import { capabilities } from '../capabilities.ts'
 import { clientFeatures } from '../client-features.ts'
 import { COUNTS, RequestError, type RequestFamily } from '../request.ts'
-import type { Session } from '../session.ts'
+import type { Configuration, Session } from '../session.ts'
 
 export const lifecycleRequests: RequestFamily = {
   /** Asked before anything runs: the embedded machine is what `launch` will start. */
@@ -17,10 +17,8 @@ export const lifecycleRequests: RequestFamily = {
 
   async launch(session, args, afterResponse) {
     if (session.launched) throw new RequestError('a guest has been launched already; one session debugs one guest')
-    const { stopOnEntry, console, sourceMap, engine: _onlyOne, ...options } = parseLaunchArguments(args)
-    await withProgress(session, `Loading ${options.program}`, async () =>
-      session.attachDebugger(await session.launch(options), { stopOnEntry, console, sourceMap }),
-    )
+    const { options, view } = configurationOf(args)
+    await withProgress(session, `Loading ${options.program}`, () => session.start(options, view))
     // Breakpoints are welcome once there is a machine to set them in.
     const actual = capabilities(session.debugger.target.capabilities)
     afterResponse(() => {
@@ -37,9 +35,12 @@ export const lifecycleRequests: RequestFamily = {
     return undefined
   },
 
-  /** The same guest with the same breakpoints; a changed configuration needs a new session. */
-  restart(session, _args, afterResponse) {
-    session.debugger.restart()
+  /** The same guest from power-on, or another if the configuration has changed; the breakpoints are the same. */
+  async restart(session, args, afterResponse) {
+    const latest = new Fields('restart', args ?? {}).raw('arguments')
+    const { options, view } = latest === undefined ? session.configuration : configurationOf(latest)
+    if (session.isRunningFrom(options)) session.restart(view)
+    else await withProgress(session, `Loading ${options.program}`, () => session.start(options, view))
     session.resumed()
     afterResponse(() => session.begin())
     return undefined
@@ -52,7 +53,7 @@ export const lifecycleRequests: RequestFamily = {
   },
 
   terminate(session, _args, afterResponse) {
-    session.debugger.dispose()
+    session.terminate()
     afterResponse(() => session.event('terminated'))
     return undefined
   },
@@ -61,6 +62,12 @@ export const lifecycleRequests: RequestFamily = {
     afterResponse(() => session.shutDown())
     return undefined
   },
+}
+
+/** What makes the guest, and what concerns the session alone. */
+function configurationOf(args: unknown): Configuration {
+  const { stopOnEntry, console, sourceMap, engine: _onlyOne, ...options } = parseLaunchArguments(args)
+  return { options, view: { stopOnEntry, console, sourceMap } }
 }
 
 async function withProgress(session: Session, title: string, work: () => Promise<void>): Promise<void> {
