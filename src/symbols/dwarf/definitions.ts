@@ -27,6 +27,8 @@ const ALL_TYPES: readonly number[] = [
 ]
 
 const MOST_MISSING = 10_000
+/** Milliseconds of a search without result that is worth remembering for other sessions. */
+const LONG_SEARCH = 200
 
 /** Variables that share a name: how many are looked at for one with a place. */
 const MOST_CANDIDATES = 64
@@ -106,18 +108,24 @@ export class Definitions {
 
   /** @param ownName the entry's name without its namespaces. */
   #remembered(kind: CacheKind, key: string, ownName: string, search: () => Die | undefined): Die | undefined {
-    const [list, offset] = this.#program.cache.get(kind, key) ?? []
+    const { cache } = this.#program
+    const remembered = cache.get(kind, key)
+    if (remembered?.length === 0) return undefined
+    const [list, offset] = remembered ?? []
     if (list !== undefined && offset !== undefined) {
       const known = this.#dieIn(list, offset)
       if (known?.string(C.DW_AT_name) === ownName) return known
     }
     const question = `${kind} ${key}`
     if (this.#missing.has(question)) return undefined
+    const started = performance.now()
     const found = search()
     if (found === undefined) {
       if (this.#missing.size < MOST_MISSING) this.#missing.add(question)
+      // The name of a local variable, such as `i`, is in every unit, and looked into everywhere.
+      if (performance.now() - started > LONG_SEARCH) cache.set(kind, key, [])
     } else {
-      this.#program.cache.set(kind, key, [found.unit.list === this.#program.typeUnits ? 1 : 0, found.offset])
+      cache.set(kind, key, [found.unit.list === this.#program.typeUnits ? 1 : 0, found.offset])
     }
     return found
   }

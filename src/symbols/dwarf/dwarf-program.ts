@@ -48,7 +48,7 @@ export class DwarfProgram {
 
   #hasWideAddresses(): boolean {
     try {
-      return this.units.headers[0]?.addressSize === 8
+      return this.units.firstHeader?.addressSize === 8
     } catch (error) {
       // A damaged part is for those to report who need it.
       if (error instanceof ElfError) return false

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wri
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** Changes with the meaning of what is stored. */
+/** Changes with the meaning of what is stored, and with what searches find: that there is nothing is stored too. */
 const VERSION = 1
 
 export type CacheKind = 'file' | 'type' | 'variable' | 'enumerator' | 'function'
@@ -28,6 +28,7 @@ export class IndexCache {
     this.#path = isName ? join(directory, `${key}.json`) : undefined
   }
 
+  /** Empty: a search has found nothing. */
   get(kind: CacheKind, name: string): readonly number[] | undefined {
     return this.#load().get(`${kind} ${name}`)
   }

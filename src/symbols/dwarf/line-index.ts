@@ -86,7 +86,7 @@ export class LineIndex {
     reader.initialLength()
     const version = reader.u16()
     const user = version < 5 ? (unit ?? this.#unitOfTable(offset)) : unit
-    const addressSize = user?.addressSize ?? this.#units.headers[0]?.addressSize ?? 8
+    const addressSize = user?.addressSize ?? this.#units.firstHeader?.addressSize ?? 8
     const header = parseLineHeader(bytes, offset, this.#units.sections, addressSize, index => {
       const owner = user ?? this.#unitOfTable(offset)
       if (owner === undefined) throw new DwarfError(`.debug_line: no unit has the table at 0x${offset.toString(16)}`)

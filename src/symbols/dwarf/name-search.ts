@@ -5,7 +5,7 @@
  */
 
 import { DwarfError } from '../elf/elf-error.ts'
-import type { Abbreviation } from './abbreviations.ts'
+import type { Abbreviation, AbbreviationTable } from './abbreviations.ts'
 import * as C from './constants.ts'
 import type { Die } from './die.ts'
 import { isStringIndex } from './forms.ts'
@@ -40,7 +40,7 @@ export function* findByName(list: UnitList, query: NameQuery): Generator<Die> {
     const bytes = chunk.subarray(0, Math.min(chunk.length, section.size - start))
     section.readInto(bytes, start)
     for (const hit of pattern.hitsIn(bytes, Math.min(CHUNK, bytes.length))) {
-      const die = verify(list, start + hit, query)
+      const die = verify(list, hit, query, { bytes, start })
       if (die === undefined || seen.has(die.offset)) continue
       seen.add(die.offset)
       yield die
@@ -71,20 +71,27 @@ class NamePattern {
     if (this.#offsets.length > FEW_OFFSETS) this.#bits = bitsOf(this.#offsets)
   }
 
-  /** Positions below `limit` where an occurrence begins, ascending. */
-  hitsIn(bytes: Buffer, limit: number): number[] {
-    const hits = occurrences(bytes, this.#text, limit)
+  /** Occurrences that begin below `limit`, ascending. */
+  hitsIn(bytes: Buffer, limit: number): Hit[] {
+    const references: number[] = []
     if (this.#bits !== undefined) {
-      windows(bytes, this.#bits, limit, hits)
+      windows(bytes, this.#bits, limit, references)
     } else {
       const pattern = Buffer.alloc(4)
       for (const offset of this.#offsets) {
         pattern.writeUInt32LE(offset)
-        hits.push(...occurrences(bytes, pattern, limit))
+        references.push(...occurrences(bytes, pattern, limit))
       }
     }
-    return hits.sort((a, b) => a - b)
+    const texts = occurrences(bytes, this.#text, limit).map(at => ({ at, isText: true }))
+    return [...texts, ...references.map(at => ({ at, isText: false }))].sort((a, b) => a.at - b.at)
   }
+}
+
+/** Where a name may be that is looked for: the string itself, or a reference to it. */
+interface Hit {
+  readonly at: number
+  readonly isText: boolean
 }
 
 /** A short name is the end of thousands of strings; so many offsets are quicker found all at once than one by one. */
@@ -113,12 +120,18 @@ function windows(bytes: Buffer, bits: Uint8Array, limit: number, hits: number[])
   }
 }
 
-/** The wanted entry whose name lies at `offset` of the section, if there is one. */
-function verify(list: UnitList, offset: number, query: NameQuery): Die | undefined {
-  const header = list.headerAround(offset)
+/** A piece of the section, from an offset of it on. */
+interface Piece {
+  readonly bytes: Buffer
+  readonly start: number
+}
+
+/** The wanted entry whose name a hit in a piece is, if there is one. */
+function verify(list: UnitList, hit: Hit, query: NameQuery, piece: Piece): Die | undefined {
+  const header = list.headerAround(piece.start + hit.at)
   if (header === undefined) return undefined
-  const unit = list.unit(header)
-  for (const start of possibleStarts(unit, header, offset, query)) {
+  for (const start of possibleStarts(list, header, hit, query, piece)) {
+    const unit = list.unit(header)
     if (!looksWanted(unit, start, query)) continue
     const die = unit.pathTo(start)?.at(-1)
     if (die !== undefined && isWanted(die, query)) return die
@@ -148,34 +161,51 @@ function looksWanted(unit: Unit, offset: number, query: NameQuery): boolean {
 const REFERENCES: readonly number[] = [C.DW_AT_sibling, C.DW_AT_type]
 
 /**
- * Where an entry could begin whose name lies at `offset`: those of its unit's abbreviations that fit the bytes before
- * it. That costs little, and few of the hits in a section pass it without being what is wanted.
+ * Where an entry could begin whose name is a hit: those of its unit's abbreviations that fit the bytes before it. That
+ * costs little, and few of the hits in a section pass it without being what is wanted.
  */
-function* possibleStarts(unit: Unit, header: UnitHeader, offset: number, query: NameQuery): Generator<number> {
-  const at = offset - header.offset
-  for (const abbreviation of wantedAbbreviations(unit, query)) {
-    const distance = abbreviation.offsets[abbreviation.attributes.indexOf(C.DW_AT_name)]
+function* possibleStarts(
+  list: UnitList,
+  header: UnitHeader,
+  { at, isText }: Hit,
+  query: NameQuery,
+  piece: Piece,
+): Generator<number> {
+  const offset = piece.start + at
+  for (const abbreviation of wantedAbbreviations(list.abbreviations.at(header.abbreviationOffset, header), query)) {
+    const name = abbreviation.attributes.indexOf(C.DW_AT_name)
+    const form = abbreviation.forms[name]
+    if (form !== C.DW_FORM_indirect && (form === C.DW_FORM_string) !== isText) continue
+    const distance = abbreviation.offsets[name]
     if (distance < 0) {
       // Behind a value of variable size: only the tree itself tells.
-      const around = unit.entryAround(offset)
+      const around = list.unit(header).entryAround(offset)
       if (around !== undefined) yield around.offset
       continue
     }
-    const codeLength = lebLength(abbreviation.code)
-    const start = at - distance - codeLength
-    if (start < header.headerSize) continue
-    if (unit.readerAt(start).uleb() === abbreviation.code) yield header.offset + start
+    const start = offset - distance - lebLength(abbreviation.code)
+    if (start >= header.offset + header.headerSize && mayBeCode(piece, start, abbreviation.code)) yield start
+  }
+}
+
+/** Does an abbreviation's code, as ULEB128, stand at an offset of the section? What lies before the piece is not known. */
+function mayBeCode({ bytes, start }: Piece, offset: number, code: number): boolean {
+  let at = offset - start
+  if (at < 0) return true
+  for (let rest = code; ; rest = Math.floor(rest / 0x80)) {
+    if (bytes[at++] !== (rest < 0x80 ? rest : (rest % 0x80) | 0x80)) return false
+    if (rest < 0x80) return true
   }
 }
 
 const wantedCache = new WeakMap<object, Map<NameQuery, readonly Abbreviation[]>>()
 
-function wantedAbbreviations(unit: Unit, query: NameQuery): readonly Abbreviation[] {
-  let byQuery = wantedCache.get(unit.abbreviations)
-  if (byQuery === undefined) wantedCache.set(unit.abbreviations, (byQuery = new Map()))
+function wantedAbbreviations(table: AbbreviationTable, query: NameQuery): readonly Abbreviation[] {
+  let byQuery = wantedCache.get(table)
+  if (byQuery === undefined) wantedCache.set(table, (byQuery = new Map()))
   let wanted = byQuery.get(query)
   if (wanted === undefined) {
-    wanted = [...unit.abbreviations.values()].filter(
+    wanted = [...table.values()].filter(
       ({ tag, attributes }) =>
         query.tags.has(tag) &&
         attributes.includes(C.DW_AT_name) &&

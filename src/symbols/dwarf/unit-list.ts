@@ -19,10 +19,9 @@ export class UnitList {
   readonly name: string
   readonly sections: UnitSections
   readonly abbreviations: AbbreviationTables
-  /** Ascending by offset, without gaps or overlaps. */
-  readonly headers: readonly UnitHeader[]
   readonly section: SectionContents | undefined
   readonly #types: () => UnitList
+  readonly #headers: UnitHeaders | undefined
   readonly #kept = new Map<number, Unit>()
   #keptBytes = 0
   #bySignature: Map<bigint, UnitHeader> | undefined
@@ -38,8 +37,18 @@ export class UnitList {
     this.sections = sections
     this.abbreviations = abbreviations
     this.section = sections.named(name)
-    this.headers = this.section === undefined ? [] : readHeaders(this.section, name)
+    this.#headers = this.section && new UnitHeaders(this.section, name)
     this.#types = types
+  }
+
+  /** Ascending by offset, without gaps or overlaps. */
+  get headers(): readonly UnitHeader[] {
+    return this.#headers?.all() ?? []
+  }
+
+  /** undefined when there is none. */
+  get firstHeader(): UnitHeader | undefined {
+    return this.#headers?.around(0)
   }
 
   /** Read from the file unless it was lately. */
@@ -64,15 +73,7 @@ export class UnitList {
 
   /** The unit that an offset of the section lies in. */
   headerAround(offset: number): UnitHeader | undefined {
-    let low = 0
-    let high = this.headers.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.headers[middle].offset <= offset) low = middle + 1
-      else high = middle
-    }
-    const header = this.headers[low - 1]
-    return header !== undefined && offset < header.offset + header.size ? header : undefined
+    return this.#headers?.around(offset)
   }
 
   /** Throws DwarfError when no entry lies there. */
@@ -98,22 +99,58 @@ export class UnitList {
   }
 }
 
-function readHeaders(section: SectionContents, name: string): readonly UnitHeader[] {
-  const headers: UnitHeader[] = []
-  const { size } = section
-  const buffer = Buffer.alloc(LONGEST_HEADER)
-  for (let offset = 0; offset < size; ) {
-    const count = Math.min(LONGEST_HEADER, size - offset)
-    // Padding between units is no unit (gas aligns some sections).
-    if (count < 4) break
-    section.readInto(buffer.subarray(0, count), offset)
-    const what = `${name}: unit at 0x${offset.toString(16)}`
-    const header = parseHeader(new DwarfReader(buffer, what, 0, count), offset, name === '.debug_types')
-    if (header.size > size - offset) throw new DwarfError(`${what}: reaches past the section's end`)
-    headers.push(header)
-    offset += header.size
+/** The headers of a section, found from the first on as far as they are asked for: a kernel has thousands. */
+class UnitHeaders {
+  readonly #section: SectionContents
+  readonly #name: string
+  readonly #found: UnitHeader[] = []
+  readonly #buffer = Buffer.alloc(LONGEST_HEADER)
+  /** Where the next one begins; undefined behind the last. */
+  #next: number | undefined = 0
+
+  constructor(section: SectionContents, name: string) {
+    this.#section = section
+    this.#name = name
   }
-  return headers
+
+  all(): readonly UnitHeader[] {
+    this.#findUpTo(Number.POSITIVE_INFINITY)
+    return this.#found
+  }
+
+  around(offset: number): UnitHeader | undefined {
+    this.#findUpTo(offset)
+    let low = 0
+    let high = this.#found.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#found[middle].offset <= offset) low = middle + 1
+      else high = middle
+    }
+    const header = this.#found[low - 1]
+    return header !== undefined && offset < header.offset + header.size ? header : undefined
+  }
+
+  #findUpTo(wanted: number): void {
+    while (this.#next !== undefined && this.#next <= wanted) {
+      const header = this.#read(this.#next)
+      if (header !== undefined) this.#found.push(header)
+      this.#next = header && header.offset + header.size
+    }
+  }
+
+  /** undefined at the end of the section. */
+  #read(offset: number): UnitHeader | undefined {
+    const rest = this.#section.size - offset
+    const count = Math.min(LONGEST_HEADER, rest)
+    // Padding between units is no unit (gas aligns some sections).
+    if (count < 4) return undefined
+    this.#section.readInto(this.#buffer.subarray(0, count), offset)
+    const what = `${this.#name}: unit at 0x${offset.toString(16)}`
+    const header = parseHeader(new DwarfReader(this.#buffer, what, 0, count), offset, this.#name === '.debug_types')
+    if (header.size > rest) throw new DwarfError(`${what}: reaches past the section's end`)
+    return header
+  }
 }
 
 function parseHeader(reader: DwarfReader, offset: number, typesSection: boolean): UnitHeader {

@@ -82,6 +82,27 @@ function objcopyKnows(algorithm: string): boolean {
   }
 }
 
+describe('what is known of an address', () => {
+  it('moves with the file', () => {
+    const file = DebugFile.open(compile(directory, 'moved', '-gdwarf-5', '-O1'), { cache: false })
+    const slide = 0x1000_0000n
+    const before = file.symbolNamed('leaf')?.address ?? 0n
+    const asked = () =>
+      [before, before + slide].map(address => ({
+        frames: file.framesAt(address).map(({ name, ranges }) => [name, ranges[0].low]),
+        line: file.lineAt(address)?.low,
+        statement: file.lineAt(address)?.statements[0],
+        isInLeaf: file.symbolAt(address)?.symbol.name === 'leaf',
+      }))
+    const here = { frames: [['leaf', before]], line: before, statement: before, isInLeaf: true }
+    const nowhere = { frames: [], line: undefined, statement: undefined, isInLeaf: false }
+    expect(asked()).toEqual([here, nowhere])
+    file.slide = slide
+    const moved = before + slide
+    expect(asked()).toEqual([nowhere, { frames: [['leaf', moved]], line: moved, statement: moved, isInLeaf: true }])
+  })
+})
+
 describe('the cache of searches', () => {
   const path = compile(directory, 'cached', '-gdwarf-5', '-O1')
   const cache = join(directory, 'cache')
@@ -107,6 +128,15 @@ describe('the cache of searches', () => {
     const [name] = readdirSync(cache)
     writeFileSync(join(cache, name), damage)
     expect(DebugFile.open(path, { cache }).findType('struct node')).toMatchObject({ size: 64 })
+  })
+
+  it('knows of a long search that there was nothing to find', () => {
+    const [name] = readdirSync(cache)
+    const entries = { 'type struct node': [] }
+    writeFileSync(join(cache, name), JSON.stringify({ version: 1, entries }))
+    const file = DebugFile.open(path, { cache })
+    expect(file.findType('struct node')).toBeUndefined()
+    expect(file.findType('enum color')).toMatchObject({ kind: 'enum' })
   })
 
   it('does without where it can not write', () => {
