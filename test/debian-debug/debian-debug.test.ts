@@ -310,9 +310,31 @@ if (kernel === undefined || vmlinux === undefined || !existsSync(BUSYBOX)) {
     )
 
     test(
-      'goes on and powers off',
+      'is found anew after a reboot, wherever it has put itself then',
       async () => {
+        const first = await slide()
+        const [start] = await functions({ name: 'start_kernel' })
         await client.request('continue', { threadId: 1 })
+        await type('reboot -f')
+        expect(await stopped()).toMatchObject({ reason: 'breakpoint', hitBreakpointIds: [start.id] })
+        // Another moment is another seed.
+        expect(await slide()).not.toBe(first)
+        const [frame] = await frames()
+        expect(frame).toMatchObject({ name: 'start_kernel', source: { path: join(sources, 'init/main.c') } })
+        expect(BigInt(frame.instructionPointerReference ?? '')).toBe(linked('start_kernel') + (await slide()))
+        const { modules } = await client.request<{ modules: DebugProtocol.Module[] }>('modules', {})
+        expect(modules.map(({ name }) => name)).not.toContain(`${MODULE}.ko`)
+        await functions()
+        client.output.stdout = ''
+        await client.request('continue', { threadId: 1 })
+        await client.consoleShows(SHELL_PROMPT, LIMIT)
+      },
+      LIMIT,
+    )
+
+    test(
+      'powers off',
+      async () => {
         await type('poweroff -f')
         expect(await client.event('exited', () => true, LIMIT)).toEqual({ exitCode: 0 })
         expect(client.output.important).toBeUndefined()
