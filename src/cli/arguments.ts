@@ -117,7 +117,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
 /** Options of devices, and how each is read. */
 const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration | undefined>> = {
   disk: parseDisk,
-  net: parseNet,
+  net: text => parseNet(text),
   rng: parseEntropy,
 }
 /** A value, if there is one, follows these after "=". */

@@ -1,6 +1,8 @@
 /** Puts a machine together, loads it, and hands it to a debugger, stopped before its first instruction. */
 
 import { configure, FileError, readImage } from '../machine/configuration.ts'
+import type { DeviceConfiguration } from '../machine/device-configuration.ts'
+import { parseNet } from '../machine/net-configuration.ts'
 import { Pc } from '../machine/pc.ts'
 import { DebugFile } from '../symbols/dwarf/debug-file.ts'
 import { ElfError } from '../symbols/elf/elf-error.ts'
@@ -25,6 +27,10 @@ export interface LaunchOptions {
   readonly memory?: number
   readonly cpus?: number
   readonly cpu?: string
+  /** As `--net` of the command has it; no network if absent. */
+  readonly net?: string
+  /** File that what passes the network is written to. */
+  readonly pcap?: string
 }
 
 export interface SymbolFile {
@@ -42,6 +48,8 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     memory: options.memory,
     cpus: options.cpus,
     cpu: options.cpu,
+    devices: devicesOf(options),
+    capture: options.pcap,
   })
   const { image } = configuration
   const linux = recognizeLinux(image.name, image.bytes)
@@ -71,6 +79,11 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
     symbols.close()
     throw error
   }
+}
+
+function devicesOf({ net }: LaunchOptions): DeviceConfiguration[] {
+  const network = net === undefined ? undefined : parseNet(net, 'net')
+  return network === undefined ? [] : [network]
 }
 
 function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {

@@ -1,6 +1,7 @@
 /** Our own virtual machine as a debugger's target. It runs in slices on this thread, so that requests get their turn. */
 
 import type { MachineView } from '../inspect/machine-view.ts'
+import type { HostInput } from '../util/host-input.ts'
 import type { GuestEvent } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
@@ -24,6 +25,8 @@ import { VmStops } from './vm-stops.ts'
 export interface DebuggedMachine {
   readonly vm: Vm
   readonly view: MachineView
+  /** What comes from the host by itself, such as data of sockets. */
+  readonly hostInputs: HostInput
   /** Gives a byte to the first serial port; false when its receiver is full. */
   sendSerial(byte: number): boolean
   /** Power-on state with the image loaded again. */
@@ -96,6 +99,7 @@ export class VmTarget implements Target {
 
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
+    machine.hostInputs.onArrival = () => this.#wake?.()
     this.#stops = new VmStops(machine.vm)
     machine.vm.events.listener = event => this.#guestEvent(event)
   }
@@ -371,6 +375,10 @@ export class VmTarget implements Target {
       this.#goOn()
       return
     }
+    if (this.#machine.hostInputs.waiting) {
+      this.#goOn()
+      return
+    }
     const needed = (remaining + this.#sleepOwed) / 1e6
     const turn = this.#scheduled
     const started = performance.now()
@@ -379,7 +387,8 @@ export class VmTarget implements Target {
       clearTimeout(timer)
       this.#wake = undefined
       if (this.#disposed || turn !== this.#scheduled) return
-      const cut = this.#input.length > 0 || this.#pauseWanted || needed > LONGEST_WAIT
+      const arrived = this.#input.length > 0 || this.#machine.hostInputs.waiting
+      const cut = arrived || this.#pauseWanted || needed > LONGEST_WAIT
       const slept = (performance.now() - started) * 1e6
       vm.passIdleTime(cut ? Math.max(0, Math.min(remaining, slept - this.#sleepOwed)) : remaining)
       this.#sleepOwed = 0
@@ -407,6 +416,7 @@ export class VmTarget implements Target {
     let taken = 0
     while (taken < this.#input.length && this.#machine.sendSerial(this.#input[taken])) taken++
     this.#input = this.#input.slice(taken)
+    this.#machine.hostInputs.deliver()
   }
 }
 

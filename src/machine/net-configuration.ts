@@ -22,24 +22,28 @@ export interface UserConfiguration {
 export const DEFAULT_MAC: MacAddress = 0x0252_5300_0001
 const MOST_RULES = 64
 
-/** Reads `--net`; undefined for `none`. */
-export function parseNet(text: string): NetConfiguration | undefined {
+/** Reads `--net`; undefined for `none`. @param what for messages. Throws {@link ConfigurationError}. */
+export function parseNet(text: string, what = '--net'): NetConfiguration | undefined {
   const [network, ...parts] = text.split(',')
   if (network === 'none' && parts.length === 0) return undefined
   if (network !== 'user')
-    throw new ConfigurationError(`--net "${text}": there are user, with options behind it, and none`)
+    throw new ConfigurationError(`${what} "${text}": there are user, with options behind it, and none`)
   const repeated = (name: string) =>
     parts.filter(part => part.startsWith(`${name}=`)).map(part => part.slice(name.length + 1))
   const [allow, forward] = [repeated('allow'), repeated('forward')]
   if (allow.length > MOST_RULES || forward.length > MOST_RULES)
-    throw new ConfigurationError(`--net: at most ${MOST_RULES} times allow= and forward=`)
-  const options = new DeviceOptions('--net', parts.filter(part => !/^(allow|forward)=/.test(part)).join(','))
+    throw new ConfigurationError(`${what}: at most ${MOST_RULES} times allow= and forward=`)
+  const options = new DeviceOptions(what, parts.filter(part => !/^(allow|forward)=/.test(part)).join(','))
   const configuration: NetConfiguration = {
     kind: 'net',
-    mac: readMac(options.text('mac')),
+    mac: readMac(options.text('mac'), what),
     user: {
-      access: { outside: onOff(options, 'outside'), host: onOff(options, 'host'), allow: allow.map(readRule) },
-      forwards: forward.map(readForward),
+      access: {
+        outside: onOff(options, 'outside'),
+        host: onOff(options, 'host'),
+        allow: allow.map(rule => readRule(rule, what)),
+      },
+      forwards: forward.map(port => readForward(port, what)),
     },
     ...virtioOptions(options),
   }
@@ -51,27 +55,31 @@ function onOff(options: DeviceOptions, name: string): boolean {
   return options.choice(name, ['on', 'off'], 'off') === 'on'
 }
 
-function readMac(text: string | undefined): MacAddress {
+function readMac(text: string | undefined, what: string): MacAddress {
   if (text === undefined) return DEFAULT_MAC
   const mac = parseMac(text)
   if (mac === undefined || mac === 0 || isGroup(mac))
-    throw new ConfigurationError(`--net: mac=${text} is not the address of a station, such as 02:52:53:00:00:01`)
+    throw new ConfigurationError(`${what}: mac=${text} is not the address of a station, such as 02:52:53:00:00:01`)
   return mac
 }
 
-function readRule(text: string): PortRule {
+function readRule(text: string, what: string): PortRule {
   const match = /^(tcp|udp):(\d+)$/.exec(text)
-  if (match === null) throw new ConfigurationError(`--net: allow=${text} is not like allow=tcp:8080`)
-  return { transport: transportOf(match[1]), port: readPort(match[2], 1) }
+  if (match === null) throw new ConfigurationError(`${what}: allow=${text} is not like allow=tcp:8080`)
+  return { transport: transportOf(match[1]), port: readPort(match[2], 1, what) }
 }
 
-function readForward(text: string): PortForward {
+function readForward(text: string, what: string): PortForward {
   const match = /^(tcp|udp):(\d+):(\d+)$/.exec(text)
   if (match === null)
     throw new ConfigurationError(
-      `--net: forward=${text} is not like forward=tcp:2222:22 (port of the host, of the guest)`,
+      `${what}: forward=${text} is not like forward=tcp:2222:22 (port of the host, of the guest)`,
     )
-  return { transport: transportOf(match[1]), hostPort: readPort(match[2], 0), guestPort: readPort(match[3], 1) }
+  return {
+    transport: transportOf(match[1]),
+    hostPort: readPort(match[2], 0, what),
+    guestPort: readPort(match[3], 1, what),
+  }
 }
 
 function transportOf(text: string): Transport {
@@ -79,8 +87,9 @@ function transportOf(text: string): Transport {
 }
 
 /** Port 0 of the host is any that is free. */
-function readPort(text: string, least: number): number {
+function readPort(text: string, least: number, what: string): number {
   const port = Number(text)
-  if (port < least || port > 65_535) throw new ConfigurationError(`--net: ${text} is not a port from ${least} to 65535`)
+  if (port < least || port > 65_535)
+    throw new ConfigurationError(`${what}: ${text} is not a port from ${least} to 65535`)
   return port
 }

@@ -16,6 +16,10 @@ export interface LaunchArguments {
   readonly cpus?: number
   /** Model of the processor, with features added or taken away. */
   readonly cpu?: string
+  /** The network, as `--net` of the command has it. */
+  readonly net?: string
+  /** File that what passes the network is written to. */
+  readonly pcap?: string
   /** What executes the guest's instructions. */
   readonly engine: Engine
   /** Where sources are that the compiler knew elsewhere; the longest match counts. */
@@ -48,7 +52,7 @@ export interface SymbolFileArgument {
 
 const KNOWN = [
   ...['program', 'symbols', 'moduleSymbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap'],
-  ...['stopOnEntry', 'console'],
+  ...['net', 'pcap', 'stopOnEntry', 'console'],
 ]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
@@ -80,6 +84,8 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
   const memory = parseMemory(fields)
   const cpus = fields.optionalInteger('cpus', { least: 1, most: MOST_CPUS })
   const cpu = fields.optionalString('cpu')
+  const net = fields.optionalString('net')
+  const pcap = fields.optionalString('pcap')
   return {
     program,
     symbols: parseSymbols(fields),
@@ -89,6 +95,8 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
+    ...(net === undefined ? {} : { net }),
+    ...(pcap === undefined ? {} : { pcap }),
     engine: fields.oneOf('engine', ['software'], 'software'),
     sourceMap: parseSourceMap(fields),
     stopOnEntry: fields.boolean('stopOnEntry', false),

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { GuestEnd, Stop } from '../../src/debugger/target.ts'
 import { VmTarget } from '../../src/debugger/vm-target.ts'
 import { VmView } from '../../src/machine/machine-view.ts'
+import { HostInputs } from '../../src/util/host-input.ts'
 import { makeVm, type ScriptedVm } from '../vmm/support/scripted-vm.ts'
 
 interface Scene extends ScriptedVm {
@@ -25,6 +26,7 @@ function scene(cpus = 1): Scene {
   const target = new VmTarget({
     vm,
     view: new VmView(vm, []),
+    hostInputs: new HostInputs(),
     sendSerial: byte => {
       if (made.room === 0) return false
       made.room--

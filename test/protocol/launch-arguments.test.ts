@@ -28,6 +28,8 @@ describe('launch arguments', () => {
       cmdline: 'console=ttyS0',
       memory: '512M',
       cpus: 2,
+      net: 'user,forward=tcp:2222:22',
+      pcap: 'guest.pcapng',
       stopOnEntry: true,
       sourceMap: { '/build': '/src', '/build/linux': '/linux' },
       console: 'integratedTerminal',
@@ -38,6 +40,8 @@ describe('launch arguments', () => {
       moduleSymbols: ['/lib/modules'],
       initrd: 'initrd.gz',
       cmdline: 'console=ttyS0',
+      net: 'user,forward=tcp:2222:22',
+      pcap: 'guest.pcapng',
       engine: 'software',
       sourceMap: [
         { from: '/build/linux', to: '/linux' },
