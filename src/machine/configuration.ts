@@ -8,6 +8,7 @@ import { GUEST_RAM_LIMIT } from '../vmm/guest-memory.ts'
 import { MAXIMUM_CPUS } from '../vmm/vm.ts'
 import { ConfigurationError } from './configuration-error.ts'
 import type { DeviceConfiguration } from './device-configuration.ts'
+import { mmioWindows } from './virtio-mmio-windows.ts'
 
 export { ConfigurationError }
 
@@ -81,6 +82,7 @@ export function configure(options: MachineOptions): MachineConfiguration {
   checkNetwork(configuration)
   checkMemory(configuration.memory)
   checkCpus(configuration.cpus)
+  mmioWindows(configuration.devices)
   if (Number.isNaN(configuration.startDate.getTime())) throw new ConfigurationError('the start date is not a date')
   return configuration
 }

@@ -54,5 +54,17 @@ if (linux === undefined) {
       },
       BOOT_LIMIT,
     )
+
+    test(
+      'gives the same bytes at the same instructions in every run',
+      async () => {
+        const scenario = { modules: ['virtio_pci', 'virtio_rng'], script: SCRIPT, options: ['--rng'] }
+        const first = await linux.run(scenario)
+        const second = await linux.run(scenario)
+        expect(second.stdout).toBe(first.stdout)
+        expect(second.instructions).toBe(first.instructions)
+      },
+      2 * BOOT_LIMIT,
+    )
   })
 }
