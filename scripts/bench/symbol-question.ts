@@ -23,6 +23,10 @@ function answer(): string {
       const members = type.members.map(member => `${member.offset} ${member.type.name} ${member.name ?? ''}`)
       return [`size ${type.size}`, ...members].join('\n')
     }
+    case 'enumerator':
+      return `${file.findEnumerator(operands[0])?.value ?? 'no enumerator'}`
+    case 'variable':
+      return file.variableNamed(operands[0])?.name ?? 'no variable'
     default:
       throw new Error(`unknown question ${question}`)
   }
@@ -30,3 +34,5 @@ function answer(): string {
 
 console.log(answer())
 console.log(/^VmHWM:.*$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[0])
+const { user, system } = process.cpuUsage()
+console.log(`CPU ${(user + system) / 1e6}`)
