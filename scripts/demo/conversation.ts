@@ -32,6 +32,8 @@ export function check(holds: boolean, otherwise: string): asserts holds {
 export class Conversation {
   readonly page: Page
   readonly #client: DapClient
+  /** The scopes that were printed last: they are the same at most stops. */
+  #scopes = ''
 
   /** Starts `ringside dap` as an editor does: a process that speaks on its standard input and output. */
   constructor(page: Page) {
@@ -41,6 +43,11 @@ export class Conversation {
       if ('event' in message && message.event === 'output' && message.body.category === 'stdout')
         page.console(message.body.output)
     }
+  }
+
+  /** All that the guest has written. */
+  get console(): string {
+    return this.#client.output.stdout ?? ''
   }
 
   close(): Promise<void> {
@@ -123,6 +130,45 @@ export class Conversation {
     await this.#client.consoleShows(text, LIMIT)
   }
 
+  /** Lets the guest run to an event that it was told to stop at. */
+  async continueToEvent(): Promise<DebugProtocol.StackFrame> {
+    await this.#ask('continue', { threadId: THREAD })
+    await this.stopped('exception')
+    return this.frame()
+  }
+
+  async stopAtPageFaults(): Promise<void> {
+    await this.#ask('setExceptionBreakpoints', {
+      filters: [],
+      filterOptions: [{ filterId: 'exception', condition: '#PF' }],
+    })
+  }
+
+  /** What the last event was, and why. */
+  async explain(): Promise<string> {
+    const { description } = await this.#ask<{ description: string }>('exceptionInfo', { threadId: THREAD })
+    this.page.answered(`  ${description}`)
+    return description
+  }
+
+  /** The mode of the CPU, in one line. */
+  async modeLine(): Promise<string> {
+    const { result } = await this.#ask<{ result: string }>('evaluate', { expression: 'mode', context: 'repl' })
+    this.page.answered(`  ${result}`)
+    return result
+  }
+
+  async writeMemory(memoryReference: string, bytes: Uint8Array): Promise<void> {
+    const data = Buffer.from(bytes).toString('base64')
+    const { bytesWritten } = await this.#ask<{ bytesWritten: number }>('writeMemory', { memoryReference, data })
+    this.page.answered(`  ${bytesWritten} bytes written`)
+  }
+
+  async setExpression(expression: string, value: string): Promise<void> {
+    const args = { expression, value, frameId: FRAME, format: { hex: true } }
+    this.page.answered(`  ${(await this.#ask<{ value: string }>('setExpression', args)).value}`)
+  }
+
   async stopped(reason: string): Promise<void> {
     const { event, body } = await this.#client.nextOf(['stopped', 'terminated'], LIMIT)
     check(event === 'stopped', `the guest was to stop (${reason}), but it ended`)
@@ -178,18 +224,21 @@ export class Conversation {
   }
 
   /**
-   * Prints the registers of the groups named, and returns them all.
+   * Prints the registers, or variables, of the scopes named, and returns them all. Variables are in hexadecimal.
    * @param only names of those to print; default all.
    */
   async registers(groups: readonly string[], only?: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const { scopes } = await this.#ask<{ scopes: DebugProtocol.Scope[] }>('scopes', { frameId: FRAME })
-    this.page.answered(scopes.map(({ name }) => name).join(', '))
+    const names = scopes.map(({ name }) => name).join(', ')
+    if (names !== this.#scopes) this.page.answered(names)
+    this.#scopes = names
     const values = new Map<string, string>()
     for (const group of groups) {
       const scope = scopes.find(({ name }) => name === group)
       check(scope !== undefined, `there is no scope "${group}"`)
       const { variables } = await this.#ask<{ variables: DebugProtocol.Variable[] }>('variables', {
         variablesReference: scope.variablesReference,
+        ...(group === 'Locals' ? { format: { hex: true } } : {}),
       })
       for (const { name, value } of variables) values.set(name, value)
       this.page.answered(...registerLines(variables.filter(({ name }) => only?.includes(name) ?? true)))
@@ -261,7 +310,9 @@ export class Conversation {
     check(exits.total > 0, 'no exit was recorded')
     this.page.answered(`${grouped(exits.total)} exits in ${grouped(exits.instructions)} instructions`)
     const reasons = exits.byReason.map(({ reason, count }) => [reason, count] as const)
-    const places = exits.byAddress.map(({ address, symbol, count }) => [symbol ?? address, count] as const)
+    const places = exits.byAddress.map(
+      ({ address, symbol, count }) => [symbol === undefined ? address : `${address} <${symbol}>`, count] as const,
+    )
     const width = Math.max(...[...reasons, ...places].map(([what]) => what.length))
     const counts = (entries: typeof reasons): string[] =>
       entries.map(([what, count]) => `  ${what.padEnd(width)} ${grouped(count).padStart(10)}`)

@@ -130,7 +130,7 @@ async function memoryOnDemand(conversation: Conversation): Promise<void> {
   page.gap()
   page.say('The arguments and variables of this frame, and the C expressions that they can be part of:')
   const locals = await conversation.registers(['Locals'])
-  check(locals.get('address') === String(Number(HEAP)), `address was to be ${HEAP}, but is ${locals.get('address')}`)
+  check(locals.get('address') === HEAP, `address was to be ${HEAP}, but is ${locals.get('address')}`)
   const frame = await conversation.evaluate('frame % 4096 == 0')
   check(frame === '1', 'the frame was to be a whole page')
   page.gap()

@@ -35,7 +35,7 @@ describe('the demo', () => {
       /^: \d+ {2}print\(/m,
       /^< frame 1: give_page at paging\.c:\d+, 0x\w+\n: \d+ {2}map_page\(address & FRAME, frame, /m,
       /^< +touch_new_memory \[interrupted\] +user\.c:\d+, 0x4000\w+\n< +user_main +user\.c:\d+, 0x4000\w+$/m,
-      /^< +address 1073807360$/m,
+      /^< +address 0x40010000$/m,
       /^< +summary +32-bit protected, CPL 0, no paging, IF=0$/m,
       /^< +summary +64-bit, CPL 0, 4-level paging, IF=0$/m,
       /^< +cr3 +0x\w+ \[BASE=0x\w+000\]$/m,
@@ -53,6 +53,29 @@ describe('the demo', () => {
     ])
       expect(stdout).toMatch(shown)
     expect(stdout.match(/^< {5}EPT PT\[\d+\] +HPA 0x\w+ +0x\w{16} {2}rwx -> HPA 0x\w+$/gm)).toHaveLength(5)
+  })
+
+  test('shows every mode of the processor, and a page fault that is explained and repaired', () => {
+    const { status, stdout, stderr } = demo('modes')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expectReadable(stdout)
+    const modes = stdout.match(/^< {3}\S+ (real|protected|CPL \d).*$/gm)?.map(line => line.slice(4))
+    expect(modes).toEqual([
+      '16-bit real, CPL 0, no paging, IF=0',
+      '16-bit protected, CPL 0, no paging, IF=0',
+      '32-bit protected, CPL 0, no paging, IF=0',
+      '64-bit, CPL 0, 4-level paging, IF=0',
+      '64-bit, CPL 3, 4-level paging, IF=0',
+    ])
+    for (const shown of [
+      /^< frame 1: real_mode at modes\.asm:\d+, 0x8018\n: \d+ {2}xor ax, ax/m,
+      /^< frame 1: read_letter at kernel\.c:\d+, 0x\w+\n: \d+ {2}char first = \*letter; /m,
+      /read from CPL 0: the PT entry is not present/,
+      /^< +PT\[16\] +GPA 0x\w+ +0x8\w{15} +not present$/m,
+      /^> writeMemory \{ memoryReference: 'phys:0x\w+', data: '\S+' \}\n< {3}8 bytes written$/m,
+      /^\| modes: signed\n\| modes: the end, without a page fault$/m,
+    ])
+      expect(stdout).toMatch(shown)
   })
 
   test('ends with status 1 and the reason when it can not show what it is asked for', () => {
