@@ -43,7 +43,7 @@ export function openForward(forward: PortForward, targets: ForwardTargets): Prom
 
 function listenTcp(forward: PortForward, { events, stream }: ForwardTargets): Promise<OpenForward> {
   const sockets = new Set<Socket>()
-  const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, socket => {
+  const server: Server = createServer({ allowHalfOpen: true }, socket => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     const what = `tcp 127.0.0.1:${forward.hostPort} > guest:${forward.guestPort}`
