@@ -118,7 +118,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
 const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration | undefined>> = {
   disk: parseDisk,
   net: text => parseNet(text),
-  rng: parseEntropy,
+  rng: text => parseEntropy(text),
 }
 /** A value, if there is one, follows these after "=". */
 const VALUE_OPTIONAL = ['--rng']

@@ -2,6 +2,7 @@
 
 import { configure, FileError, readImage } from '../machine/configuration.ts'
 import type { DeviceConfiguration } from '../machine/device-configuration.ts'
+import { parseEntropy } from '../machine/device-configuration.ts'
 import { parseNet } from '../machine/net-configuration.ts'
 import { Pc } from '../machine/pc.ts'
 import { DebugFile } from '../symbols/dwarf/debug-file.ts'
@@ -27,6 +28,8 @@ export interface LaunchOptions {
   readonly memory?: number
   readonly cpus?: number
   readonly cpu?: string
+  /** As `--rng=` of the command has it; no entropy device if absent. */
+  readonly rng?: string
   /** As `--net` of the command has it; no network if absent. */
   readonly net?: string
   /** File that what passes the network is written to. */
@@ -81,9 +84,12 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
   }
 }
 
-function devicesOf({ net }: LaunchOptions): DeviceConfiguration[] {
-  const network = net === undefined ? undefined : parseNet(net, 'net')
-  return network === undefined ? [] : [network]
+function devicesOf({ rng, net }: LaunchOptions): DeviceConfiguration[] {
+  const devices = [
+    net === undefined ? undefined : parseNet(net, 'net'),
+    rng === undefined ? undefined : parseEntropy(rng, 'rng'),
+  ]
+  return devices.filter(device => device !== undefined)
 }
 
 function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {

@@ -88,9 +88,9 @@ export function virtioOptions(options: DeviceOptions): VirtioOptions {
   return { transport, packed }
 }
 
-/** Reads `--rng`. */
-export function parseEntropy(text: string): EntropyConfiguration {
-  const options = new DeviceOptions('--rng', text)
+/** Reads `--rng`. @param what for messages. */
+export function parseEntropy(text: string, what = '--rng'): EntropyConfiguration {
+  const options = new DeviceOptions(what, text)
   const virtio = virtioOptions(options)
   options.end()
   return { kind: 'entropy', ...virtio }

@@ -16,6 +16,8 @@ export interface LaunchArguments {
   readonly cpus?: number
   /** Model of the processor, with features added or taken away. */
   readonly cpu?: string
+  /** An entropy device: options as `--rng=` of the command has them, or none. */
+  readonly rng?: string
   /** The network, as `--net` of the command has it. */
   readonly net?: string
   /** File that what passes the network is written to. */
@@ -52,7 +54,7 @@ export interface SymbolFileArgument {
 
 const KNOWN = [
   ...['program', 'symbols', 'moduleSymbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap'],
-  ...['net', 'pcap', 'stopOnEntry', 'console'],
+  ...['rng', 'net', 'pcap', 'stopOnEntry', 'console'],
 ]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
@@ -84,6 +86,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
   const memory = parseMemory(fields)
   const cpus = fields.optionalInteger('cpus', { least: 1, most: MOST_CPUS })
   const cpu = fields.optionalString('cpu')
+  const rng = parseSwitch(fields, 'rng')
   const net = fields.optionalString('net')
   const pcap = fields.optionalString('pcap')
   return {
@@ -95,6 +98,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
+    ...(rng === undefined ? {} : { rng }),
     ...(net === undefined ? {} : { net }),
     ...(pcap === undefined ? {} : { pcap }),
     engine: fields.oneOf('engine', ['software'], 'software'),
@@ -102,6 +106,15 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     stopOnEntry: fields.boolean('stopOnEntry', false),
     console: fields.oneOf('console', ['internalConsole', 'integratedTerminal'], 'internalConsole'),
   }
+}
+
+/** A device that is there or not, or has options as text. @returns undefined if it is not there. */
+function parseSwitch(fields: Fields, name: string): string | undefined {
+  const value = fields.raw(name)
+  if (value === undefined || value === false) return undefined
+  if (value === true) return ''
+  if (typeof value !== 'string') throw fields.wrong(name, 'true, false, or options such as "transport=mmio,packed=on"')
+  return value
 }
 
 /** An object from path to path, as other debuggers have it. */

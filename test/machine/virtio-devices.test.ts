@@ -16,7 +16,7 @@ const MEMORY = 4 * 2 ** 20
 function makeChipset(...options: string[]) {
   const processor = new ScriptedProcessor()
   const vm = new Vm({ processor, pool: new FramePool(processor.memory, 65536), memory: MEMORY, cpus: 1 })
-  const devices = options.map(parseEntropy)
+  const devices = options.map(text => parseEntropy(text))
   const configuration = configure({ image: IMAGE, memory: MEMORY, devices })
   const chipset = new Chipset(configuration, vm, { console: () => undefined, debugConsole: () => undefined })
   const { bus } = chipset.platform
