@@ -1,8 +1,7 @@
 /** Puts a machine together, loads it, and hands it to a debugger, stopped before its first instruction. */
 
 import { configure, FileError, readImage } from '../machine/configuration.ts'
-import type { DeviceConfiguration } from '../machine/device-configuration.ts'
-import { parseEntropy } from '../machine/device-configuration.ts'
+import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
 import { parseNet } from '../machine/net-configuration.ts'
 import { Pc } from '../machine/pc.ts'
 import { DebugFile } from '../symbols/dwarf/debug-file.ts'
@@ -42,8 +41,14 @@ export interface SymbolFile {
   readonly slide: bigint
 }
 
+/**
+ * Called between two pieces of work that take a while; an exception ends the launch.
+ * @param done part of the whole, from 0 to 1
+ */
+export type Turn = (done: number) => Promise<void>
+
 /** Throws `FileError`, `ConfigurationError`, `ImageError` and `ElfError`, whose messages are for the user. */
-export async function launch(options: LaunchOptions): Promise<Debugger> {
+export async function launch(options: LaunchOptions, turn: Turn = async () => {}): Promise<Debugger> {
   const configuration = configure({
     image: readImage(options.program, 'program'),
     initrd: options.initrd === undefined ? undefined : readImage(options.initrd, 'initrd'),
@@ -58,7 +63,16 @@ export async function launch(options: LaunchOptions): Promise<Debugger> {
   const linux = recognizeLinux(image.name, image.bytes)
   const modulePaths = findModuleFiles(options.moduleSymbols ?? [])
   const symbols = new SymbolBook()
-  for (const file of options.symbols) addSymbols(symbols, file)
+  try {
+    for (const [index, file] of options.symbols.entries()) {
+      await turn(index / options.symbols.length)
+      addSymbols(symbols, file)
+    }
+    await turn(1)
+  } catch (error) {
+    symbols.close()
+    throw error
+  }
   if (options.symbols.length === 0 && ElfFile.hasMagic(image.bytes)) addOwnSymbols(symbols, image.name, image.bytes)
   if (linux !== undefined) refuseOtherKernels(symbols, image.bytes)
   const hasTypes = symbols.modules.some(({ role, file }) => role === 'kernel' && file?.hasDebugInfo)

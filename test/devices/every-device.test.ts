@@ -17,8 +17,20 @@ import { Pit } from '../../src/devices/pit/pit.ts'
 import { Rtc } from '../../src/devices/rtc/rtc.ts'
 import { Uart } from '../../src/devices/uart/uart.ts'
 import { VgaText } from '../../src/devices/vga-text/vga-text.ts'
+import { VirtioMmioTransport } from '../../src/devices/virtio/mmio-transport.ts'
+import { VirtioPciTransport } from '../../src/devices/virtio/pci-transport.ts'
+import { VirtioCore } from '../../src/devices/virtio/virtio-core.ts'
+import { VIRTIO_ID_BLOCK } from '../../src/devices/virtio/virtio-device.ts'
+import { PciSlots } from '../../src/machine/pci-slots.ts'
+import { DriverMemory } from '../support/virtio-driver.ts'
 import { Bench, FlatMemory, random } from './bench.ts'
 import { BUS_MASTER_BASE, DmaFlatMemory, numbered } from './ide/ata-driver.ts'
+import { EchoDevice } from './virtio/echo-device.ts'
+
+/** Of a type that had a legacy form. */
+class EchoOfBlockType extends EchoDevice {
+  override readonly type = VIRTIO_ID_BLOCK
+}
 
 /** A device on a bench of its own, with everything it does to its surroundings in a log. */
 interface Setup {
@@ -250,6 +262,48 @@ const SUBJECTS: Record<string, Subject> = {
       return { device }
     },
   },
+  'virtio-mmio': {
+    ports: [],
+    mmio: [[0xfec10000, 0x120]],
+    build: (bench, log) => {
+      const core = new VirtioCore({ device: new EchoDevice(3), memory: new DriverMemory(), clock: bench.clock })
+      const device = new VirtioMmioTransport({ core, base: 0xfec10000, interrupt: line(log, 'irq5') })
+      device.attach(bench.bus)
+      return { device, poke: disturb(core) }
+    },
+  },
+  'virtio-pci': {
+    // The legacy registers, and by configuration space the modern ones too.
+    ports: [0xcf8, 0xcf8, ...range(0xcfc, 4), ...range(0xc000, 40)],
+    mmio: [[0xfe004000, 0x4000]],
+    build: (bench, log) => {
+      const device = new EchoOfBlockType(3)
+      const core = new VirtioCore({ device, memory: new DriverMemory(), clock: bench.clock, packed: true })
+      const host = new PciHost({
+        bus: bench.bus,
+        interrupt: irq => line(log, `irq${irq}`),
+        resetControl: { readPort: () => 0x5a, writePort: () => undefined },
+      })
+      host.attach()
+      const send = note(log, 'message')
+      new PciSlots(host).plug(new VirtioPciTransport({ core, generation: 'transitional', send }))
+      const disturbCore = disturb(core)
+      const poke = (choice: number): void => {
+        bench.bus.writePort(0xcf8, 4, 0x80001800 + (choice & 0xfc))
+        disturbCore(choice)
+      }
+      return { device: host, poke }
+    },
+  },
+}
+
+/** Changes of the device's own, and notifications of queues that its driver may have set up. */
+function disturb(core: VirtioCore): (choice: number) => void {
+  return choice => {
+    if (choice % 16 === 0) core.fail('for the test')
+    else if (choice % 2 === 0) core.configurationChanged()
+    else core.kick(choice % 5)
+  }
 }
 
 function setUp(subject: Subject): Setup {

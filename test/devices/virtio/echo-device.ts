@@ -12,6 +12,7 @@ import type {
 import type { Json } from '../../../src/util/json.ts'
 
 const MOST_BYTES = 65536
+const CONFIGURATION = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 export class EchoDevice implements VirtioDevice {
   readonly name = 'echo0'
@@ -21,7 +22,7 @@ export class EchoDevice implements VirtioDevice {
   readonly features = 0b101n
   readonly featureNames = { 0: 'LOUD', 2: 'CLEAR' }
   readonly configurationSize = 10
-  readonly configuration = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  readonly configuration = Uint8Array.from(CONFIGURATION)
   /** Chains are kept until {@link finish}. */
   hold = false
   /** Features are refused. */
@@ -91,18 +92,24 @@ export class EchoDevice implements VirtioDevice {
 
   reset(): void {
     this.resets++
+    this.configuration.set(CONFIGURATION)
     this.held.length = 0
     this.#origin.clear()
   }
 
   save(): Json {
-    return { held: this.held.map(chain => [this.#origin.get(chain) ?? 0, chain.id]) }
+    return {
+      held: this.held.map(chain => [this.#origin.get(chain) ?? 0, chain.id]),
+      configuration: [...this.configuration],
+    }
   }
 
   restore(state: Json): void {
     this.held.length = 0
     this.#origin.clear()
-    for (const held of new SavedState(this.name, state).values('held')) {
+    const saved = new SavedState(this.name, state)
+    this.configuration.set(saved.numbers('configuration', CONFIGURATION.length))
+    for (const held of saved.values('held')) {
       const [index, id] = new SavedState(this.name, { held }).numbers('held', 2)
       const chain = this.port.queues[index]?.taken?.find(taken => taken.id === id)
       if (chain === undefined) throw new Error(`${this.name}: no chain ${id} is in flight in queue ${index}`)
