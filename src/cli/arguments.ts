@@ -61,6 +61,7 @@ Options of run:
   --disk FILE[,OPTIONS]  disk of a raw image file: readonly, interface=virtio (default) or ide, queues=N,
                       backend=thread (default: every run is the same) or worker (a thread of its own)
   --net user[,OPTIONS] network card; without options nothing but the guest's own network, 10.0.2.0/24
+  --net tap=DEVICE    network card at a macvtap interface of the host: /dev/tapN
   --pcap FILE         write what passes the network as pcapng
   --rng[=OPTIONS]     entropy device, the same bytes in every run
 

@@ -137,7 +137,7 @@ export function identityOf(configuration: MachineConfiguration): Json {
 function identityOfDevice(device: DeviceConfiguration): Json {
   if (device.kind !== 'net') return { ...device }
   const { kind, mac, transport, packed } = device
-  return { kind, mac, transport, packed, user: device.user !== undefined }
+  return { kind, mac, transport, packed, user: device.user !== undefined, tap: device.tap !== undefined }
 }
 
 function checkNetwork({ devices, capture }: MachineConfiguration): void {

@@ -3,6 +3,7 @@
 import { Bridge, type BridgePort } from '../backends/network/bridge.ts'
 import { Capture, CaptureError } from '../backends/network/capture.ts'
 import { PacketTrace } from '../backends/network/packet-trace.ts'
+import { openTapFile, Tap, TapError } from '../backends/network/tap.ts'
 import { ForwardError } from '../backends/network/user/forwards.ts'
 import { UserNetwork } from '../backends/network/user/user-network.ts'
 import type { Device, RegisterView } from '../devices/device.ts'
@@ -51,6 +52,7 @@ export class MachineNetwork implements Device, HostInput {
   /** Where the card is plugged in. */
   readonly port: BridgePort
   readonly user: UserNetwork | undefined
+  readonly tap: Tap | undefined
   readonly capture: Capture | undefined
   onArrival: (() => void) | undefined
   readonly #configuration: NetConfiguration
@@ -69,6 +71,11 @@ export class MachineNetwork implements Device, HostInput {
       this.user.port = this.bridge.connect(this.user)
       this.user.events.onArrival = () => this.onArrival?.()
     }
+    if (configuration.tap !== undefined) {
+      this.tap = openTap(configuration.tap, trace)
+      this.tap.port = this.bridge.connect(this.tap)
+      this.tap.onArrival = () => this.onArrival?.()
+    }
     if (capture !== undefined) this.capture = this.#beginCapture(capture, clock)
   }
 
@@ -85,20 +92,22 @@ export class MachineNetwork implements Device, HostInput {
   // What comes from the host.
 
   get live(): boolean {
-    return this.user?.live ?? false
+    return this.tap !== undefined || (this.user?.live ?? false)
   }
 
   get waiting(): boolean {
-    return (this.user?.events.waiting ?? 0) > 0
+    return (this.user?.events.waiting ?? 0) > 0 || (this.tap?.waiting ?? false)
   }
 
   deliver(): void {
     this.user?.deliver()
+    this.tap?.deliver()
     this.capture?.flush()
   }
 
   close(): void {
     this.user?.close()
+    this.tap?.close()
     this.capture?.close()
     this.bridge.disconnect(this.port)
   }
@@ -142,8 +151,8 @@ export class MachineNetwork implements Device, HostInput {
 
   #beginCapture({ path, start, onFailure }: CaptureFile, clock: VirtualClock): Capture {
     try {
-      // What the user network sends and receives is seen at the machines' ports already.
-      const wants = (port: BridgePort) => port.device !== this.user
+      // What user network and tap send and receive is seen at the machines' ports already.
+      const wants = (port: BridgePort) => port.device !== this.user && port.device !== this.tap
       const capture = new Capture({ path, clock, start: start.getTime(), wants, onFailure })
       this.bridge.observer = capture
       return capture
@@ -151,5 +160,14 @@ export class MachineNetwork implements Device, HostInput {
       if (error instanceof CaptureError) throw new ConfigurationError(`--pcap: ${error.message}`, { cause: error })
       throw error
     }
+  }
+}
+
+function openTap(path: string, trace: PacketTrace | undefined): Tap {
+  try {
+    return new Tap(openTapFile(path), trace)
+  } catch (error) {
+    if (error instanceof TapError) throw new ConfigurationError(`--net: ${error.message}`, { cause: error })
+    throw error
   }
 }

@@ -12,6 +12,7 @@ describe('--net', () => {
       kind: 'net',
       mac: DEFAULT_MAC,
       user: { access: { outside: false, host: false, allow: [] }, forwards: [] },
+      tap: undefined,
       transport: 'pci',
       packed: false,
     })
@@ -36,14 +37,21 @@ describe('--net', () => {
           { transport: 'udp', hostPort: 0, guestPort: 69 },
         ],
       },
+      tap: undefined,
       transport: 'mmio',
       packed: true,
     })
   })
 
+  test('a tap is a device of the host', () => {
+    expect(parseNet('tap=/dev/tap4000,mac=02:00:00:00:00:01')).toMatchObject({ user: undefined, tap: '/dev/tap4000' })
+  })
+
   test.each([
     ['', 'there are user'],
-    ['tap', 'there are user'],
+    ['tap', 'there are user and tap=DEVICE'],
+    ['tap=/dev/tap4,forward=tcp:1:2', 'belong to user'],
+    ['tap=/dev/tap4,host=on', 'unknown option "host"'],
     ['none,host=on', 'there are user'],
     ['user,forward=tcp:22', 'forward=tcp:2222:22'],
     ['user,forward=sctp:1:2', 'forward=tcp:2222:22'],
