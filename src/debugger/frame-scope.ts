@@ -25,6 +25,8 @@ export interface FramePlace {
   readonly pc: bigint
   /** undefined: computed from the unwind tables when it is needed. */
   readonly cfa?: bigint | undefined
+  /** What a register was at the function's entry, by DWARF's number; as far as the caller tells. */
+  readonly entryValue?: (register: number) => bigint | undefined
   /** The innermost frame, evaluated often and with other registers each time: conditions. */
   readonly often?: boolean
 }
@@ -107,6 +109,7 @@ export class FrameScope implements Scope {
         return value === undefined || info.bits === 64 ? value : BigInt.asUintN(32, value)
       },
       read: (address, size) => subject.read('linear', address, size),
+      entryValue: number => this.#place?.entryValue?.(number),
     }
   }
 }

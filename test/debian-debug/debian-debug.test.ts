@@ -179,6 +179,8 @@ if (kernel === undefined || vmlinux === undefined || !existsSync(BUSYBOX)) {
         expect(buf).toContain((await evaluate('&page', stack[6].id)).split(' ')[0])
         expect(await evaluate('file->f_path.dentry->d_name.name', stack[0].id)).toMatch(/^0x[0-9a-f]+ "init"$/)
         expect(await evaluate('*pos', stack[0].id)).toBe('0')
+        // Kept nowhere: the call in the caller tells it.
+        expect(await evaluate('path', stack[6].id)).toContain('"/init"')
       },
       LIMIT,
     )

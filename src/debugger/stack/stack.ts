@@ -13,6 +13,7 @@
 
 import { cpuMode, instructionPointer, stackPointer } from '../../inspect/cpu-mode.ts'
 import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
+import { registerName } from '../dwarf-registers.ts'
 import { FrameSubject, type Subject, VcpuSubject } from '../expression/subject.ts'
 import { FrameScope } from '../frame-scope.ts'
 import type { SymbolBook } from '../symbol-book.ts'
@@ -53,10 +54,15 @@ export class Stack {
 
   scope({ described, activation }: StackFrame): FrameScope {
     if (described === undefined) return new FrameScope(this.#book, undefined, activation.bits === 64 ? 8 : 4)
-    return new FrameScope(this.#book, { ...described, pc: lookupAddress(activation) })
+    const entryValue = (register: number) => this.#entryValue(activation, register)
+    return new FrameScope(this.#book, { ...described, pc: lookupAddress(activation), entryValue })
   }
 
   subject({ activation }: StackFrame): Subject {
+    return this.#subjectOf(activation)
+  }
+
+  #subjectOf(activation: Activation): Subject {
     if (activation.by === 'start') return new VcpuSubject(this.#vcpu, this.#machine)
     return new FrameSubject(this.#vcpu, this.#machine, activation.registers, activation.isCaller)
   }
@@ -72,6 +78,27 @@ export class Stack {
   /** The frame that a frame returns to; inlined ones return to no address. */
   callerOf({ activation }: StackFrame): Activation | undefined {
     return this.#callerOf(activation)
+  }
+
+  /** What a register was when the function of an activation was entered, by DWARF's number, as its caller knows. */
+  #entryValue(activation: Activation, register: number): bigint | undefined {
+    const caller = this.#callerOf(activation)
+    if (caller === undefined || !caller.isCaller) return undefined
+    const address = lookupAddress(activation)
+    const entry = this.#book.framesAt(address)?.file.calledEntry(address)
+    const known = this.#book.framesAt(lookupAddress(caller))
+    if (entry === undefined || known === undefined) return undefined
+    // The caller may have to ask its own caller.
+    if (caller === this.#next) this.#unwind(caller)
+    return known.file.entryValue({ returnAddress: caller.pc, entry }, register, {
+      pc: lookupAddress(caller),
+      register: number => {
+        const name = registerName(number, known.file.bits)
+        return name === undefined ? undefined : caller.registers.get(name)
+      },
+      read: (at, size) => this.#subjectOf(caller).read('linear', at, size),
+      entryValue: number => this.#entryValue(caller, number),
+    })
   }
 
   #callerOf(activation: Activation): Activation | undefined {

@@ -6,8 +6,10 @@ import { ElfSections } from '../elf/section-contents.ts'
 import { demangleRust } from '../rust-names.ts'
 import type { CodeSymbol, SymbolPlace } from '../symbol-table.ts'
 import { AddressMemo } from './address-memo.ts'
+import { CallSites } from './call-sites.ts'
 import * as C from './constants.ts'
 import type {
+  CallOfFunction,
   DebugInfo,
   DwarfRegisters,
   EvaluationContext,
@@ -49,6 +51,7 @@ export class DebugFile implements DebugInfo {
   readonly #frames: SourceFrames
   readonly #unwinder: Unwinder
   readonly #locator: VariableLocator
+  readonly #calls: CallSites
   /** By address of the file. */
   readonly #symbolsAt = new AddressMemo<SymbolPlace | undefined>()
 
@@ -64,6 +67,7 @@ export class DebugFile implements DebugInfo {
     this.#frames = new SourceFrames(this.#program, this.#lines, this.#definitions, this.#types)
     this.#unwinder = new Unwinder(this.#program)
     this.#locator = new VariableLocator(this.#program, this.#unwinder)
+    this.#calls = new CallSites(this.#program, this.#locator)
   }
 
   /** Reads headers only. Throws ElfError, or Node's error when there is no such file. Call `close` at the end. */
@@ -148,6 +152,11 @@ export class DebugFile implements DebugInfo {
     return this.#lines.sourceFiles()
   }
 
+  /** The same unit by unit, and those of several more than once: for whoever has other things to do meanwhile. */
+  sourceFilesByUnit(): Iterable<readonly string[]> {
+    return this.#lines.sourceFilesByUnit()
+  }
+
   framesAt(address: bigint): readonly SourceFrame[] {
     return this.#frames.framesAt(address)
   }
@@ -167,6 +176,14 @@ export class DebugFile implements DebugInfo {
 
   locate(variable: Variable, context: EvaluationContext): ValueLocation {
     return this.#locator.locate(variable, context)
+  }
+
+  calledEntry(address: bigint): bigint | undefined {
+    return this.#calls.entryAt(address)
+  }
+
+  entryValue(call: CallOfFunction, register: number, context: EvaluationContext): bigint | undefined {
+    return this.#calls.entryValue(call, register, context)
   }
 
   readLocation(location: ValueLocation, size: number, context: EvaluationContext): Uint8Array | undefined {

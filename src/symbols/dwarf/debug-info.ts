@@ -116,6 +116,15 @@ export interface EvaluationContext {
   readonly read: ReadMemory
   /** The canonical frame address; computed from the unwind tables and `register` when left out. */
   readonly cfa?: bigint | undefined
+  /** What a register was when the function was entered, as its caller knows; undefined when that does not tell. */
+  entryValue?(register: number): bigint | undefined
+}
+
+/** The call that a frame comes from. */
+export interface CallOfFunction {
+  readonly returnAddress: bigint
+  /** Of the function that was called. */
+  readonly entry: bigint
 }
 
 /** Where a value is. Bit offsets count from the least significant bit of the first byte. */
@@ -178,6 +187,13 @@ export interface DebugInfo {
   /** A variable outside functions; one with storage in this file before a mere declaration. */
   variableNamed(name: string): Variable | undefined
   locate(variable: Variable, context: EvaluationContext): ValueLocation
+  /**
+   * The entry of the function at an address, if the call that it returns to can tell its arguments: not when it may have
+   * been left by a jump in the meantime.
+   */
+  calledEntry(address: bigint): bigint | undefined
+  /** What the caller, whose context this is, had put into a register for a call; undefined when it is not told. */
+  entryValue(call: CallOfFunction, register: number, context: EvaluationContext): bigint | undefined
   /** The bytes of a located value; undefined when memory or a register can't be read. `size` is in bytes. */
   readLocation(location: ValueLocation, size: number, context: EvaluationContext): Uint8Array | undefined
 

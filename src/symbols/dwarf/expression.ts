@@ -8,7 +8,7 @@ import type { Unit } from './unit.ts'
 
 export interface ExpressionScope {
   readonly addressSize: number
-  readonly context: Pick<EvaluationContext, 'register' | 'read'>
+  readonly context: Pick<EvaluationContext, 'register' | 'read' | 'entryValue'>
   /** The frame's canonical address; undefined when it can't be computed. */
   cfa(): bigint | undefined
   /** What DW_OP_fbreg counts from; undefined when it can't be computed. */
@@ -314,7 +314,8 @@ class Evaluator {
         return true
       case C.DW_OP_entry_value:
       case C.DW_OP_GNU_entry_value:
-        throw new OptimizedOut("only the caller knew it, before the function's entry")
+        this.push(this.#entryValue(reader.block(reader.uleb())))
+        return true
       case C.DW_OP_GNU_parameter_ref:
         throw new OptimizedOut('it depends on a parameter of the caller')
       case C.DW_OP_GNU_variable_value:
@@ -325,6 +326,15 @@ class Evaluator {
       default:
         return false
     }
+  }
+
+  /** 2.5.1.7: of a register. What memory held at the entry nobody knows. */
+  #entryValue(expression: Buffer): bigint {
+    const register = expression.length === 1 ? expression[0] - C.DW_OP_reg0 : -1
+    const isRegister = register >= 0 && register <= C.DW_OP_reg31 - C.DW_OP_reg0
+    const value = isRegister ? this.#scope.context.entryValue?.(register) : undefined
+    if (value === undefined) throw new OptimizedOut("only the caller knew it, before the function's entry")
+    return value
   }
 
   /** 2.5.1.4 and 2.5.1.5. Control flow counts from the operand's end. */

@@ -35,6 +35,11 @@ export class VariableLocator {
     return this.#bySymbol(die) ?? NOWHERE
   }
 
+  /** What an expression of an entry in a function computes; undefined when that is known nowhere. */
+  number(expression: Buffer, die: Die, functionDie: number, context: EvaluationContext): bigint | undefined {
+    return evaluateNumber(expression, this.#scope(die, functionDie, context))
+  }
+
   /** A global that is only declared here has its address in the table of symbols. */
   #bySymbol(die: Die): ValueLocation | undefined {
     if (die.originWith(C.DW_AT_external) === undefined || die.name === undefined) return undefined
