@@ -37,7 +37,7 @@ void power_off(void) {
 
 void kernel_main(void) {
   print("tour: 64-bit kernel in ring 0, page tables at ");
-  print_hexadecimal(page_table_root());
+  print_hexadecimal(page_table_root()); // #page-tables
   print("\n");
 
   load_segments();

@@ -37,7 +37,7 @@ static void map_page(uint64_t address, uint64_t frame, uint64_t rights) {
     uint64_t *entry = &table[address >> shift & 511];
     if (!(*entry & PRESENT)) *entry = take_frame();
     /* Rights are what all levels agree on, so the upper ones allow everything and the last decides. */
-    *entry |= PRESENT | WRITABLE | USER;
+    *entry |= PRESENT | WRITABLE | USER; // #upper-levels
     table = (uint64_t *)(*entry & FRAME);
   }
   table[address >> 12 & 511] = frame | rights | PRESENT;

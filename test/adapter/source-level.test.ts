@@ -3,28 +3,17 @@
  * What is said is in `test/golden/source-level.txt`.
  */
 
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import { expect, test } from 'vitest'
 import { DapClient } from '../../scripts/dap-client.ts'
 import { serve } from '../../src/adapter/server.ts'
 import { launch } from '../../src/debugger/launch.ts'
 import { transcriptText } from '../support/dap-transcript.ts'
+import { findMarker, GUESTS } from '../support/markers.ts'
 
-const GUESTS = fileURLToPath(new URL('../../guests/', import.meta.url))
 const TOUR = `${GUESTS}prebuilt/tour.elf`
 const KERNEL = `${GUESTS}tour/kernel.c`
 const PAGING = `${GUESTS}tour/paging.c`
-
-/** From 1. */
-function lineOf(file: string, text: string): number {
-  const line = readFileSync(file, 'utf8')
-    .split('\n')
-    .findIndex(each => each.includes(text))
-  if (line < 0) throw new Error(`"${text}" is not in ${file}`)
-  return line + 1
-}
 
 test('a kernel is debugged by its source, as the golden file says', async () => {
   const client = DapClient.connect((input, output) => void serve(input, output, launch))
@@ -36,7 +25,7 @@ test('a kernel is debugged by its source, as the golden file says', async () => 
       .variables
   }
   await client.launch({ program: TOUR, memory: '64M' })
-  const line = lineOf(KERNEL, 'page_table_root()')
+  const line = findMarker('tour/kernel.c', 'page-tables')
   await client.request('setBreakpoints', { source: { path: KERNEL }, breakpoints: [{ line }, { line: 100_000 }] })
   await client.request('configurationDone')
   expect(await stopped()).toMatchObject({ reason: 'breakpoint' })
@@ -50,7 +39,7 @@ test('a kernel is debugged by its source, as the golden file says', async () => 
   await client.request('setBreakpoints', { source: { path: KERNEL }, breakpoints: [] })
   await client.request('setBreakpoints', {
     source: { path: PAGING },
-    breakpoints: [{ line: lineOf(PAGING, '*entry |= PRESENT'), condition: 'shift == 30' }],
+    breakpoints: [{ line: findMarker('tour/paging.c', 'upper-levels'), condition: 'shift == 30' }],
   })
   await client.request('continue', { threadId: 1 })
   await stopped()
