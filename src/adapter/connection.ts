@@ -6,21 +6,27 @@
 import type { Readable, Writable } from 'node:stream'
 import { Fields } from '../protocol/fields.ts'
 import { FramingError, LARGEST_MESSAGE, MessageReader } from './framing.ts'
+import { CancelledError } from './progress.ts'
 
 export interface ConnectionListener {
-  /** Serves one request; `after` is called when its response has been sent. An exception is an error response. */
-  request(command: string, args: unknown): Promise<{ body?: object | undefined; after(): void }>
+  /**
+   * Serves one request; `after` is called when its response has been sent. An exception is an error response.
+   * @param signal tells that the request is cancelled
+   */
+  request(request: Request, signal: AbortSignal): Promise<{ body?: object | undefined; after(): void }>
   /** A message that means nothing was passed over. */
   unreadable(why: string): void
   closed(): void
 }
 
-interface Request {
+export interface Request {
   readonly seq: number
   readonly command: string
   readonly arguments: unknown
 }
 
+/** The `message` of a response by which DAP knows it. */
+const CANCELLED = 'cancelled'
 /** Served at once: they are about the others. */
 const URGENT = ['cancel', 'pause', 'terminate', 'disconnect']
 /** So many requests may wait; then the client has to. */
@@ -35,6 +41,8 @@ export class Connection {
   readonly #reader = new MessageReader()
   #waiting: Request[] = []
   #serving = false
+  /** Of the request that is being served in its turn. */
+  #current: { readonly seq: number; readonly abort: AbortController } | undefined
   #sequence = 1
 
   constructor(input: Readable, output: Writable, listener: ConnectionListener) {
@@ -52,12 +60,12 @@ export class Connection {
     this.#send({ type: 'event', event: name, body })
   }
 
-  cancel(seq: number): boolean {
+  cancel(seq: number): void {
+    if (this.#current?.seq === seq) this.#current.abort.abort()
     const request = this.#waiting.find(candidate => candidate.seq === seq)
-    if (request === undefined) return false
+    if (request === undefined) return
     this.#waiting = this.#waiting.filter(candidate => candidate !== request)
-    this.#fail(request, 'cancelled', 'the request was cancelled before its turn')
-    return true
+    this.#fail(request, CANCELLED, 'the request was cancelled before its turn')
   }
 
   #receive(chunk: Buffer): void {
@@ -84,7 +92,7 @@ export class Connection {
       return
     }
     if (request === undefined) this.#listener.unreadable('it is no request')
-    else if (URGENT.includes(request.command)) void this.#serve(request)
+    else if (URGENT.includes(request.command)) void this.#serve(request, new AbortController().signal)
     else this.#waiting.push(request)
   }
 
@@ -92,21 +100,24 @@ export class Connection {
     if (this.#serving) return
     this.#serving = true
     for (let request = this.#waiting.shift(); request !== undefined; request = this.#waiting.shift()) {
-      await this.#serve(request)
+      const abort = new AbortController()
+      this.#current = { seq: request.seq, abort }
+      await this.#serve(request, abort.signal)
+      this.#current = undefined
       if (this.#waiting.length === MOST_WAITING) this.#input.resume()
     }
     this.#serving = false
     this.#input.resume()
   }
 
-  async #serve(request: Request): Promise<void> {
+  async #serve(request: Request, signal: AbortSignal): Promise<void> {
     try {
-      const { body, after } = await this.#listener.request(request.command, request.arguments)
+      const { body, after } = await this.#listener.request(request, signal)
       this.#respond(request, { success: true, ...(body === undefined ? {} : { body }) })
       after()
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      this.#fail(request, message, message)
+      this.#fail(request, error instanceof CancelledError ? CANCELLED : message, message)
     }
   }
 

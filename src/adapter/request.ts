@@ -1,5 +1,6 @@
 /** What every family of requests is made of. */
 
+import type { Progress } from './progress.ts'
 import type { Session } from './session.ts'
 
 /** A request that can't be served; the message is for the person at the client. */
@@ -8,11 +9,12 @@ export class RequestError extends Error {}
 /** Does something right after the response has been sent: for events that the protocol wants behind it. */
 export type AfterResponse = (action: () => void) => void
 
-/** Answers one request: the body of its response, or an exception whose message becomes the error response. */
+/** Answers one request; what may take long tells of its progress: the body of its response, or an exception whose message becomes the error response. */
 export type RequestHandler = (
   session: Session,
   args: unknown,
   afterResponse: AfterResponse,
+  progress: Progress,
 ) => object | undefined | Promise<object | undefined>
 
 /** Handlers by command. */

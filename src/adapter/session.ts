@@ -8,7 +8,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
 import { eventText } from '../debugger/hit-text.ts'
-import type { LaunchOptions } from '../debugger/launch.ts'
+import type { LaunchOptions, Turn } from '../debugger/launch.ts'
 import type { GuestEnd, OutputSource } from '../debugger/target.ts'
 import type { Address } from '../inspect/address.ts'
 import type { GuestEventView } from '../inspect/machine-view.ts'
@@ -16,9 +16,10 @@ import { formatAddress } from '../protocol/address.ts'
 import { CONSOLE_OUTPUT } from '../protocol/custom-requests.ts'
 import type { ConsolePlace, SourceMapEntry } from '../protocol/launch-arguments.ts'
 import { type ClientFeatures, NO_FEATURES } from './client-features.ts'
-import { Connection } from './connection.ts'
+import { Connection, type Request } from './connection.ts'
 import { ConsoleText } from './console-text.ts'
 import { ingredientsOf } from './ingredients.ts'
+import { Progress } from './progress.ts'
 import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
 import { Sources } from './sources.ts'
@@ -26,7 +27,7 @@ import { stopBody } from './stop-event.ts'
 import { VariableHandles } from './variable-handles.ts'
 
 /** Puts a guest together and gives it to a debugger. */
-export type Launcher = (options: LaunchOptions) => Promise<Debugger>
+export type Launcher = (options: LaunchOptions, turn?: Turn) => Promise<Debugger>
 
 /** How a client wants the guest to begin, and to see it. */
 export interface SessionOptions {
@@ -78,7 +79,7 @@ export class Session {
       'debug-console': new ConsoleText(output => this.event('output', { category: 'stderr', output })),
     }
     this.#connection = new Connection(input, output, {
-      request: (command, args) => this.#serve(command, args),
+      request: (request, signal) => this.#serve(request, signal),
       unreadable: why => this.#important(`A message that is no DAP was ignored: ${why}`),
       closed: () => this.shutDown(),
     })
@@ -105,11 +106,17 @@ export class Session {
     return this.#ingredients === ingredientsOf(options)
   }
 
-  /** Puts a guest together. It takes the place of one that is there, and its breakpoints; that stays when this fails. */
-  async start(options: LaunchOptions, view: SessionOptions): Promise<void> {
+  /**
+   * Puts a guest together. It takes the place of one that is there, and its breakpoints. That one stays when this fails,
+   * unless it has a network: it may listen at ports that the new one wants.
+   */
+  async start({ options, view }: Configuration, progress: Progress): Promise<void> {
+    const title = `Loading ${options.program}`
+    progress.begin(title)
     const before = this.#debugger
     const ingredients = ingredientsOf(options)
-    const started = await this.#launch(options)
+    if (this.#configuration?.options.net !== undefined) before?.dispose()
+    const started = await this.#launch(options, done => progress.turn(title, done))
     if (this.#terminated) {
       started.dispose()
       throw new RequestError('the session was ended meanwhile')
@@ -166,9 +173,9 @@ export class Session {
     this.#connection.event(name, body)
   }
 
-  /** Answers a request that has come and is not being served yet with an error. False when there is none such. */
-  cancel(seq: number): boolean {
-    return this.#connection.cancel(seq)
+  /** A request that has come and is not answered yet ends with an error: before its turn, or as soon as it can. */
+  cancel(seq: number): void {
+    this.#connection.cancel(seq)
   }
 
   /** The user has changed memory; the client is told when the request is answered, with {@link invalidated}. */
@@ -216,11 +223,16 @@ export class Session {
     this.#close()
   }
 
-  async #serve(command: string, args: unknown): Promise<{ body?: object | undefined; after: () => void }> {
+  async #serve(
+    { seq, command, arguments: args }: Request,
+    signal: AbortSignal,
+  ): Promise<{ body?: object | undefined; after: () => void }> {
     const handler = this.#handlers.get(command)
     if (handler === undefined) throw new RequestError(`"${command}" is not a request that this adapter knows`)
     const after: (() => void)[] = []
-    const body = await handler(this, args, action => after.push(action))
+    const progress = new Progress(this, seq, signal)
+    const answer = async () => handler(this, args, action => after.push(action), progress)
+    const body = await answer().finally(() => progress.end())
     return {
       body,
       after: () => {

@@ -1,24 +1,28 @@
 /** Disassembly in the mode of the code. */
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
+import type { Address } from '../../inspect/address.ts'
 import type { DisassembledInstruction } from '../../inspect/disassembly.ts'
 import { advance, hex, parseAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
 import type { LinePlace } from '../../symbols/dwarf/debug-info.ts'
+import type { Progress } from '../progress.ts'
 import { MOST_INSTRUCTIONS, OFFSETS, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
 
+/** Instructions between which other messages are heard. */
+const PIECE = 1024
 const INSTRUCTION_OFFSETS = { least: -MOST_INSTRUCTIONS, most: MOST_INSTRUCTIONS }
 
 export const disassemblyRequests: RequestFamily = {
-  disassemble(session, args) {
+  async disassemble(session, args, _afterResponse, progress) {
     const fields = new Fields('disassemble', args)
     const reference = parseAddress(fields.string('memoryReference'))
     const address = advance(reference, fields.optionalInteger('offset', OFFSETS) ?? 0)
     const offset = fields.optionalInteger('instructionOffset', INSTRUCTION_OFFSETS) ?? 0
     const count = fields.integer('instructionCount', { least: 0, most: MOST_INSTRUCTIONS })
     const symbols = fields.boolean('resolveSymbols', true)
-    const instructions = session.debugger.disassemble(session.debugger.focus, address, offset, count)
+    const instructions = await inPieces(session, progress, address, offset, count)
     const places = address.space === 'linear' ? new SourcePlaces(session) : undefined
     return {
       instructions: instructions.map(instruction => ({
@@ -27,6 +31,28 @@ export const disassemblyRequests: RequestFamily = {
       })),
     }
   },
+}
+
+async function inPieces(
+  session: Session,
+  progress: Progress,
+  address: Address,
+  offset: number,
+  count: number,
+): Promise<DisassembledInstruction[]> {
+  const { focus, symbols } = session.debugger
+  const instructions = session.debugger.disassemble(focus, address, offset, Math.min(count, PIECE))
+  while (instructions.length < count) {
+    await progress.turn('Disassembling', instructions.length / count)
+    const last = instructions[instructions.length - 1]
+    const at = BigInt.asUintN(64, last.address + BigInt(Math.max(1, last.bytes.length)))
+    const most = Math.min(count - instructions.length, PIECE)
+    const [first, ...rest] = session.debugger.disassemble(focus, { ...address, address: at }, 0, most)
+    const { symbol, ...plain } = first
+    // Of the first instruction of all the symbol is told that it is in the middle of.
+    instructions.push(symbols.containing(at)?.address === at ? first : plain, ...rest)
+  }
+  return instructions
 }
 
 /** Where instructions that follow one another are from. A source is named again only when it is another. */
@@ -55,8 +81,9 @@ class SourcePlaces {
     const line = symbols.lineAt(address)
     // Line 0 is code that no line stands for.
     this.#line = line?.line === 0 ? undefined : line
+    if (this.#line === undefined) return
     const module = symbols.framesAt(address)?.file.path ?? symbols.moduleAt(address)?.name
-    this.#source = this.#line === undefined ? undefined : this.#session.sources.source(this.#line.file, module)
+    this.#source = this.#session.sources.source(this.#line.file, module)
   }
 }
 

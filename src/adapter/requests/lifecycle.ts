@@ -5,8 +5,9 @@ import { Fields } from '../../protocol/fields.ts'
 import { parseLaunchArguments } from '../../protocol/launch-arguments.ts'
 import { capabilities } from '../capabilities.ts'
 import { clientFeatures } from '../client-features.ts'
+import { requestOfProgress } from '../progress.ts'
 import { COUNTS, RequestError, type RequestFamily } from '../request.ts'
-import type { Configuration, Session } from '../session.ts'
+import type { Configuration } from '../session.ts'
 
 export const lifecycleRequests: RequestFamily = {
   /** Asked before anything runs: the embedded machine is what `launch` will start. */
@@ -15,10 +16,9 @@ export const lifecycleRequests: RequestFamily = {
     return capabilities(VM_CAPABILITIES)
   },
 
-  async launch(session, args, afterResponse) {
+  async launch(session, args, afterResponse, progress) {
     if (session.launched) throw new RequestError('a guest has been launched already; one session debugs one guest')
-    const { options, view } = configurationOf(args)
-    await withProgress(session, `Loading ${options.program}`, () => session.start(options, view))
+    await session.start(configurationOf(args), progress)
     // Breakpoints are welcome once there is a machine to set them in.
     const actual = capabilities(session.debugger.target.capabilities)
     afterResponse(() => {
@@ -36,18 +36,20 @@ export const lifecycleRequests: RequestFamily = {
   },
 
   /** The same guest from power-on, or another if the configuration has changed; the breakpoints are the same. */
-  async restart(session, args, afterResponse) {
+  async restart(session, args, afterResponse, progress) {
     const latest = new Fields('restart', args ?? {}).raw('arguments')
-    const { options, view } = latest === undefined ? session.configuration : configurationOf(latest)
-    if (session.isRunningFrom(options)) session.restart(view)
-    else await withProgress(session, `Loading ${options.program}`, () => session.start(options, view))
+    const configuration = latest === undefined ? session.configuration : configurationOf(latest)
+    if (session.isRunningFrom(configuration.options)) session.restart(configuration.view)
+    else await session.start(configuration, progress)
     session.resumed()
     afterResponse(() => session.begin())
     return undefined
   },
 
   cancel(session, args) {
-    const requestId = new Fields('cancel', args ?? {}).optionalInteger('requestId', COUNTS)
+    const fields = new Fields('cancel', args ?? {})
+    const requestId =
+      fields.optionalInteger('requestId', COUNTS) ?? requestOfProgress(fields.optionalString('progressId') ?? '')
     if (requestId !== undefined) session.cancel(requestId)
     return undefined
   },
@@ -68,14 +70,4 @@ export const lifecycleRequests: RequestFamily = {
 function configurationOf(args: unknown): Configuration {
   const { stopOnEntry, console, sourceMap, engine: _onlyOne, ...options } = parseLaunchArguments(args)
   return { options, view: { stopOnEntry, console, sourceMap } }
-}
-
-async function withProgress(session: Session, title: string, work: () => Promise<void>): Promise<void> {
-  const body = { progressId: title }
-  if (session.client.progress) session.event('progressStart', { ...body, title })
-  try {
-    await work()
-  } finally {
-    if (session.client.progress) session.event('progressEnd', body)
-  }
 }

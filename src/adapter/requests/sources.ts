@@ -5,6 +5,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { SymbolModule } from '../../debugger/symbol-book.ts'
 import { hex } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
+import type { Progress } from '../progress.ts'
 import { COUNTS, RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
 
@@ -20,16 +21,16 @@ export const sourceRequests: RequestFamily = {
     return { modules: all.slice(start, start + count).map(moduleBody), totalModules: all.length }
   },
 
-  loadedSources(session) {
-    return { sources: loadedSources(session) }
+  async loadedSources(session, _args, _afterResponse, progress) {
+    return { sources: await loadedSources(session, progress) }
   },
 
   /** Only of files that debugging information names: the adapter is no file server. */
-  source(session, args) {
+  async source(session, args, _afterResponse, progress) {
     const fields = new Fields('source', args)
     const path = new Fields('source: "source"', fields.raw('source') ?? {}).optionalString('path')
     if (path === undefined) throw new RequestError('source: a source with a path is wanted')
-    if (!loadedSources(session).some(source => source.path === path))
+    if (!(await loadedSources(session, progress)).some(source => source.path === path))
       throw new RequestError(`"${path}" is no source of the guest's programs`)
     if (statSync(path).size > LARGEST_SOURCE) throw new RequestError(`"${path}" is too large to be a source`)
     return { content: readFileSync(path, 'utf8') }
@@ -52,13 +53,20 @@ export const sourceRequests: RequestFamily = {
   },
 }
 
-function loadedSources(session: Session): DebugProtocol.Source[] {
+async function loadedSources(session: Session, progress: Progress): Promise<DebugProtocol.Source[]> {
   const sources = new Map<string, DebugProtocol.Source>()
-  for (const file of session.debugger.symbols.files)
-    for (const name of file.sourceFiles()) {
+  const { files } = session.debugger.symbols
+  for (const [index, file] of files.entries()) {
+    const names = new Set<string>()
+    for (const some of file.sourceFilesByUnit()) {
+      await progress.turn('Listing sources', index / files.length)
+      for (const name of some) names.add(name)
+    }
+    for (const name of [...names].sort()) {
       const source = session.sources.source(name, file.path)
       if (source?.path !== undefined) sources.set(source.path, source)
     }
+  }
   return [...sources.values()]
 }
 

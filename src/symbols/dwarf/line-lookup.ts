@@ -66,11 +66,11 @@ export class LineLookup {
   }
 
   sourceFiles(): readonly string[] {
-    const files = new Set<string>()
-    for (const { paths } of this.#program.lines.allSources()) {
-      for (const path of paths) if (path !== undefined) files.add(path)
-    }
-    return [...files].sort()
+    return [...new Set([...this.sourceFilesByUnit()].flat())].sort()
+  }
+
+  *sourceFilesByUnit(): Generator<readonly string[]> {
+    for (const { paths } of this.#program.lines.allSources()) yield paths.filter(path => path !== undefined)
   }
 
   /** Where the arguments of a function are in place, given its code and what compiled it. */
