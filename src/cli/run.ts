@@ -103,7 +103,10 @@ class RunSession {
   async run(report: (message: string) => void): Promise<number> {
     try {
       for (;;) {
-        const stop = this.#pc.vm.run({ instructions: this.#slice(), idle: this.#live ? 'return' : 'skip' })
+        const stop = this.#pc.vm.run({
+          instructions: this.#slice(),
+          idle: () => (this.#live ? 'return' : 'skip'),
+        })
         for (const output of this.#outputs) await output.flush()
         const status = await this.#act(stop, report)
         if (status !== undefined) return status

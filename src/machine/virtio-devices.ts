@@ -10,6 +10,7 @@ import type { VirtioDevice } from '../devices/virtio/virtio-device.ts'
 import type { DmaMemory } from '../devices/virtio/virtqueue/queue-memory.ts'
 import type { InterruptMessage } from '../engine/processor.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { ChannelDevices } from './channel-devices.ts'
 import type { DeviceConfiguration, VirtioOptions, VirtioTransportName } from './device-configuration.ts'
 import type { Disks } from './disks.ts'
 import type { MachineNetwork } from './machine-network.ts'
@@ -33,6 +34,7 @@ export interface VirtioSurroundings {
   /** Puts a device beside the bus's others: it is attached, saved and reset with them. */
   readonly attach: (device: Device & { attach(bus: DeviceBus): void }) => void
   readonly disks: Disks
+  readonly channels: ChannelDevices
 }
 
 /** A device that is plugged in, for inspection. */
@@ -66,19 +68,26 @@ export function plugVirtioDevices(
 function makeDevice(
   configuration: DeviceConfiguration,
   number: number,
-  { disks, network }: VirtioSurroundings,
+  { disks, network, channels, clock }: VirtioSurroundings,
 ): VirtioDevice {
   switch (configuration.kind) {
     case 'entropy':
       return new EntropyDevice(`virtio-rng${number}`, ENTROPY_SEED + number)
-    case 'disk':
-      return new BlockDevice({
+    case 'disk': {
+      const device = new BlockDevice({
         ...{ name: `virtio-blk${number}`, queues: configuration.queues, onFailure: disks.warn },
         backend: disks.backendOf(configuration),
       })
+      disks.connect(configuration, device, clock)
+      return device
+    }
     case 'net':
       if (network === undefined) throw new Error('a network card without a network')
       return network.card
+    case 'console':
+    case 'balloon':
+    case 'share':
+      return channels.make(configuration, number)
   }
 }
 

@@ -33,11 +33,16 @@ export interface VmOptions {
   readonly cpus: number
 }
 
+export type IdleChoice = 'skip' | 'return'
+
 export interface Slice {
   /** At most so many are retired before `run` comes back. */
   readonly instructions: number
-  /** When every vCPU is halted: let virtual time jump to the next timer (default), or come back with `idle`. */
-  readonly idle?: 'skip' | 'return'
+  /**
+   * When every vCPU is halted: let virtual time jump to the next timer (default), or come back with `idle`. A function
+   * is asked then: what a guest waits for may have begun in this slice.
+   */
+  readonly idle?: IdleChoice | (() => IdleChoice)
 }
 
 /** What continues a run, RAM and devices apart. */
@@ -226,7 +231,8 @@ export class Vm {
       vcpu => vcpu.activity === 'hlt' && (vcpu.registers.get('rflags') & BigInt(RFLAGS_IF)) !== 0n,
     )
     if (!wakeable) return { kind: 'halted-forever' }
-    if (slice.idle === 'return') return { kind: 'idle', until: deadline }
+    const choice = typeof slice.idle === 'function' ? slice.idle() : slice.idle
+    if (choice === 'return') return { kind: 'idle', until: deadline }
     if (deadline === Number.POSITIVE_INFINITY) return { kind: 'halted-forever' }
     this.clock.skipTo(deadline)
     return undefined

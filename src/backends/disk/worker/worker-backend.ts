@@ -21,8 +21,8 @@ const LONGEST_WAIT = 30_000
 
 export class WorkerBackend implements DiskBackend, HostInput {
   onArrival: (() => void) | undefined
-  /** Called behind a batch of answers that {@link deliver} handed over. */
-  onDelivered: ((answers: number) => void) | undefined
+  /** Called behind a batch of answers that {@link deliver} handed over. @param failed which of them were errors. */
+  onDelivered: ((answers: number, failed: readonly number[]) => void) | undefined
 
   /** Opened here too: its size and its faults are known before the worker runs, and the lock is this process's. */
   readonly #disk: RawDisk
@@ -86,13 +86,21 @@ export class WorkerBackend implements DiskBackend, HostInput {
   deliver(): void {
     this.#answered.take()
     let answers = 0
+    const failed: number[] = []
     // A callback may submit more, which waits for the next time if it is answered meanwhile.
     for (let left = this.#waiting.length; left > 0 && this.#ring.answered; left--) {
-      this.#ring.take(answer => this.#waiting.shift()?.(answer))
+      this.#ring.take(answer => {
+        if (!answer.ok) failed.push(answers)
+        this.#waiting.shift()?.(answer)
+      })
       answers++
     }
-    if (this.#death !== undefined) answers += this.#answerForTheDead(this.#death)
-    if (answers > 0) this.onDelivered?.(answers)
+    if (this.#death !== undefined)
+      for (const lost of this.#waiting.splice(0)) {
+        failed.push(answers++)
+        lost?.(this.#deadAnswer(this.#death))
+      }
+    if (answers > 0) this.onDelivered?.(answers, failed)
     if (this.live) this.#listen()
   }
 
@@ -137,12 +145,6 @@ export class WorkerBackend implements DiskBackend, HostInput {
   }
 
   /** What was submitted may have been carried out or not: the guest must not believe that it was. */
-  #answerForTheDead(reason: string): number {
-    const waiting = this.#waiting.splice(0)
-    for (const answer of waiting) answer?.(this.#deadAnswer(reason))
-    return waiting.length
-  }
-
   #deadAnswer(reason: string): DiskAnswer {
     return { ok: false, reason: `the worker of disk "${this.name}" has failed: ${reason}` }
   }
