@@ -23,7 +23,8 @@ import { VgaText } from '../devices/vga-text/vga-text.ts'
 import { LOW_RAM_END } from '../vmm/guest-memory.ts'
 import type { Platform } from '../vmm/platform.ts'
 import type { Vm } from '../vmm/vm.ts'
-import { ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
+import { type IsaRequest, ioApicId, isaGsi, PCI_IRQS, SCI_IRQ } from './acpi/interrupt-routing.ts'
+import { ChannelDevices, type PortOutput } from './channel-devices.ts'
 import type { MachineConfiguration } from './configuration.ts'
 import { Disks, plugIde } from './disks.ts'
 import { fillFwCfg } from './fw-cfg-contents.ts'
@@ -56,6 +57,8 @@ export interface MachineOutputs {
   readonly console: (byte: number) => void
   /** A byte of the debug console at port 0xE9. */
   readonly debugConsole: (byte: number) => void
+  /** Bytes of a virtio console's port. */
+  readonly port?: PortOutput
   /** Something on the host failed, and the machine goes on without it. */
   readonly warn?: (message: string) => void
 }
@@ -67,6 +70,10 @@ export class Chipset {
   readonly pci: PciHost
   /** The paravirtual devices, in the order of the configuration. */
   readonly virtio: readonly PluggedVirtio[]
+  /** Requests that devices drive themselves, beside the PIRQs. */
+  readonly isaRequests: readonly IsaRequest[]
+  /** Consoles, balloons and shared folders among them. */
+  readonly channels: ChannelDevices
   /** Undefined where there is none. */
   readonly network: MachineNetwork | undefined
   /** The first serial port. */
@@ -172,6 +179,16 @@ export class Chipset {
     })
     for (const device of attached) device.attach(bus)
 
+    this.isaRequests = [
+      ...[
+        { device: pit.name, irq: TIMER_IRQ },
+        { device: rtc.name, irq: RTC_IRQ },
+        { device: 'acpi-pm', irq: SCI_IRQ },
+      ],
+      ...[KEYBOARD_IRQ, MOUSE_IRQ].map(irq => ({ device: 'i8042', irq })),
+      ...SERIAL_PORTS.map(({ irq }, index) => ({ device: uarts[index].name, irq })),
+      ...this.virtio.flatMap(({ core, irq }) => (irq === undefined ? [] : [{ device: core.device.name, irq }])),
+    ]
     const network = this.network === undefined ? [] : [this.network]
     this.devices = [interrupts, ...attached, ...network, resetControl]
     this.console = uarts[0]

@@ -1,10 +1,16 @@
 /** A VM as inspection sees it: an implementation, by structure, of `MachineView` in `inspect/`, which lies above. */
 
-import type { Device } from '../devices/device.ts'
+import type { Device, RegisterView } from '../devices/device.ts'
+import type { MsixEntry } from '../devices/pci/msix.ts'
+import type { MessageUse, PciFunction, PciWindow } from '../devices/pci/pci-function.ts'
+import type { PciHost } from '../devices/pci/pci-host.ts'
+import { PCI_CONFIG_SIZE } from '../devices/pci/registers.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
 import type { GuestEventLog } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
+import type { IsaRequest } from './acpi/interrupt-routing.ts'
+import type { PluggedVirtio } from './virtio-devices.ts'
 
 export class VcpuRegisters {
   readonly #vcpu: Vcpu
@@ -46,14 +52,65 @@ export class VcpuRegisters {
   }
 }
 
+/** A PCI function as inspection sees it. */
+export class PciFunctionView {
+  readonly slot: number
+  readonly number: number
+  readonly #function: PciFunction
+
+  constructor({ slot, number, device }: PciHost['functions'][number]) {
+    this.slot = slot
+    this.number = number
+    this.#function = device
+  }
+
+  get name(): string {
+    return this.#function.name
+  }
+
+  get windows(): readonly PciWindow[] {
+    return this.#function.windows
+  }
+
+  get messages(): readonly MsixEntry[] | undefined {
+    return this.#function.messages
+  }
+
+  get messageUses(): readonly MessageUse[] {
+    return this.#function.messageUses
+  }
+
+  configuration(): Uint8Array {
+    return Uint8Array.from({ length: PCI_CONFIG_SIZE }, (_, offset) => this.#function.readConfig(offset, 1))
+  }
+
+  registers(): readonly RegisterView[] {
+    return this.#function.registers()
+  }
+}
+
+/** What inspection is shown of a machine's devices. */
+export interface VisibleChipset {
+  readonly devices: readonly Device[]
+  readonly pci?: PciHost
+  readonly virtio?: readonly PluggedVirtio[]
+  readonly isaRequests?: readonly IsaRequest[]
+}
+
 export class VmView {
   readonly vcpus: readonly VcpuRegisters[]
   readonly devices: readonly Device[]
+  readonly pci: readonly PciFunctionView[]
+  readonly virtio: readonly PluggedVirtio[]
+  readonly isaRequests: readonly IsaRequest[]
   readonly #vm: Vm
 
-  constructor(vm: Vm, devices: readonly Device[]) {
+  constructor(vm: Vm, { devices, pci, virtio = [], isaRequests = [] }: VisibleChipset) {
     this.#vm = vm
     this.devices = devices
+    this.pci = pci?.functions.map(plugged => new PciFunctionView(plugged)) ?? []
+    this.virtio = virtio
+    this.isaRequests = isaRequests
     this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
   }
 
@@ -76,6 +133,10 @@ export class VmView {
     for (let page = hpa - (hpa % PAGE_SIZE); page < hpa + length; page += PAGE_SIZE)
       if (!this.#vm.memory.ownsFrame(page)) return undefined
     return memory.u8.slice(hpa, hpa + length)
+  }
+
+  hasRam(gpa: number, length: number): boolean {
+    return this.#vm.memory.containsRam(gpa, length)
   }
 
   readPhysical(gpa: number, length: number): Uint8Array | undefined {

@@ -10,7 +10,6 @@ import type { VirtioDevice } from '../devices/virtio/virtio-device.ts'
 import type { DmaMemory } from '../devices/virtio/virtqueue/queue-memory.ts'
 import type { InterruptMessage } from '../engine/processor.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
-import type { ChannelDevices } from './channel-devices.ts'
 import type { DeviceConfiguration, VirtioOptions, VirtioTransportName } from './device-configuration.ts'
 import type { Disks } from './disks.ts'
 import type { MachineNetwork } from './machine-network.ts'
@@ -34,7 +33,6 @@ export interface VirtioSurroundings {
   /** Puts a device beside the bus's others: it is attached, saved and reset with them. */
   readonly attach: (device: Device & { attach(bus: DeviceBus): void }) => void
   readonly disks: Disks
-  readonly channels: ChannelDevices
 }
 
 /** A device that is plugged in, for inspection. */
@@ -43,6 +41,8 @@ export interface PluggedVirtio {
   readonly transport: VirtioTransportName
   /** Where it is: `PCI 00:03.0`. */
   readonly place: string
+  /** The ISA request that it drives by virtio-mmio. */
+  readonly irq?: number
 }
 
 /** Is it reached by virtio? A disk may be by IDE. */
@@ -68,26 +68,19 @@ export function plugVirtioDevices(
 function makeDevice(
   configuration: DeviceConfiguration,
   number: number,
-  { disks, network, channels, clock }: VirtioSurroundings,
+  { disks, network }: VirtioSurroundings,
 ): VirtioDevice {
   switch (configuration.kind) {
     case 'entropy':
       return new EntropyDevice(`virtio-rng${number}`, ENTROPY_SEED + number)
-    case 'disk': {
-      const device = new BlockDevice({
+    case 'disk':
+      return new BlockDevice({
         ...{ name: `virtio-blk${number}`, queues: configuration.queues, onFailure: disks.warn },
         backend: disks.backendOf(configuration),
       })
-      disks.connect(configuration, device, clock)
-      return device
-    }
     case 'net':
       if (network === undefined) throw new Error('a network card without a network')
       return network.card
-    case 'console':
-    case 'balloon':
-    case 'share':
-      return channels.make(configuration, number)
   }
 }
 
@@ -113,7 +106,7 @@ function plug(
       const { base, irq } = windows.shift() ?? noWindow(device)
       const mmio = new VirtioMmioTransport({ core, base, interrupt: interrupt(irq) })
       attach(mmio)
-      return { core, transport, place: `MMIO 0x${base.toString(16)}` }
+      return { core, transport, place: `MMIO 0x${base.toString(16)}`, irq }
     }
   }
 }

@@ -25,7 +25,7 @@ function scene(cpus = 1): Scene {
   const received: number[] = []
   const target = new VmTarget({
     vm,
-    view: new VmView(vm, []),
+    view: new VmView(vm, { devices: [] }),
     hostInputs: new HostInputs(),
     sendSerial: byte => {
       if (made.room === 0) return false

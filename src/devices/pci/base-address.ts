@@ -35,6 +35,11 @@ export class BaseAddress {
     this.description = description
   }
 
+  /** Where the window is on the bus; undefined while it is not. */
+  get mapped(): number | undefined {
+    return this.#mapped
+  }
+
   /** Bytes of configuration space it takes. */
   get length(): number {
     return this.description.kind === 'memory64' ? 8 : 4

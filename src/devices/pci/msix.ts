@@ -22,6 +22,16 @@ const ENTRY_DATA = 8
 const ENTRY_CONTROL = 12
 const ENTRY_MASKED = 1
 
+/** An entry of the table as software has filled it, for inspection. */
+export interface MsixEntry {
+  readonly addressLow: number
+  readonly addressHigh: number
+  readonly data: number
+  /** By its own bit. */
+  readonly masked: boolean
+  readonly pending: boolean
+}
+
 export class Msix implements MmioHandler {
   readonly vectors: number
   readonly #send: (message: InterruptMessage) => void
@@ -95,6 +105,16 @@ export class Msix implements MmioHandler {
     this.#pending.fill(0)
     this.#enabled = false
     this.#masked = false
+  }
+
+  /** For the inspector. */
+  get entries(): readonly MsixEntry[] {
+    return Array.from({ length: this.vectors }, (_, vector) => {
+      const [addressLow, addressHigh, data] = this.#entry(vector)
+      const control = this.#view.getUint32(vector * ENTRY_SIZE + ENTRY_CONTROL, true)
+      const pending = ((this.#pending[vector >> 3] >> (vector & 7)) & 1) !== 0
+      return { addressLow, addressHigh, data, masked: (control & ENTRY_MASKED) !== 0, pending }
+    })
   }
 
   /** For the inspector: the message of each vector that software has set up. */

@@ -6,6 +6,7 @@ import type { MovableBus } from '../bus/system-bus.ts'
 import type { Device, InterruptLine, RegisterView } from '../device.ts'
 import { encodeBytes, SavedState } from '../saved-state.ts'
 import { type BarDescription, BaseAddress } from './base-address.ts'
+import type { MsixEntry } from './msix.ts'
 import * as r from './registers.ts'
 
 export interface PciIdentity {
@@ -22,6 +23,25 @@ export interface PciIdentity {
   readonly status?: number
   /** 0: none; 1 to 4: INTA to INTD. */
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4
+}
+
+/** A window of a function, for inspection: its size can't be read from configuration space without writing there. */
+export interface PciWindow {
+  /** Of the base address register. */
+  readonly bar: number
+  readonly kind: BarDescription['kind']
+  readonly prefetchable: boolean
+  /** Bytes, or ports. */
+  readonly size: number
+  /** Where it is on the bus; undefined while it is not. */
+  readonly mapped: number | undefined
+}
+
+/** Which entry of its MSI-X table a function uses for what. */
+export interface MessageUse {
+  readonly entry: number
+  /** `requestq`, `configuration`. */
+  readonly cause: string
 }
 
 /** What the host bridge gives a function that is plugged in. */
@@ -70,6 +90,24 @@ export class PciFunction implements Device {
 
   get interruptPin(): number {
     return this.config[r.PCI_INTERRUPT_PIN]
+  }
+
+  /** For inspection. */
+  get windows(): readonly PciWindow[] {
+    return this.#bars.map(({ offset, description, mapped }) => ({
+      ...{ bar: (offset - r.PCI_BAR0) / 4, kind: description.kind, size: description.size, mapped },
+      prefetchable: description.kind === 'memory64' && description.prefetchable,
+    }))
+  }
+
+  /** The MSI-X table, for inspection; undefined for a function without. */
+  get messages(): readonly MsixEntry[] | undefined {
+    return undefined
+  }
+
+  /** What its MSI-X entries are used for, for inspection. */
+  get messageUses(): readonly MessageUse[] {
+    return []
   }
 
   /** Puts a window behind base address register `index`. While the machine is built only. */

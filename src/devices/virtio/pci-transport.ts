@@ -7,8 +7,8 @@ import type { InterruptMessage } from '../../engine/processor.ts'
 import type { Json } from '../../util/json.ts'
 import type { AccessSize } from '../bus/byte-ports.ts'
 import type { MmioHandler, RegisterView } from '../device.ts'
-import { MSIX_CAPABILITY, MSIX_MOST_VECTORS, MSIX_WINDOW, Msix } from '../pci/msix.ts'
-import { PciFunction, type PciIdentity } from '../pci/pci-function.ts'
+import { MSIX_CAPABILITY, MSIX_MOST_VECTORS, MSIX_WINDOW, Msix, type MsixEntry } from '../pci/msix.ts'
+import { type MessageUse, PciFunction, type PciIdentity } from '../pci/pci-function.ts'
 import { SavedState } from '../saved-state.ts'
 import { PciCommonConfiguration, type VectorTable } from './pci-common-configuration.ts'
 import { PciLegacyInterface } from './pci-legacy-interface.ts'
@@ -138,6 +138,16 @@ export class VirtioPciTransport extends PciFunction implements VirtioTransport {
     this.#common.driverFeatureSelect = driverFeatures
     this.#common.queueSelect = queue
     this.#legacy.queueSelect = legacyQueue
+  }
+
+  override get messages(): readonly MsixEntry[] {
+    return this.#msix.entries
+  }
+
+  override get messageUses(): readonly MessageUse[] {
+    const { configuration, queues } = this.#vectors
+    const uses = Array.from(queues, (entry, index) => ({ entry, cause: this.core.queues[index].name }))
+    return [{ entry: configuration, cause: 'configuration' }, ...uses].filter(({ entry }) => entry !== p.NO_VECTOR)
   }
 
   override registers(): readonly RegisterView[] {

@@ -14,6 +14,12 @@ export const PCI_PINS = 4
 /** ISA requests of the four PCI interrupt lines. */
 export const PCI_IRQS = [10, 10, 11, 11] as const
 
+/** A device that is wired to an ISA request of its own, for inspection. */
+export interface IsaRequest {
+  readonly device: string
+  readonly irq: number
+}
+
 /** Requests that are level-triggered, active high; all others are edge-triggered. */
 export const LEVEL_IRQS: readonly number[] = [...new Set([SCI_IRQ, ...PCI_IRQS])]
 

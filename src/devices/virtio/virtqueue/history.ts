@@ -14,7 +14,13 @@ const TAIL_BYTES = 16
 /** A hostile chain has thousands. */
 const MOST_BUFFERS = 64
 
-/** Instruction counts of the machine. */
+/** When something happened: instructions that the machine had retired, and virtual nanoseconds. */
+export interface Moment {
+  readonly count: number
+  readonly time: number
+}
+
+/** Of each step of a chain: instruction counts of the machine, or virtual nanoseconds. */
 export interface ChainTimes {
   /** The driver's last kick before the chain was taken; undefined if there was none. */
   readonly kicked: number | undefined
@@ -34,7 +40,10 @@ export interface HistoryEntry extends ChainContent {
   readonly bufferCount: number
   /** Bytes that the device said it wrote. */
   readonly written: number
+  /** Instruction counts. */
   readonly times: ChainTimes
+  /** Virtual nanoseconds. */
+  readonly clock: ChainTimes
 }
 
 interface Piece {
@@ -44,28 +53,38 @@ interface Piece {
 
 /** What is kept of a chain while the device has it. */
 export class TakenRecord {
-  readonly kicked: number | undefined
-  readonly taken: number
+  readonly kicked: Moment | undefined
+  readonly taken: Moment
   /** Copied before the driver can change it. */
   readonly head: Uint8Array
 
-  private constructor(kicked: number | undefined, taken: number, head: Uint8Array) {
+  private constructor(kicked: Moment | undefined, taken: Moment, head: Uint8Array) {
     this.kicked = kicked
     this.taken = taken
     this.head = head
   }
 
-  static of(chain: DescriptorChain, kicked: number | undefined, taken: number): TakenRecord {
+  static of(chain: DescriptorChain, kicked: Moment | undefined, taken: Moment): TakenRecord {
     return new TakenRecord(kicked, taken, chain.read(0, HEAD_BYTES))
   }
 
   static restore(saved: SavedState): TakenRecord {
-    return new TakenRecord(saved.optionalNumber('kicked'), saved.number('taken'), saved.bytes('head'))
+    const kicked = saved.optionalPart('kicked')
+    return new TakenRecord(kicked && restoreMoment(kicked), restoreMoment(saved.part('taken')), saved.bytes('head'))
   }
 
   save(): Json {
-    return { kicked: this.kicked ?? null, taken: this.taken, head: encodeBytes(this.head) }
+    const { kicked, taken, head } = this
+    return { kicked: kicked === undefined ? null : { ...kicked }, taken: { ...taken }, head: encodeBytes(head) }
   }
+}
+
+export function restoreMoment(saved: SavedState): Moment {
+  return { count: saved.number('count'), time: saved.number('time') }
+}
+
+function timesOf(record: TakenRecord, used: Moment, unit: keyof Moment): ChainTimes {
+  return { kicked: record.kicked?.[unit], taken: record.taken[unit], used: used[unit], interrupted: undefined }
 }
 
 class CompletedChain implements HistoryEntry {
@@ -77,10 +96,11 @@ class CompletedChain implements HistoryEntry {
   readonly writableLength: number
   readonly written: number
   times: ChainTimes
+  clock: ChainTimes
   readonly #readable: readonly Piece[]
   readonly #writable: readonly Piece[]
 
-  constructor(number: number, chain: DescriptorChain, record: TakenRecord, written: number, used: number) {
+  constructor(number: number, chain: DescriptorChain, record: TakenRecord, written: number, used: Moment) {
     this.number = number
     this.id = chain.id
     this.buffers = chain.buffers.slice(0, MOST_BUFFERS)
@@ -88,7 +108,8 @@ class CompletedChain implements HistoryEntry {
     this.readableLength = chain.readableLength
     this.writableLength = chain.writableLength
     this.written = written
-    this.times = { kicked: record.kicked, taken: record.taken, used, interrupted: undefined }
+    this.times = timesOf(record, used, 'count')
+    this.clock = timesOf(record, used, 'time')
     this.#readable = [{ offset: 0, bytes: record.head }]
     const tail = Math.max(HEAD_BYTES, chain.writableLength - TAIL_BYTES)
     this.#writable = [
@@ -127,17 +148,19 @@ export class QueueHistory {
     return [...this.#entries.slice(start), ...this.#entries.slice(0, start)]
   }
 
-  completed(chain: DescriptorChain, record: TakenRecord, written: number, now: number): HistoryEntry {
+  completed(chain: DescriptorChain, record: TakenRecord, written: number, now: Moment): HistoryEntry {
     const entry = new CompletedChain(this.#next, chain, record, written, now)
     this.#entries[this.#next++ % HISTORY_LENGTH] = entry
     return entry
   }
 
   /** What was completed since the last call did, or did not, lead to an interrupt. */
-  decided(interrupted: boolean, now: number): void {
+  decided(interrupted: boolean, now: Moment): void {
     for (let number = Math.max(this.#undecided, this.#next - HISTORY_LENGTH); number < this.#next; number++) {
       const entry = this.#entries[number % HISTORY_LENGTH]
-      if (interrupted) entry.times = { ...entry.times, interrupted: now }
+      if (!interrupted) continue
+      entry.times = { ...entry.times, interrupted: now.count }
+      entry.clock = { ...entry.clock, interrupted: now.time }
     }
     this.#undecided = this.#next
   }

@@ -16,7 +16,15 @@ import {
   VIRTQ_DESC_F_WRITE,
 } from './descriptor.ts'
 import type { QueueMemory } from './queue-memory.ts'
-import { type AreaProblem, firstProblem, type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
+import {
+  type AreaProblem,
+  firstProblem,
+  type Ring,
+  type RingAreas,
+  RingFault,
+  type RingFeatures,
+  type RingPlace,
+} from './ring.ts'
 
 /** Event suppression structures (2.8.14): offset and wrap counter of an event, then flags. */
 const EVENT_SIZE = 4
@@ -90,6 +98,10 @@ export class PackedRing implements Ring {
     this.#features = features
     this.#available = new Position(areas.size)
     this.#used = new Position(areas.size)
+  }
+
+  get place(): RingPlace {
+    return { available: this.#available.value, used: this.#used.value }
   }
 
   take(): DescriptorChain | RingFault | undefined {

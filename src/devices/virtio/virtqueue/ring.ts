@@ -36,8 +36,21 @@ export class RingFault {
   }
 }
 
+/**
+ * Where the device is in the ring, which memory does not say. Split: free-running indexes of 16 bits. Packed: the slot,
+ * plus the size of the ring while the wrap counter is 0.
+ */
+export interface RingPlace {
+  /** What it looks at next. */
+  readonly available: number
+  /** What it writes next. */
+  readonly used: number
+}
+
 export interface Ring {
   readonly areas: RingAreas
+  /** For the inspector. */
+  readonly place: RingPlace
   /** The next available chain, copied and checked; undefined if there is none. */
   take(): DescriptorChain | RingFault | undefined
   /** Makes the chain available again that was taken last. */

@@ -13,7 +13,15 @@ import {
   VIRTQ_DESC_F_NEXT,
 } from './descriptor.ts'
 import type { QueueMemory } from './queue-memory.ts'
-import { type AreaProblem, firstProblem, type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
+import {
+  type AreaProblem,
+  firstProblem,
+  type Ring,
+  type RingAreas,
+  RingFault,
+  type RingFeatures,
+  type RingPlace,
+} from './ring.ts'
 
 const VIRTQ_AVAIL_F_NO_INTERRUPT = 1
 const VIRTQ_USED_F_NO_NOTIFY = 1
@@ -56,6 +64,10 @@ export class SplitRing implements Ring {
     this.#memory = memory
     this.areas = areas
     this.#features = features
+  }
+
+  get place(): RingPlace {
+    return { available: this.#available, used: this.#used }
   }
 
   take(): DescriptorChain | RingFault | undefined {

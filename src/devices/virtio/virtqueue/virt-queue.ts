@@ -6,7 +6,7 @@ import type { SavedState } from '../../saved-state.ts'
 import type { Chain, DeviceQueue } from '../virtio-device.ts'
 import type { VirtioEvent } from '../virtio-observer.ts'
 import { DescriptorChain } from './chain.ts'
-import { type HistoryEntry, QueueHistory, TakenRecord } from './history.ts'
+import { type HistoryEntry, type Moment, QueueHistory, restoreMoment, TakenRecord } from './history.ts'
 import { PackedRing, packedAreaProblem } from './packed-ring.ts'
 import type { QueueMemory } from './queue-memory.ts'
 import { type Ring, type RingAreas, RingFault, type RingFeatures } from './ring.ts'
@@ -64,7 +64,7 @@ export class VirtQueue implements DeviceQueue {
   /** In the order in which they were taken; at most as many as the queue has entries. */
   #inFlight = new Map<number, InFlight>()
   #slotsInFlight = 0
-  #kicked: number | undefined
+  #kicked: Moment | undefined
   /** Chains taken at one moment of virtual time. */
   #takenTime = -1
   #takenAtOnce = 0
@@ -142,7 +142,7 @@ export class VirtQueue implements DeviceQueue {
 
   /** The driver notified the device, at this instruction. */
   kicked(): void {
-    this.#kicked = this.#owner.now
+    this.#kicked = this.#moment
     // Until the device has found the queue empty, the next kick would tell it nothing.
     this.#ring?.setNotifications(false)
   }
@@ -161,7 +161,7 @@ export class VirtQueue implements DeviceQueue {
       return undefined
     }
     if (!(taken instanceof DescriptorChain)) return undefined
-    const record = TakenRecord.of(taken, this.#kicked, this.#owner.now)
+    const record = TakenRecord.of(taken, this.#kicked, this.#moment)
     this.#inFlight.set(taken.id, { chain: taken, record, written: undefined })
     this.#slotsInFlight += taken.slots
     this.#takenAtOnce++
@@ -199,14 +199,14 @@ export class VirtQueue implements DeviceQueue {
     this.#inFlight.delete(chain.id)
     this.#slotsInFlight -= chain.slots
     this.#ring?.complete(chain, written)
-    const entry = this.history.completed(chain, record, written, this.#owner.now)
+    const entry = this.history.completed(chain, record, written, this.#moment)
     if (this.#owner.observed) this.#owner.observe({ kind: 'used', queue: this.index, chain, entry })
   }
 
   flush(): void {
     if (this.#ring === undefined || !this.#owner.running) return
     const interrupted = this.#ring.takeInterrupt()
-    this.history.decided(interrupted, this.#owner.now)
+    this.history.decided(interrupted, this.#moment)
     if (interrupted) this.#owner.interrupt(this.index)
   }
 
@@ -224,7 +224,7 @@ export class VirtQueue implements DeviceQueue {
     const prefix = `${this.name}.`
     const state: RegisterView[] = [
       { name: `${prefix}enabled`, value: this.enabled ? 1 : 0, width: 1 },
-      { name: `${prefix}size`, value: this.#size, width: 16 },
+      { name: `${prefix}size`, value: this.#size, width: 32 },
       ...QUEUE_AREAS.flatMap(area => [
         { name: `${prefix}${area}`, value: this.addressHalf(area, 0), width: 32 },
         { name: `${prefix}${area}, high`, value: this.addressHalf(area, 1), width: 32 },
@@ -238,7 +238,7 @@ export class VirtQueue implements DeviceQueue {
     return {
       size: this.#size,
       addresses: [...this.#addresses],
-      kicked: this.#kicked ?? null,
+      kicked: this.#kicked === undefined ? null : { ...this.#kicked },
       ring: this.#ring?.save() ?? null,
       inFlight: Array.from(this.#inFlight.values(), ({ chain, record, written }) => ({
         chain: chain.save(),
@@ -253,7 +253,8 @@ export class VirtQueue implements DeviceQueue {
     this.#forget()
     this.#size = saved.number('size')
     this.#addresses.set(saved.numbers('addresses', this.#addresses.length))
-    this.#kicked = saved.optionalNumber('kicked')
+    const kicked = saved.optionalPart('kicked')
+    this.#kicked = kicked && restoreMoment(kicked)
     const ring = saved.optionalPart('ring')
     if (ring === undefined) return
     const problem = this.enable(format)
@@ -265,6 +266,10 @@ export class VirtQueue implements DeviceQueue {
       this.#inFlight.set(chain.id, { chain, record, written: part.optionalNumber('written') })
       this.#slotsInFlight += chain.slots
     }
+  }
+
+  get #moment(): Moment {
+    return { count: this.#owner.now, time: this.#owner.time }
   }
 
   #forget(): void {
