@@ -68,16 +68,19 @@ export function plugVirtioDevices(
 function makeDevice(
   configuration: DeviceConfiguration,
   number: number,
-  { disks, network }: VirtioSurroundings,
+  { disks, network, clock }: VirtioSurroundings,
 ): VirtioDevice {
   switch (configuration.kind) {
     case 'entropy':
       return new EntropyDevice(`virtio-rng${number}`, ENTROPY_SEED + number)
-    case 'disk':
-      return new BlockDevice({
+    case 'disk': {
+      const device = new BlockDevice({
         ...{ name: `virtio-blk${number}`, queues: configuration.queues, onFailure: disks.warn },
         backend: disks.backendOf(configuration),
       })
+      disks.connect(configuration, device, clock)
+      return device
+    }
     case 'net':
       if (network === undefined) throw new Error('a network card without a network')
       return network.card
