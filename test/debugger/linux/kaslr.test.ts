@@ -124,6 +124,7 @@ describe.skipIf(kernel === undefined)('a randomised Linux kernel', () => {
       await other.next(() => other.session.resume())
       expect(other.rip).toBe(scene.rip)
       expect(other.instructions).toBe(scene.instructions)
+      expect(scene.output).toContain('Linux version')
       expect(other.output).toBe(scene.output)
     },
     LIMIT,
