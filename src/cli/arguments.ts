@@ -68,6 +68,7 @@ Options of run:
 Options of a virtio device, after its own, separated by commas:
   transport=pci       or pci-transitional, pci-legacy (before virtio 1.0), mmio
   packed=on           offer packed rings
+  event-index=off     do not offer VIRTIO_F_EVENT_IDX, so that driver and device notify each other more often
 
 Options of --net user, after it, separated by commas:
   forward=tcp:2222:22 port 2222 of the host's loopback leads to port 22 of the guest; also udp, and several times

@@ -136,8 +136,8 @@ export function identityOf(configuration: MachineConfiguration): Json {
 /** Where a guest may go, and what leads to it, can be another after a snapshot. */
 function identityOfDevice(device: DeviceConfiguration): Json {
   if (device.kind !== 'net') return { ...device }
-  const { kind, mac, transport, packed } = device
-  return { kind, mac, transport, packed, user: device.user !== undefined, tap: device.tap !== undefined }
+  const { user, tap, ...card } = device
+  return { ...card, user: user !== undefined, tap: tap !== undefined }
 }
 
 function checkNetwork({ devices, capture }: MachineConfiguration): void {

@@ -13,6 +13,8 @@ export interface VirtioOptions {
   readonly transport: VirtioTransportName
   /** Offer packed rings; only a driver by a modern transport can take them. */
   readonly packed: boolean
+  /** False: VIRTIO_F_EVENT_IDX is not offered. */
+  readonly eventIndex?: false
 }
 
 export const DEFAULT_VIRTIO_OPTIONS: VirtioOptions = { transport: 'pci', packed: false }
@@ -85,7 +87,8 @@ export function virtioOptions(options: DeviceOptions): VirtioOptions {
   const packed = options.choice('packed', ['on', 'off'], DEFAULT_VIRTIO_OPTIONS.packed ? 'on' : 'off') === 'on'
   if (packed && transport === 'pci-legacy')
     throw new ConfigurationError('packed=on: the legacy interface has split rings only; choose another transport')
-  return { transport, packed }
+  const eventIndex = options.choice('event-index', ['on', 'off'], 'on')
+  return { transport, packed, ...(eventIndex === 'off' ? { eventIndex: false } : {}) }
 }
 
 /** Reads `--rng`. @param what for messages. */

@@ -40,6 +40,8 @@ export interface VirtioCoreOptions {
   readonly clock: VirtualClock
   /** Offer packed rings. */
   readonly packed?: boolean
+  /** Offer VIRTIO_F_EVENT_IDX; true by default. */
+  readonly eventIndex?: boolean
 }
 
 /** By which interface the driver works: the legacy one knows neither FEATURES_OK nor features beyond bit 31. */
@@ -70,12 +72,13 @@ export class VirtioCore implements VirtioPort {
   /** Why the device needs a reset. */
   #broken: string | undefined
 
-  constructor({ device, memory, clock, packed = false }: VirtioCoreOptions) {
+  constructor({ device, memory, clock, packed = false, eventIndex = true }: VirtioCoreOptions) {
     this.device = device
     this.#clock = clock
     this.#offered =
       device.features |
-      f.featureMask(f.VIRTIO_F_INDIRECT_DESC, f.VIRTIO_F_EVENT_IDX, f.VIRTIO_F_VERSION_1, f.VIRTIO_F_IN_ORDER) |
+      f.featureMask(f.VIRTIO_F_INDIRECT_DESC, f.VIRTIO_F_VERSION_1, f.VIRTIO_F_IN_ORDER) |
+      (eventIndex ? f.featureMask(f.VIRTIO_F_EVENT_IDX) : 0n) |
       f.featureMask(f.VIRTIO_F_NOTIFICATION_DATA) |
       (packed ? f.featureMask(f.VIRTIO_F_RING_PACKED) : 0n)
     const queueMemory = new QueueMemory(memory)
