@@ -6,6 +6,7 @@
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { CodeBreakpoint, CodeStops, Processor, StopView, WatchedAccess, Watchpoint } from '../engine/processor.ts'
 import type { GuestPhysicalMemory } from './guest-memory.ts'
+import { ProcessorStops, type StopOwner } from './processor-stops.ts'
 
 /** As {@link CodeBreakpoint}, with `physical` for guest-physical. */
 export interface VmBreakpoint extends Pick<CodeBreakpoint, 'address' | 'reached'> {
@@ -23,13 +24,15 @@ export interface VmWatchpoint extends Omit<Watchpoint, 'space'> {
 }
 
 export class DebugStops {
-  readonly #processor: Processor
+  readonly #owner: StopOwner
+  readonly #processor: ProcessorStops
   readonly #memory: GuestPhysicalMemory
   #code: VmCodeStops = { breakpoints: [] }
   #watchpoints: readonly VmWatchpoint[] = []
 
-  constructor(processor: Processor, memory: GuestPhysicalMemory) {
-    this.#processor = processor
+  constructor(owner: StopOwner, processor: Processor, memory: GuestPhysicalMemory) {
+    this.#owner = owner
+    this.#processor = ProcessorStops.of(processor)
     this.#memory = memory
     memory.framesChanged = (first, last) => this.#framesChanged(first, last)
   }
@@ -57,11 +60,12 @@ export class DebugStops {
       const host = this.#memory.hostAddress(Number(breakpoint.address))
       return host === undefined ? [] : [{ ...breakpoint, space: 'host', address: BigInt(host) }]
     })
-    this.#processor.setCodeStops({ ...this.#code, breakpoints })
+    this.#processor.setCode(this.#owner, { ...this.#code, breakpoints })
   }
 
   #applyWatchpoints(): void {
     this.#processor.setWatchpoints(
+      this.#owner,
       this.#watchpoints.flatMap((watchpoint): Watchpoint[] =>
         watchpoint.space === 'linear' ? [{ ...watchpoint, space: 'linear' }] : this.#hostPieces(watchpoint),
       ),

@@ -3,7 +3,7 @@
  * their exits and fires timers at their exact instruction count.
  */
 
-import type { Exit, InterruptMessage, Processor, Vcpu, VcpuState } from '../engine/processor.ts'
+import type { Exit, InterruptMessage, Processor, StopView, Vcpu, VcpuState } from '../engine/processor.ts'
 import { VirtualClock, type VirtualClockState } from '../util/virtual-clock.ts'
 import { RFLAGS_IF } from '../x86/rflags.ts'
 import { DebugStops } from './debug-stops.ts'
@@ -75,9 +75,10 @@ export class Vm {
       throw new RangeError(`${options.cpus} vCPUs: 1 to ${MAXIMUM_CPUS} are possible`)
     this.processor = options.processor
     this.memory = new GuestPhysicalMemory(options.processor, options.pool, options.memory)
-    this.stops = new DebugStops(options.processor, this.memory)
     for (let index = 0; index < options.cpus; index++) this.#fabric.vcpus.push(this.#createVcpu(index))
     this.vcpus = this.#fabric.vcpus
+    const views = new Set<StopView>(this.vcpus.map(({ view }) => view))
+    this.stops = new DebugStops({ owns: view => views.has(view) }, options.processor, this.memory)
   }
 
   /** Connects the devices; before the first run. */
