@@ -3,6 +3,12 @@
  * function from it to a model; it never learns how the guest runs, and nothing here changes the guest.
  */
 
+import type { MsixEntry } from '../devices/pci/msix.ts'
+import type { MessageUse, PciWindow } from '../devices/pci/pci-function.ts'
+import type { Chain, ChainContent, ChainDescription } from '../devices/virtio/virtio-device.ts'
+import type { HistoryEntry } from '../devices/virtio/virtqueue/history.ts'
+import type { RingPlace } from '../devices/virtio/virtqueue/ring.ts'
+import type { QueueFormat } from '../devices/virtio/virtqueue/virt-queue.ts'
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister } from '../engine/processor.ts'
 
 export interface VcpuView {
@@ -55,9 +61,71 @@ export interface GuestEventLogView {
   last(limit: number): readonly GuestEventView[]
 }
 
+/** A function of PCI bus 0. */
+export interface PciFunctionView extends DeviceView {
+  readonly slot: number
+  readonly number: number
+  /** What lies behind its base address registers. */
+  readonly windows: readonly PciWindow[]
+  /** Its MSI-X table; undefined without. */
+  readonly messages: readonly MsixEntry[] | undefined
+  readonly messageUses: readonly MessageUse[]
+  /** A copy of configuration space. */
+  configuration(): Uint8Array
+}
+
+/** A queue of a virtio device: what the driver set up, and what the device knows that is not in memory. */
+export interface VirtqueueView {
+  readonly index: number
+  readonly name: string
+  readonly size: number
+  readonly maximumSize: number
+  readonly enabled: boolean
+  readonly format: QueueFormat | undefined
+  /** Undefined while the queue is not enabled. */
+  readonly ring: { readonly place: RingPlace } | undefined
+  /** Chains that the device has: its own copies. */
+  readonly taken: readonly Chain[]
+  /** The last that were completed, oldest first. */
+  readonly completed: readonly HistoryEntry[]
+  address(area: 'descriptors' | 'driver' | 'device'): number
+}
+
+export interface VirtioView {
+  /** `PCI 00:03.0`. */
+  readonly place: string
+  /** `pci`, `mmio`, ... */
+  readonly transport: string
+  readonly core: {
+    readonly device: {
+      readonly name: string
+      readonly type: number
+      readonly featureNames: Readonly<Record<number, string>>
+      describe(queue: number, chain: ChainContent): ChainDescription
+    }
+    readonly status: number
+    /** In effect. */
+    readonly features: bigint
+    /** Why it needs a reset. */
+    readonly brokenReason: string | undefined
+    readonly queues: readonly VirtqueueView[]
+    registers(): readonly DeviceRegister[]
+  }
+}
+
+/** A device that is wired to an ISA request of its own. */
+export interface IsaRequestView {
+  readonly device: string
+  readonly irq: number
+}
+
 export interface MachineView {
   readonly vcpus: readonly VcpuView[]
   readonly devices: readonly DeviceView[]
+  /** In order of plugging; empty where they can't be seen. So with the others. */
+  readonly pci: readonly PciFunctionView[]
+  readonly virtio: readonly VirtioView[]
+  readonly isaRequests: readonly IsaRequestView[]
   /** undefined where the guest can't tell of itself. */
   readonly guestEvents: GuestEventLogView | undefined
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
@@ -66,6 +134,8 @@ export interface MachineView {
   readonly hostWords: Uint32Array | undefined
   /** Host-physical memory, undefined where there is none. */
   readHost(hpa: number, length: number): Uint8Array | undefined
+  /** Is the whole range RAM of the guest, in one piece? */
+  hasRam(gpa: number, length: number): boolean
   /**
    * Guest-physical memory; undefined where no RAM is. Pages that the guest never touched have no frame yet and read
    * as zero without being allocated.

@@ -1,5 +1,6 @@
 /** A PC: one VM with its devices, its firmware tables and its loader, put together from a configuration. */
 
+import { DiskError } from '../backends/disk/disk.ts'
 import type { Bridge } from '../backends/network/bridge.ts'
 import { loadImage } from '../boot/boot.ts'
 import type { EntryState } from '../boot/boot-target.ts'
@@ -11,6 +12,7 @@ import { Vm, type VmState } from '../vmm/vm.ts'
 import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
 import { Chipset, type MachineOutputs } from './chipset.ts'
 import { identityOf, type MachineConfiguration } from './configuration.ts'
+import type { DeliveryJournal } from './delivery-journal.ts'
 import { Disks } from './disks.ts'
 import { Host } from './host.ts'
 import { VmView } from './machine-view.ts'
@@ -67,6 +69,7 @@ export class Pc {
     this.view = new VmView(vm, this.chipset)
     vm.attach(this.chipset.platform)
     if (this.chipset.network !== undefined) this.hostInputs.add(this.chipset.network)
+    for (const worker of disks.workers) this.hostInputs.add(worker)
     this.#powerOn = { vm: vm.save(), devices: this.chipset.devices.map(device => device.save()) }
   }
 
@@ -104,6 +107,7 @@ export class Pc {
     this.chipset.reset()
     for (const [i, device] of this.chipset.devices.entries()) device.restore(this.#powerOn.devices[i])
     this.vm.restore(this.#powerOn.vm)
+    this.#disks.journal.clear()
     this.boot()
   }
 
@@ -112,8 +116,17 @@ export class Pc {
     return this.chipset.console.receive(Uint8Array.of(byte)) === 1
   }
 
-  /** The whole machine in pieces of a file. */
+  /** When answers of workers were handed to the guest. */
+  get deliveries(): DeliveryJournal {
+    return this.#disks.journal
+  }
+
+  /**
+   * The whole machine in pieces of a file, but for the contents of its disks. What workers have under way is finished,
+   * and handed over, before. Throws `SnapshotError` when it can't be.
+   */
   save(): Uint8Array[] {
+    this.#finishRequests()
     const devices: Record<string, Json> = {}
     for (const device of this.chipset.devices) devices[device.name] = device.save()
     return saveSnapshot(this.vm, identityOf(this.configuration), devices)
@@ -128,6 +141,15 @@ export class Pc {
       device.restore(state)
     }
     restoreVm(this.vm, snapshot, header)
+  }
+
+  #finishRequests(): void {
+    try {
+      this.#disks.drain()
+    } catch (error) {
+      if (error instanceof DiskError) throw new SnapshotError(`the machine can't be saved: ${error.message}`)
+      throw error
+    }
   }
 
   /** Gives host memory back, and closes what files and sockets of the host the machine has. */

@@ -10,6 +10,7 @@ import type { VirtioDevice } from '../devices/virtio/virtio-device.ts'
 import type { DmaMemory } from '../devices/virtio/virtqueue/queue-memory.ts'
 import type { InterruptMessage } from '../engine/processor.ts'
 import type { VirtualClock } from '../util/virtual-clock.ts'
+import type { ChannelDevices } from './channel-devices.ts'
 import type { DeviceConfiguration, VirtioOptions, VirtioTransportName } from './device-configuration.ts'
 import type { Disks } from './disks.ts'
 import type { MachineNetwork } from './machine-network.ts'
@@ -33,6 +34,7 @@ export interface VirtioSurroundings {
   /** Puts a device beside the bus's others: it is attached, saved and reset with them. */
   readonly attach: (device: Device & { attach(bus: DeviceBus): void }) => void
   readonly disks: Disks
+  readonly channels: ChannelDevices
 }
 
 /** A device that is plugged in, for inspection. */
@@ -68,7 +70,7 @@ export function plugVirtioDevices(
 function makeDevice(
   configuration: DeviceConfiguration,
   number: number,
-  { disks, network, clock }: VirtioSurroundings,
+  { disks, network, channels, clock }: VirtioSurroundings,
 ): VirtioDevice {
   switch (configuration.kind) {
     case 'entropy':
@@ -84,6 +86,10 @@ function makeDevice(
     case 'net':
       if (network === undefined) throw new Error('a network card without a network')
       return network.card
+    case 'console':
+    case 'balloon':
+    case 'share':
+      return channels.make(configuration, number)
   }
 }
 
@@ -94,8 +100,8 @@ function plug(
   { memory, clock, slots, send, interrupt, attach }: VirtioSurroundings,
   windows: MmioWindow[],
 ): PluggedVirtio {
-  const { transport, packed, eventIndex = true } = options
-  const core = new VirtioCore({ device, memory, clock, packed, eventIndex })
+  const { transport, packed } = options
+  const core = new VirtioCore({ device, memory, clock, packed })
   switch (transport) {
     case 'pci':
     case 'pci-transitional':

@@ -1,7 +1,7 @@
 /** A machine without a processor: registers as they are set, memory as it is written. */
 
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister } from '../../src/engine/processor.ts'
-import type { DeviceView, MachineView, VcpuView } from '../../src/inspect/machine-view.ts'
+import type { DeviceView, IsaRequestView, MachineView, PciFunctionView, VcpuView, VirtioView } from '../../src/inspect/machine-view.ts'
 import { RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S } from '../../src/x86/segment-rights.ts'
 
 const PAGE = 4096
@@ -60,6 +60,9 @@ export class FakeMachine implements MachineView {
   readonly guestEvents = undefined
   readonly vcpus: FakeVcpu[] = [new FakeVcpu()]
   devices: readonly DeviceView[] = []
+  pci: readonly PciFunctionView[] = []
+  virtio: readonly VirtioView[] = []
+  isaRequests: readonly IsaRequestView[] = []
   eptPointer: number | undefined
   readonly #memory: Uint8Array
 
@@ -86,6 +89,10 @@ export class FakeMachine implements MachineView {
 
   readHost(hpa: number, length: number): Uint8Array | undefined {
     return hpa >= 0 && hpa + length <= this.#memory.length ? this.#memory.slice(hpa, hpa + length) : undefined
+  }
+
+  hasRam(gpa: number, length: number): boolean {
+    return this.readPhysical(gpa, length) !== undefined
   }
 
   /** Behind EPT a guest-physical page is where the test mapped it; see {@link mapGuest}. */
