@@ -41,9 +41,12 @@ export const STACKS = 200
 /** Frames that are asked for. */
 export const FRAMES = 20
 
+/** Steps by line before those that count: V8 compiles what it executes meanwhile, and a busy machine takes it long. */
+export const WARM_UP = 2000
+
 /** Wall time that each measurement of ours takes at least. */
 export const MILLISECONDS = 2000
-/** And time of the processor, without which a busy machine would show nothing but a program that V8 has yet to compile. */
+/** And time of the processor, so that a busy machine shows more than a program that V8 has yet to compile. */
 const PROCESSOR_MILLISECONDS = 1500
 const LONGEST = 5 * MILLISECONDS
 

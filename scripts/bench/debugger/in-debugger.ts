@@ -19,6 +19,7 @@ import {
   STACKS,
   STORES,
   TOUR,
+  WARM_UP,
   Window,
 } from './guests.ts'
 
@@ -70,9 +71,11 @@ export async function instructionSteps(): Promise<number> {
 /** Into every function, through the debugger with all that it does at a stop. */
 export async function lineSteps(): Promise<number> {
   const { session } = await at(TOUR, 'print')
+  const step = (): Promise<void> => session.stepInDebugger({ vcpu: 0, kind: 'into', granularity: 'line' })
+  for (let count = 0; count < WARM_UP; count++) await step()
   let steps = 0
   const window = new Window()
-  for (; window.isOpen; steps++) await session.stepInDebugger({ vcpu: 0, kind: 'into', granularity: 'line' })
+  for (; window.isOpen; steps++) await step()
   const rate = window.perSecond(steps)
   session.target.dispose()
   return rate

@@ -18,6 +18,7 @@ import {
   STACKS,
   STORES,
   TOUR,
+  WARM_UP,
   Window,
 } from './guests.ts'
 
@@ -83,6 +84,7 @@ export async function conditions(): Promise<number> {
 async function steps(guest: SessionGuest, name: string, granularity: 'line' | 'instruction'): Promise<number> {
   const session = await AdapterSession.at(guest, name)
   await session.breakAt([])
+  for (let count = 0; granularity === 'line' && count < WARM_UP; count++) await session.go('stepIn', granularity)
   return session.rate(async () => {
     await session.go('stepIn', granularity)
     return 1
