@@ -63,7 +63,7 @@ export class MachineNetwork implements Device, HostInput {
     this.bridge = bridge ?? new Bridge({ trace: new PacketTrace(clock) })
     const { trace } = this.bridge
     const traced = trace === undefined ? {} : { trace }
-    this.card = new NetDevice({ name, mac: configuration.mac, clock, ...traced })
+    this.card = new NetDevice({ name, label: this.bridge.portName(name), mac: configuration.mac, clock, ...traced })
     this.port = this.bridge.connect(this.card)
     this.card.wire = this.port
     if (configuration.user !== undefined) {

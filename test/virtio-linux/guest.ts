@@ -25,6 +25,8 @@ export const BOOT_LIMIT = 300_000
 export const SKIP_REASON =
   "the virtio tests need Debian's kernel with its modules (npm run fetch-guests) and the package busybox-static"
 
+export const SCENARIO_CMDLINE = 'console=ttyS0 quiet rdinit=/virtio-scenario'
+
 export interface Scenario {
   /** Modules to load before the script; what they depend on comes by itself. */
   readonly modules: readonly string[]
@@ -48,11 +50,12 @@ export interface ScenarioRun extends CommandResult {
 }
 
 export class VirtioLinux {
-  readonly #image: string
+  /** The bzImage. */
+  readonly image: string
   readonly #modules: KernelModules
 
   constructor(image: string, modules: string) {
-    this.#image = image
+    this.image = image
     this.#modules = new KernelModules(modules)
   }
 
@@ -62,23 +65,21 @@ export class VirtioLinux {
     try {
       const initrd = join(scratch, 'initramfs.gz')
       const statistics = join(scratch, 'stats.json')
-      writeFileSync(initrd, this.#initramfs(scenario))
+      writeFileSync(initrd, this.initramfs(scenario))
       const result = await ringside([
-        ...['run', this.#image, '--initrd', initrd, '--memory', '256M', '--no-reboot', '--stats', statistics],
-        ...['--cmdline', `console=ttyS0 quiet rdinit=/virtio-scenario ${scenario.cmdline ?? ''}`],
+        ...['run', this.image, '--initrd', initrd, '--memory', '256M', '--no-reboot', '--stats', statistics],
+        ...['--cmdline', `${SCENARIO_CMDLINE} ${scenario.cmdline ?? ''}`],
         ...['--timeout', String(BOOT_LIMIT / 1000 - 10), ...scenario.options],
       ])
-      const results = result.stdout
-        .split(/\r?\n/)
-        .filter(line => line.startsWith(RESULT))
-        .map(line => line.slice(RESULT.length))
+      const results = resultsIn(result.stdout)
       return { ...result, results, instructions: existsSync(statistics) ? instructionsIn(statistics) : 0 }
     } finally {
       rmSync(scratch, { recursive: true })
     }
   }
 
-  #initramfs({ modules, script, files = [] }: Scenario): Buffer {
+  /** For whoever runs the guest by other means, with {@link SCENARIO_CMDLINE}. */
+  initramfs({ modules, script, files = [] }: Pick<Scenario, 'modules' | 'script' | 'files'>): Buffer {
     const loaded = this.#modules.withDependencies(modules)
     const load = loaded.map(({ path }) => `insmod /modules/${basename(path)} || result insmod ${basename(path)} failed`)
     const program = [PROLOGUE, ...load, script, EPILOGUE].join('\n')
@@ -103,6 +104,12 @@ export function virtioLinux(): VirtioLinux | undefined {
 }
 
 const RESULT = 'result: '
+
+/** What a script printed by `result`. */
+export function resultsIn(output: string): string[] {
+  const lines = output.split(/\r?\n/).filter(line => line.startsWith(RESULT))
+  return lines.map(line => line.slice(RESULT.length))
+}
 
 const PROLOGUE = `#!/bin/sh
 /bin/busybox --install -s /bin

@@ -71,11 +71,20 @@ export class Bridge {
 
   /** Plugs one in. What it sends it gives to the port that is returned. */
   connect(device: NetworkPort): BridgePort {
-    const port: BridgePort = new BridgePort(this, device, this.#connected++, (frame, number) =>
+    const name = this.portName(device.name)
+    const port: BridgePort = new BridgePort(this, device, name, this.#connected++, (frame, number) =>
       this.#forward(port, frame, number),
     )
     this.#ports.push(port)
     return port
+  }
+
+  /** What the port of a device will be called: as the device, with a number if another port is called so already. */
+  portName(device: string): string {
+    const taken = new Set(this.#ports.map(({ name }) => name))
+    let name = device
+    for (let number = 2; taken.has(name); number++) name = `${device}.${number}`
+    return name
   }
 
   /** Unplugs one; its addresses are forgotten. */
@@ -158,6 +167,7 @@ export class Bridge {
 
 /** A port of a bridge, from the side of the one who is plugged in: what it receives goes into the bridge. */
 export class BridgePort implements NetworkPort {
+  /** That of the device; with a number if another is called so, too. */
   readonly name: string
   /** Who is plugged in. */
   readonly device: NetworkPort
@@ -170,13 +180,13 @@ export class BridgePort implements NetworkPort {
   readonly #bridge: Bridge
   readonly #forward: Forward
 
-  constructor(bridge: Bridge, device: NetworkPort, index: number, forward: Forward) {
+  constructor(bridge: Bridge, device: NetworkPort, name: string, index: number, forward: Forward) {
     this.#bridge = bridge
     this.device = device
-    this.name = device.name
+    this.name = name
     this.index = index
     this.#forward = forward
-    const station = (text: string) => bridge.trace?.station(`bridge: ${text} ${device.name}`) ?? 0
+    const station = (text: string) => bridge.trace?.station(`bridge: ${text} ${name}`) ?? 0
     this.stationIn = station('in from')
     this.stationOut = station('out to')
     this.stationDropped = station('dropped, from')

@@ -112,6 +112,16 @@ describe('bridge', () => {
     expect(dropped).toBeGreaterThan(0)
   })
 
+  test('ports of devices with one name are told apart', () => {
+    const bridge = new Bridge()
+    expect(['a', 'a', 'b', 'a'].map(name => bridge.connect(new GuestStack(name)).name)).toEqual([
+      'a',
+      'a.2',
+      'b',
+      'a.3',
+    ])
+  })
+
   test('an unplugged port gets nothing more', () => {
     const { bridge, stations, ports, came } = connected()
     stations[1].send(frame(B, MAC_BROADCAST))

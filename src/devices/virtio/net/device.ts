@@ -50,6 +50,8 @@ export interface NetDeviceOptions {
   readonly clock: VirtualClock
   /** Where the way of packets is noted. */
   readonly trace?: PacketTrace
+  /** What the trace calls it, where several machines have a device of this name; its name if absent. */
+  readonly label?: string
 }
 
 interface Arrived {
@@ -111,7 +113,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
     this.mac = options.mac
     this.#clock = options.clock
     this.#trace = options.trace
-    const station = (text: string) => options.trace?.station(`${options.name}: ${text}`) ?? 0
+    const station = (text: string) => options.trace?.station(`${options.label ?? options.name}: ${text}`) ?? 0
     this.#stations = {
       taken: station('taken from transmitq'),
       refused: station('refused, from transmitq'),
