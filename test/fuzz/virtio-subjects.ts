@@ -1,5 +1,11 @@
 /** The virtio devices that `npm run fuzz:virtio` plays with: each with requests that its driver might make. */
 
+import { SECTOR_SIZE } from '../../src/backends/disk/disk.ts'
+import { InThreadBackend } from '../../src/backends/disk/disk-backend.ts'
+import { MemoryDisk } from '../../src/backends/disk/memory-disk.ts'
+import { Balloon } from '../../src/devices/virtio/balloon/device.ts'
+import { BlockDevice } from '../../src/devices/virtio/block/device.ts'
+import { VirtioConsole } from '../../src/devices/virtio/console/device.ts'
 import { EntropyDevice } from '../../src/devices/virtio/entropy/device.ts'
 import { NetDevice } from '../../src/devices/virtio/net/device.ts'
 import { TRANSMIT_QUEUE } from '../../src/devices/virtio/net/protocol.ts'
@@ -8,6 +14,7 @@ import type { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { EchoDevice } from '../devices/virtio/echo-device.ts'
 import type { PostedBuffer } from '../support/virtio-driver.ts'
 
+const DISK_SECTORS = 64
 const NET_MAC = 0x0252_5300_0001
 
 /** Numbers from 0 up to a bound, the same for the same seed. */
@@ -36,6 +43,52 @@ export const VIRTIO_SUBJECTS: Readonly<Record<string, VirtioSubject>> = {
   entropy: {
     make: () => ({ device: new EntropyDevice('virtio-rng0', 1) }),
     request: (_queue, next) => [{ room: next(5000) }],
+  },
+  block: {
+    make: () => {
+      const disk = new MemoryDisk(new Uint8Array(SECTOR_SIZE * DISK_SECTORS))
+      return { device: new BlockDevice({ name: 'virtio-blk0', backend: new InThreadBackend(disk), queues: 2 }) }
+    },
+    request: (_queue, next) => {
+      // Read, write, flush, id, discard, write zeroes, and types that there are none of.
+      const type = [0, 0, 1, 1, 4, 8, 11, 13, next(20)][next(9)]
+      const header = new Uint8Array(16)
+      const view = new DataView(header.buffer)
+      view.setUint32(0, type, true)
+      view.setUint32(8, next(8) === 0 ? next(2 ** 32) : next(DISK_SECTORS), true)
+      const data = next(6) === 0 ? next(2000) : SECTOR_SIZE * next(4)
+      const reads = type === 0 || type === 8
+      const bytes = Uint8Array.from({ length: type === 11 || type === 13 ? 16 : data }, () => next(3))
+      return [{ bytes: header }, reads ? { room: type === 8 ? 20 : data } : { bytes }, { room: 1 }]
+    },
+  },
+  balloon: {
+    make: () => ({
+      device: new Balloon('virtio-balloon0', { size: 2 ** 20, discard: pages => pages.length }),
+    }),
+    request: (queue, next) =>
+      queue === 3
+        ? [{ room: 4096 * next(3) }]
+        : [{ bytes: Uint8Array.from({ length: 4 * next(40) }, () => next(256)) }],
+    poke: (device, next) => {
+      if (!(device instanceof Balloon)) return
+      if (next(2) === 0) device.inflateTo(4096 * next(256))
+      else device.askStatistics()
+    },
+  },
+  console: {
+    make: () => {
+      const port = (name: string, console: boolean) => ({ name, console, output: () => undefined })
+      return { device: new VirtioConsole('virtio-console0', [port('first', true), port('second', false)]) }
+    },
+    request: (queue, next) => {
+      if (queue % 2 === 0) return [{ room: next(100) }]
+      // Messages of the control channel: port, event, value.
+      return [{ bytes: Uint8Array.from({ length: next(20) }, (_, i) => (i % 2 === 0 ? next(9) : 0)) }]
+    },
+    poke: (device, next) => {
+      if (device instanceof VirtioConsole) device.input(next(2), new Uint8Array(next(300)).fill(next(256)))
+    },
   },
   net: {
     make: clock => {
