@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import { PROTOCOLS } from '../boot/boot.ts'
 import { DEFAULT_MODEL, MODEL_NAMES } from '../engine/cpu-model.ts'
+import { parseBalloon, parseConsole, parseShare } from '../machine/channel-configuration.ts'
 import { ConfigurationError, parseCount, parseSize } from '../machine/configuration.ts'
 import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
 import { parseDisk } from '../machine/disk-configuration.ts'
@@ -37,6 +38,8 @@ export interface RunArguments {
   readonly devices: readonly DeviceConfiguration[]
   /** File that what passes the network is written to. */
   readonly pcap: string | undefined
+  /** File that what the guest writes to its virtio console goes to; its other ports' have their names behind a dot. */
+  readonly consoleFile: string | undefined
 }
 
 export const USAGE = `Usage:
@@ -63,6 +66,10 @@ Options of run:
   --net user[,OPTIONS] network card; without options nothing but the guest's own network, 10.0.2.0/24
   --net tap=DEVICE    network card at a macvtap interface of the host: /dev/tapN
   --pcap FILE         write what passes the network as pcapng
+  --share DIR[,OPTIONS]  a folder for the guest, by 9P: writable, tag=NAME (default share); in the guest:
+                      mount -t 9p -o trans=virtio,version=9p2000.L share /mnt
+  --console FILE[,OPTIONS]  a second console, hvc0, written to FILE; port=NAME: a further channel, to FILE.NAME
+  --balloon[=OPTIONS] balloon that the guest's memory can go to; size=64M: from the beginning
   --rng[=OPTIONS]     entropy device, the same bytes in every run
 
 Options of a virtio device, after its own, separated by commas:
@@ -113,17 +120,22 @@ export function parseRunArguments(args: readonly string[]): RunArguments {
     restore: values.restore,
     devices: deviceConfigurations(tokens),
     pcap: values.pcap,
+    consoleFile: consoleFile(values.console),
   }
 }
 
 /** Options of devices, and how each is read. */
 const DEVICE_OPTIONS: Readonly<Record<string, (text: string) => DeviceConfiguration | undefined>> = {
-  disk: parseDisk,
+  disk: text => parseDisk(text),
   net: text => parseNet(text),
   rng: text => parseEntropy(text),
+  share: text => parseShare(text),
+  balloon: text => parseBalloon(text),
+  // The file comes first.
+  console: text => parseConsole(text.replace(/^[^,]*,?/, '')),
 }
 /** A value, if there is one, follows these after "=". */
-const VALUE_OPTIONAL = ['--rng']
+const VALUE_OPTIONAL = ['--rng', '--balloon']
 
 /** In the order in which they stand, which is the order of the devices in the machine. */
 function deviceConfigurations(tokens: ReturnType<typeof parse>['tokens']): DeviceConfiguration[] {
@@ -170,11 +182,20 @@ function parse(args: readonly string[]) {
         net: { type: 'string', multiple: true },
         pcap: { type: 'string' },
         rng: { type: 'string', multiple: true },
+        share: { type: 'string', multiple: true },
+        balloon: { type: 'string', multiple: true },
+        console: { type: 'string' },
       },
     })
   } catch (error) {
     throw new UsageError(`run: ${error instanceof Error ? error.message : error}`)
   }
+}
+
+function consoleFile(text: string | undefined): string | undefined {
+  const file = text?.split(',')[0]
+  if (file === '') throw new UsageError('--console: which file? Write --console FILE, then options such as ,port=NAME')
+  return file
 }
 
 function parseSeconds(text: string): number {

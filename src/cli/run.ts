@@ -11,6 +11,7 @@ import { ConsoleInput, type InputStream } from './console-input.ts'
 import { ConsoleOutput } from './console-output.ts'
 import { crashReport } from './crash-report.ts'
 import { debugExitStatus, STATUS_DONE, STATUS_GUEST_CRASH, STATUS_TIMEOUT } from './exit-status.ts'
+import { PortFiles } from './port-files.ts'
 import { statistics } from './statistics.ts'
 import { TextWatch } from './text-watch.ts'
 
@@ -30,18 +31,21 @@ export async function run(args: RunArguments, streams: RunStreams): Promise<numb
   const output = new ConsoleOutput(streams.stdout)
   const debugOutput = new ConsoleOutput(streams.stderr)
   const watch = args.until === undefined ? undefined : new TextWatch(args.until)
+  const ports = args.consoleFile === undefined ? undefined : new PortFiles(args.consoleFile)
   const pc = await Pc.create(configurationOf(args), {
     console: byte => {
       output.push(byte)
       if (watch?.push(byte)) pc.vm.requestStop({ kind: 'requested' })
     },
     debugConsole: byte => debugOutput.push(byte),
+    port: (port, bytes) => ports?.write(port, bytes),
     warn: message => streams.stderr.write(`ringside: ${message}\n`),
   })
   try {
     return await runMachine(args, streams, pc, [output, debugOutput])
   } finally {
     pc.dispose()
+    ports?.close()
   }
 }
 

@@ -165,6 +165,7 @@ export class Chipset {
       )
     this.pci = pci
     this.network = networkOf(configuration, clock, { warn: outputs.warn, bridge })
+    this.channels = new ChannelDevices(vm.memory, outputs.port)
     const slots = new PciSlots(pci)
     plugIde(disks, { memory: vm.memory, clock, slots, interrupt, bus })
     this.virtio = plugVirtioDevices(configuration.devices.filter(isVirtio), {
@@ -176,6 +177,7 @@ export class Chipset {
       interrupt,
       attach: device => attached.push(device),
       disks,
+      channels: this.channels,
     })
     for (const device of attached) device.attach(bus)
 

@@ -1,5 +1,6 @@
 /** Paravirtual devices of a machine, as its configuration has them, and the reading of their options from text. */
 
+import type { BalloonConfiguration, ConsoleConfiguration, ShareConfiguration } from './channel-configuration.ts'
 import { ConfigurationError } from './configuration-error.ts'
 import type { DiskConfiguration } from './disk-configuration.ts'
 import type { NetConfiguration } from './net-configuration.ts'
@@ -24,7 +25,13 @@ export interface EntropyConfiguration extends VirtioOptions {
 }
 
 /** One member a kind of device; they are plugged in in the order of the configuration. */
-export type DeviceConfiguration = EntropyConfiguration | DiskConfiguration | NetConfiguration
+export type DeviceConfiguration =
+  | EntropyConfiguration
+  | DiskConfiguration
+  | NetConfiguration
+  | ConsoleConfiguration
+  | BalloonConfiguration
+  | ShareConfiguration
 
 /** Options such as `transport=mmio,packed=on`, by name; those without a value have undefined. */
 export class DeviceOptions {

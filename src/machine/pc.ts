@@ -156,6 +156,7 @@ export class Pc {
   dispose(): void {
     this.hostInputs.close()
     this.#disks.close()
+    this.chipset.channels.close()
     this.vm.dispose()
   }
 

@@ -100,8 +100,8 @@ function plug(
   { memory, clock, slots, send, interrupt, attach }: VirtioSurroundings,
   windows: MmioWindow[],
 ): PluggedVirtio {
-  const { transport, packed } = options
-  const core = new VirtioCore({ device, memory, clock, packed })
+  const { transport, packed, eventIndex = true } = options
+  const core = new VirtioCore({ device, memory, clock, packed, eventIndex })
   switch (transport) {
     case 'pci':
     case 'pci-transitional':
