@@ -108,14 +108,15 @@ export class Session {
 
   /**
    * Puts a guest together. It takes the place of one that is there, and its breakpoints. That one stays when this fails,
-   * unless it has a network: it may listen at ports that the new one wants.
+   * unless it has a network or disks: it may listen at ports that the new one wants, and disks belong to one machine.
    */
   async start({ options, view }: Configuration, progress: Progress): Promise<void> {
     const title = `Loading ${options.program}`
     progress.begin(title)
     const before = this.#debugger
     const ingredients = ingredientsOf(options)
-    if (this.#configuration?.options.net !== undefined) before?.dispose()
+    const { net, disks = [] } = this.#configuration?.options ?? {}
+    if (net !== undefined || disks.length > 0) before?.dispose()
     const started = await this.#launch(options, done => progress.turn(title, done))
     if (this.#terminated) {
       started.dispose()

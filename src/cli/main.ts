@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 /** The `ringside` command: picks the subcommand, and turns errors into messages and exit statuses. */
 
+import { workerData } from 'node:worker_threads'
 import packageJson from '../../package.json' with { type: 'json' }
+import { serveDisk } from '../backends/disk/worker/serve-disk.ts'
+import { workerStart } from '../backends/disk/worker/worker-start.ts'
 import { ImageError } from '../boot/boot-target.ts'
 import { ConfigurationError, FileError } from '../machine/configuration.ts'
 import { SnapshotError } from '../vmm/snapshot.ts'
@@ -55,6 +58,11 @@ function explain(error: unknown): number {
 
 const flushed = (stream: NodeJS.WriteStream) => new Promise<void>(resolve => stream.write('', () => resolve()))
 
-const status = await main(process.argv.slice(2)).catch(explain)
-await Promise.all([flushed(process.stdout), flushed(process.stderr)])
-process.exit(status)
+// Threads of the bundle begin here too.
+const disk = workerStart(workerData)
+if (disk !== undefined) serveDisk(disk)
+else {
+  const status = await main(process.argv.slice(2)).catch(explain)
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)])
+  process.exit(status)
+}

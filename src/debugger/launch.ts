@@ -2,6 +2,7 @@
 
 import { configure, FileError, readImage } from '../machine/configuration.ts'
 import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
+import { parseDisk } from '../machine/disk-configuration.ts'
 import { parseNet } from '../machine/net-configuration.ts'
 import { Pc } from '../machine/pc.ts'
 import { DebugFile } from '../symbols/dwarf/debug-file.ts'
@@ -27,6 +28,8 @@ export interface LaunchOptions {
   readonly memory?: number
   readonly cpus?: number
   readonly cpu?: string
+  /** Each as `--disk` of the command has it. */
+  readonly disks?: readonly string[]
   /** As `--rng=` of the command has it; no entropy device if absent. */
   readonly rng?: string
   /** As `--net` of the command has it; no network if absent. */
@@ -98,8 +101,9 @@ export async function launch(options: LaunchOptions, turn: Turn = async () => {}
   }
 }
 
-function devicesOf({ rng, net }: LaunchOptions): DeviceConfiguration[] {
+function devicesOf({ disks = [], rng, net }: LaunchOptions): DeviceConfiguration[] {
   const devices = [
+    ...disks.map(disk => parseDisk(disk, 'disks')),
     net === undefined ? undefined : parseNet(net, 'net'),
     rng === undefined ? undefined : parseEntropy(rng, 'rng'),
   ]

@@ -18,38 +18,43 @@ export interface DiskConfiguration extends VirtioOptions {
   readonly queues: number
 }
 
-/** Reads `--disk FILE[,readonly][,interface=...][,backend=...][,queues=N]`; a comma of the path is written twice. */
-export function parseDisk(text: string): DiskConfiguration {
+/**
+ * Reads `--disk FILE[,readonly][,interface=...][,backend=...][,queues=N]`; a comma of the path is written twice.
+ * @param what for messages.
+ */
+export function parseDisk(text: string, what = '--disk'): DiskConfiguration {
   const [, escaped = '', rest = ''] = /^((?:[^,]|,,)*)(?:,(.*))?$/s.exec(text) ?? []
   const path = escaped.replaceAll(',,', ',')
-  if (path === '') throw new ConfigurationError('--disk: which file? Write --disk FILE, then options such as ,readonly')
-  const options = new DeviceOptions(`--disk ${path}`, rest)
+  if (path === '')
+    throw new ConfigurationError(`${what}: which file? Its path comes first, then options like ,readonly`)
+  const disk = `${what} ${path}`
+  const options = new DeviceOptions(disk, rest)
   const configuration = {
     kind: 'disk',
     path,
     readOnly: options.flag('readonly'),
     interface: options.choice('interface', DISK_INTERFACES, 'virtio'),
     backend: options.choice('backend', DISK_BACKENDS, 'thread'),
-    queues: readQueues(path, options.text('queues')),
+    queues: readQueues(disk, options.text('queues')),
     ...virtioOptions(options),
   } as const
   options.end()
-  return checked(configuration)
+  return checked(disk, configuration)
 }
 
-function readQueues(path: string, text: string | undefined): number {
+function readQueues(what: string, text: string | undefined): number {
   if (text === undefined) return 1
   const queues = Number(text)
   if (!/^\d+$/.test(text) || queues < 1 || queues > MAXIMUM_QUEUES)
-    throw new ConfigurationError(`--disk ${path}: queues=${text} is not a number from 1 to ${MAXIMUM_QUEUES}`)
+    throw new ConfigurationError(`${what}: queues=${text} is not a number from 1 to ${MAXIMUM_QUEUES}`)
   return queues
 }
 
-function checked(disk: DiskConfiguration): DiskConfiguration {
+function checked(what: string, disk: DiskConfiguration): DiskConfiguration {
   if (disk.interface === 'virtio') return disk
   if (disk.backend === 'worker')
-    throw new ConfigurationError(`--disk ${disk.path}: an IDE disk is served in the machine's own thread only`)
+    throw new ConfigurationError(`${what}: an IDE disk is served in the machine's own thread only`)
   if (disk.packed || disk.queues > 1 || disk.transport !== 'pci')
-    throw new ConfigurationError(`--disk ${disk.path}: queues, transport and packed are of virtio disks only`)
+    throw new ConfigurationError(`${what}: queues, transport and packed are of virtio disks only`)
   return disk
 }

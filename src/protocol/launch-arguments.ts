@@ -16,6 +16,8 @@ export interface LaunchArguments {
   readonly cpus?: number
   /** Model of the processor, with features added or taken away. */
   readonly cpu?: string
+  /** Disks: each as `--disk` of the command has it. */
+  readonly disks: readonly string[]
   /** An entropy device: options as `--rng=` of the command has them, or none. */
   readonly rng?: string
   /** The network, as `--net` of the command has it. */
@@ -54,7 +56,7 @@ export interface SymbolFileArgument {
 
 const KNOWN = [
   ...['program', 'symbols', 'moduleSymbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap'],
-  ...['rng', 'net', 'pcap', 'stopOnEntry', 'console'],
+  ...['disks', 'rng', 'net', 'pcap', 'stopOnEntry', 'console'],
 ]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
@@ -98,6 +100,7 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
+    disks: parsePaths(fields, 'disks'),
     ...(rng === undefined ? {} : { rng }),
     ...(net === undefined ? {} : { net }),
     ...(pcap === undefined ? {} : { pcap }),

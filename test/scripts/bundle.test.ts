@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,12 @@ test('the bundle is one file that boots a guest from any directory', () => {
     const tour = join(repository, 'guests/prebuilt/tour.elf')
     const output = execFileSync(bundle, ['run', tour], { cwd: directory, encoding: 'utf8' })
     expect(output).toContain('user: hello from ring 3\n')
+
+    // A disk's worker runs the same file: it opens the disk, and ends when the machine is done with it.
+    const disk = join(directory, 'disk.img')
+    writeFileSync(disk, new Uint8Array(512))
+    const withWorker = ['run', tour, '--disk', `${disk},backend=worker`]
+    expect(execFileSync(bundle, withWorker, { cwd: directory, encoding: 'utf8' })).toBe(output)
   } finally {
     rmSync(directory, { recursive: true })
   }

@@ -93,6 +93,19 @@ describe('running a VM', () => {
     expect(fired).toBe(true)
   })
 
+  it('asks whether to wait only when it is idle: what is waited for may have begun meanwhile', () => {
+    const { vm, vcpus } = makeVm()
+    vcpus[0].script = [{ instructions: 10, exit: HLT }]
+    vm.clock.timer('wake', () => {}).arm(5000)
+    const asked: number[] = []
+    const idle = () => {
+      asked.push(vm.clock.count)
+      return 'return' as const
+    }
+    expect(vm.run({ instructions: 100, idle })).toEqual({ kind: 'idle', until: 5000 })
+    expect(asked).toEqual([10])
+  })
+
   it('says that it is halted for ever when nothing can wake it', () => {
     const { vm, vcpus } = makeVm()
     vcpus[0].script = [{ instructions: 10, exit: HLT }]

@@ -1,40 +1,9 @@
-/**
- * A worker that serves one disk: it opens the file itself, waits for kicks, and answers by the ring in shared memory.
- * What an error says goes back with the answer; anything else ends the worker, and the machine's thread tells people.
- */
+/** The worker of a disk where the sources run as they are. */
 
 import { workerData } from 'node:worker_threads'
-import { EventDescriptor } from '../../../util/event-descriptor.ts'
-import { DiskError } from '../disk.ts'
-import { RawDisk } from '../raw-disk.ts'
-import { type Serve, ServedRing } from './request-ring.ts'
-import { readStart } from './worker-start.ts'
+import { serveDisk } from './serve-disk.ts'
+import { workerStart } from './worker-start.ts'
 
-const { path, readOnly, ring, kick, answered } = readStart(workerData)
-// The machine's thread has the file's lock.
-const disk = new RawDisk(path, { readOnly, locked: true })
-const requests = new ServedRing(ring)
-const kicks = new EventDescriptor(kick)
-const answers = new EventDescriptor(answered)
-
-const serve: Serve = ({ kind, sector, count, data }) => {
-  try {
-    if (kind === 'read') disk.readInto(sector, data)
-    else if (kind === 'write') disk.write(sector, data)
-    else if (kind === 'flush') disk.flush()
-    else disk.writeZeroes(sector, count)
-    return undefined
-  } catch (error) {
-    if (error instanceof DiskError) return error.message
-    throw error
-  }
-}
-
-for (;;) {
-  requests.serve(serve, () => answers.signal())
-  if (requests.stopWanted) break
-  kicks.wait()
-  kicks.take()
-}
-disk.close()
-requests.stopped()
+const start = workerStart(workerData)
+if (start === undefined) throw new Error('this module serves a disk as a worker of Ringside, and can be nothing else')
+serveDisk(start)

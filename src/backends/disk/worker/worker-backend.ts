@@ -14,8 +14,8 @@ import { RawDisk } from '../raw-disk.ts'
 import { createSharedRing, RequestRing } from './request-ring.ts'
 import type { WorkerStart } from './worker-start.ts'
 
-/** In the bundle of the command too, the worker is a file of its own beside it (scripts/build.ts). */
-const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : './disk-worker.mjs', import.meta.url)
+/** In the bundle, which is one file, the worker runs the whole command, and `cli/main.ts` sees what it was started for. */
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : import.meta.url, import.meta.url)
 /** Milliseconds that the host has for what was submitted, when the machine is saved or its disks are closed. */
 const LONGEST_WAIT = 30_000
 
@@ -43,7 +43,8 @@ export class WorkerBackend implements DiskBackend, HostInput {
     const ring = createSharedRing()
     this.#ring = new RequestRing(ring)
     const { readOnly } = this.#disk
-    const start: WorkerStart = { path, readOnly, ring, kick: this.#kick.shared, answered: this.#answered.shared }
+    const [kick, answered] = [this.#kick.shared, this.#answered.shared]
+    const start: WorkerStart = { serves: 'disk', path, readOnly, ring, kick, answered }
     this.#worker = new Worker(options.entry ?? ENTRY, { workerData: start })
     this.#worker.on('error', error => this.#died(error instanceof Error ? error.message : String(error)))
     this.#worker.on('exit', code => this.#died(`it ended with status ${code}`))

@@ -3,6 +3,8 @@
 import type { SharedRing } from './request-ring.ts'
 
 export interface WorkerStart {
+  /** Tells a thread, which may run the bundle of the whole command, what it is. */
+  readonly serves: 'disk'
   readonly path: string
   readonly readOnly: boolean
   readonly ring: SharedRing
@@ -11,31 +13,19 @@ export interface WorkerStart {
   readonly answered: SharedArrayBuffer
 }
 
-/** Throws when a thread was started with something else. */
-export function readStart(value: unknown): WorkerStart {
-  if (typeof value !== 'object' || value === null) throw wrong()
-  const { path, readOnly, ring, kick, answered } = { ...EMPTY, ...value }
-  if (typeof path !== 'string' || typeof readOnly !== 'boolean' || typeof ring !== 'object' || ring === null)
-    throw wrong()
-  const { slots, data } = { ...EMPTY_RING, ...ring }
-  return {
-    path,
-    readOnly,
-    ring: { slots: shared(slots), data: shared(data) },
-    kick: shared(kick),
-    answered: shared(answered),
-  }
+type Unchecked<T> = { readonly [key in keyof T]?: unknown }
+
+/** @param data a thread's `workerData`. @returns undefined when it was not started to serve a disk. */
+export function workerStart(data: unknown): WorkerStart | undefined {
+  if (typeof data !== 'object' || data === null) return undefined
+  const { serves, path, readOnly, ring, kick, answered }: Unchecked<WorkerStart> = data
+  if (serves !== 'disk' || typeof path !== 'string' || typeof readOnly !== 'boolean') return undefined
+  if (typeof ring !== 'object' || ring === null || !isShared(kick) || !isShared(answered)) return undefined
+  const { slots, data: bytes }: Unchecked<SharedRing> = ring
+  if (!isShared(slots) || !isShared(bytes)) return undefined
+  return { serves, path, readOnly, ring: { slots, data: bytes }, kick, answered }
 }
 
-type Unchecked<T> = { readonly [key in keyof T]: unknown }
-const EMPTY: Unchecked<WorkerStart> = { path: 0, readOnly: 0, ring: 0, kick: 0, answered: 0 }
-const EMPTY_RING: Unchecked<SharedRing> = { slots: 0, data: 0 }
-
-function shared(value: unknown): SharedArrayBuffer {
-  if (!(value instanceof SharedArrayBuffer)) throw wrong()
-  return value
-}
-
-function wrong(): Error {
-  return new Error('this module serves a disk as a worker of Ringside, and can be nothing else')
+function isShared(value: unknown): value is SharedArrayBuffer {
+  return value instanceof SharedArrayBuffer
 }
