@@ -82,16 +82,24 @@ export async function launch(options: LaunchOptions, turn: Turn = async () => {}
   if (modulePaths.length > 0 && !hasTypes)
     symbols.complain("modules are placed by the kernel's own types: a vmlinux with debugging information is missing")
 
-  const outputs = { console: (_byte: number) => {}, debugConsole: (_byte: number) => {} }
+  const outputs = {
+    console: (_byte: number) => {},
+    debugConsole: (_byte: number) => {},
+    warn: (_message: string) => {},
+  }
   const pc = await Pc.create(configuration, {
     console: byte => outputs.console(byte),
     debugConsole: byte => outputs.debugConsole(byte),
+    warn: message => outputs.warn(message),
   })
   try {
     pc.boot()
     const target = new VmTarget(pc)
     outputs.console = byte => target.print('serial', byte)
     outputs.debugConsole = byte => target.print('debug-console', byte)
+    outputs.warn = message => {
+      for (const byte of new TextEncoder().encode(`ringside: ${message}\n`)) target.print('debug-console', byte)
+    }
     const isFixed = /(^| )nokaslr( |$)/.test(options.cmdline)
     return new Debugger(target, symbols, { image: linux, isFixed, modulePaths })
   } catch (error) {
