@@ -28,7 +28,7 @@ import {
   type VirtioPort,
 } from '../virtio-device.ts'
 import { describeNetChain } from './describe.ts'
-import { checksumIsRight, finishTransmit } from './offload.ts'
+import { checksumIsRight, finishTransmit, type TransmitOffloads } from './offload.ts'
 import * as p from './protocol.ts'
 import { ReceiveFilter } from './receive-filter.ts'
 
@@ -58,6 +58,17 @@ interface Arrived {
   readonly frame: EthernetFrame
   /** In the trace; 0 if it has none. */
   readonly number: number
+}
+
+/** What driver and device have agreed on. */
+interface Agreement extends TransmitOffloads {
+  readonly features: bigint
+  /** Bytes before each frame. */
+  readonly headerSize: number
+  /** Several buffers may take one frame. */
+  readonly mergeable: boolean
+  /** The driver wants to know which checksums are right. */
+  readonly vouches: boolean
 }
 
 export interface NetCounters {
@@ -104,6 +115,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   readonly #arrival: Timer
   readonly #filter: ReceiveFilter
   #port: VirtioPort | undefined
+  #agreed: Agreement | undefined
   #linkUp = true
   #waiting: Arrived[] = []
   #waitingBytes = 0
@@ -239,15 +251,27 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   }
 
   describe(queue: number, chain: ChainContent): ChainDescription {
-    return describeNetChain(queue, chain, this.#headerSize)
+    return describeNetChain(queue, chain, this.#agreement().headerSize)
   }
 
   #has(feature: number): boolean {
     return hasFeature(this.#port?.features ?? 0n, feature)
   }
 
-  get #headerSize(): number {
-    return this.#has(VIRTIO_F_VERSION_1) || this.#has(p.VIRTIO_NET_F_MRG_RXBUF) ? p.HEADER_SIZE : p.SHORT_HEADER_SIZE
+  /** What the features in effect mean; looked up once for each set of them. */
+  #agreement(): Agreement {
+    const features = this.#port?.features ?? 0n
+    if (this.#agreed?.features === features) return this.#agreed
+    const mergeable = this.#has(p.VIRTIO_NET_F_MRG_RXBUF)
+    this.#agreed = {
+      features,
+      mergeable,
+      headerSize: this.#has(VIRTIO_F_VERSION_1) || mergeable ? p.HEADER_SIZE : p.SHORT_HEADER_SIZE,
+      vouches: this.#has(p.VIRTIO_NET_F_GUEST_CSUM),
+      checksum: this.#has(p.VIRTIO_NET_F_CSUM),
+      segmentation: this.#has(p.VIRTIO_NET_F_HOST_TSO4),
+    }
+    return this.#agreed
   }
 
   #configuration(): DataView {
@@ -279,15 +303,13 @@ export class NetDevice implements VirtioDevice, NetworkPort {
 
   /** @returns why there are none, if so. */
   #framesOf(chain: Chain): readonly EthernetFrame[] | string {
-    const headerSize = this.#headerSize
+    const { headerSize } = this.#agreement()
     const length = chain.readableLength - headerSize
     if (length < ETHERNET_HEADER || length > LARGEST_FRAME) return `a frame of ${length} bytes`
-    const header = p.readNetHeader(chain.read(0, headerSize), headerSize)
+    const bytes = chain.read(0, headerSize + length)
+    const header = p.readNetHeader(bytes, headerSize)
     if (header === undefined) return 'no header'
-    return finishTransmit(chain.read(headerSize, length), header, {
-      checksum: this.#has(p.VIRTIO_NET_F_CSUM),
-      segmentation: this.#has(p.VIRTIO_NET_F_HOST_TSO4),
-    })
+    return finishTransmit(bytes.subarray(headerSize), header, this.#agreement())
   }
 
   #send(frame: EthernetFrame, chain: Chain): void {
@@ -320,8 +342,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
 
   #fill(queue: DeviceQueue, arrived: Arrived): 'filled' | 'no buffer' | 'too large' {
     const { frame } = arrived
-    const mergeable = this.#has(p.VIRTIO_NET_F_MRG_RXBUF)
-    const headerSize = this.#headerSize
+    const { mergeable, headerSize } = this.#agreement()
     const needed = headerSize + frame.length
     const chains: Chain[] = []
     let room = 0
@@ -341,7 +362,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   }
 
   #write(queue: DeviceQueue, chains: readonly Chain[], headerSize: number, { frame, number }: Arrived): void {
-    const valid = this.#has(p.VIRTIO_NET_F_GUEST_CSUM) && checksumIsRight(frame)
+    const valid = this.#agreement().vouches && checksumIsRight(frame)
     const header = p.receiveHeader(headerSize, valid ? p.VIRTIO_NET_HDR_F_DATA_VALID : 0, chains.length)
     let at = 0
     for (const [i, chain] of chains.entries()) {
