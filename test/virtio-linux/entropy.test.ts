@@ -55,6 +55,21 @@ if (linux === undefined) {
       BOOT_LIMIT,
     )
 
+    test.each(['pci', 'pci-legacy'])(
+      'interrupts by its pin and the 8259 pair where there is no ACPI and no APIC: %s',
+      async transport => {
+        const run = await linux.run({
+          modules: ['virtio_pci', 'virtio_rng'],
+          script: SCRIPT,
+          options: [`--rng=transport=${transport}`],
+          cmdline: 'acpi=off noapic nolapic',
+        })
+        expect(bytesOf(run.results)).toMatch(/^([0-9a-f]{2} ?){16}$/)
+        expect(run.results).toContain('interrupts some')
+        expect(run.status).toBe(0)
+      },
+      BOOT_LIMIT,
+    )
     test(
       'gives the same bytes at the same instructions in every run',
       async () => {
