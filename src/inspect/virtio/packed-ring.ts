@@ -1,0 +1,70 @@
+/** A packed ring (Virtio 1.2, 2.8) read from guest memory. */
+
+import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_AVAIL, VIRTQ_DESC_F_USED } from '../../devices/virtio/virtqueue/descriptor.ts'
+import type { MachineView, VirtqueueView } from '../machine-view.ts'
+import { ChainReader, LookBudget } from './chain-reader.ts'
+import { packedDescriptor } from './descriptor-model.ts'
+import { viewOf } from './ring-memory.ts'
+import type { ChainWindow, ReadChain, RingModel } from './ring-model.ts'
+
+const EVENT_SIZE = 4
+const EVENT_WRAP = 1 << 15
+
+export function readPackedRing(machine: MachineView, queue: VirtqueueView, window: ChainWindow): RingModel {
+  const { size, ring, format } = queue
+  const table = viewOf(machine, queue.address('descriptors'), DESCRIPTOR_SIZE * size)
+  const driver = viewOf(machine, queue.address('driver'), EVENT_SIZE)
+  const device = viewOf(machine, queue.address('device'), EVENT_SIZE)
+  if (table === undefined || driver === undefined || device === undefined || ring === undefined)
+    return { format: 'packed', fields: [], pending: 0, chains: [], used: [], problems: ['its areas are not all RAM'] }
+  const look = {
+    ...{ ram: machine, packed: true, size, table, budget: new LookBudget() },
+    indirect: format?.indirect ?? false,
+  }
+  const chains: ReadChain[] = []
+  let pending = 0
+  // A chain that is broken has no known end: what follows can't be told apart.
+  for (let slots = 0; slots < size; pending++) {
+    const place = (ring.place.available + slots) % (2 * size)
+    if (!isAvailable(table, place % size, place < size)) break
+    const { descriptors, omitted, buffers, slots: taken, problem, id = 0 } = new ChainReader(look, place % size)
+    if (pending >= window.start && pending < window.start + window.count)
+      chains.push({
+        ...{ head: place % size, id, descriptors, omitted, buffers },
+        ...(problem === undefined ? {} : { problem }),
+      })
+    slots += taken.length
+    if (problem === undefined) continue
+    pending++
+    break
+  }
+  return {
+    format: 'packed',
+    fields: [
+      position('next_avail', ring.place.available, size, 'where the device looks next'),
+      position('next_used', ring.place.used, size, 'where the device writes next'),
+      suppression('driver.flags', driver, 'interrupts'),
+      suppression('device.flags', device, 'kicks'),
+    ],
+    ...{ pending, chains, used: [], problems: [] },
+  }
+}
+
+/** 2.8.1: the driver's wrap counter in one flag, and its opposite in the other. */
+function isAvailable(table: DataView, slot: number, wrap: boolean): boolean {
+  const { flags } = packedDescriptor(table, slot)
+  return ((flags & VIRTQ_DESC_F_AVAIL) !== 0) === wrap && ((flags & VIRTQ_DESC_F_USED) !== 0) !== wrap
+}
+
+const position = (name: string, place: number, size: number, meaning: string) => ({
+  ...{ name, value: place % size },
+  meaning: `wrap counter ${place < size ? 1 : 0}: ${meaning}`,
+})
+
+function suppression(name: string, view: DataView, what: string) {
+  const event = view.getUint16(0, true)
+  const value = view.getUint16(2, true)
+  const at = `at descriptor ${event & ~EVENT_WRAP}, wrap counter ${event >>> 15}`
+  const meanings = [`${what} wanted`, `no ${what} wanted`, `${what} wanted ${at}`, 'reserved']
+  return { name, value, meaning: meanings[value & 3] }
+}
