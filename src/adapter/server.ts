@@ -2,10 +2,12 @@
 
 import type { Readable, Writable } from 'node:stream'
 import type { RequestFamily, RequestHandler } from './request.ts'
+import { balloonRequests } from './requests/balloon.ts'
 import { breakpointRequests } from './requests/breakpoints.ts'
 import { completionRequests } from './requests/completions.ts'
 import { consoleRequests } from './requests/console.ts'
 import { dataBreakpointRequests } from './requests/data-breakpoints.ts'
+import { deviceRequests } from './requests/devices.ts'
 import { disassemblyRequests } from './requests/disassembly.ts'
 import { evaluateRequests } from './requests/evaluate.ts'
 import { exceptionRequests } from './requests/exceptions.ts'
@@ -38,7 +40,9 @@ const FAMILIES: readonly RequestFamily[] = [
   translateRequests,
   inspectionRequests,
   exitRequests,
+  deviceRequests,
   consoleRequests,
+  balloonRequests,
 ]
 
 const HANDLERS = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))

@@ -77,6 +77,7 @@ export class Session {
     this.#console = {
       serial: new ConsoleText(text => this.#serialOutput(text)),
       'debug-console': new ConsoleText(output => this.event('output', { category: 'stderr', output })),
+      'virtio-console': new ConsoleText(output => this.event('output', { category: 'stdout', output })),
     }
     this.#connection = new Connection(input, output, {
       request: (request, signal) => this.#serve(request, signal),

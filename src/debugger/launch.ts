@@ -1,5 +1,6 @@
 /** Puts a machine together, loads it, and hands it to a debugger, stopped before its first instruction. */
 
+import { parseBalloon, parseConsole, parseShare } from '../machine/channel-configuration.ts'
 import { configure, FileError, readImage } from '../machine/configuration.ts'
 import { type DeviceConfiguration, parseEntropy } from '../machine/device-configuration.ts'
 import { parseDisk } from '../machine/disk-configuration.ts'
@@ -30,6 +31,12 @@ export interface LaunchOptions {
   readonly cpu?: string
   /** Each as `--disk` of the command has it. */
   readonly disks?: readonly string[]
+  /** Each as `--share` of the command has it. */
+  readonly shares?: readonly string[]
+  /** As `--balloon=` of the command has it; no balloon if absent. */
+  readonly balloon?: string
+  /** Options of `--console` without its file; no virtio console if absent. */
+  readonly virtioConsole?: string
   /** As `--rng=` of the command has it; no entropy device if absent. */
   readonly rng?: string
   /** As `--net` of the command has it; no network if absent. */
@@ -85,11 +92,13 @@ export async function launch(options: LaunchOptions, turn: Turn = async () => {}
   const outputs = {
     console: (_byte: number) => {},
     debugConsole: (_byte: number) => {},
+    port: (_port: string, _bytes: Uint8Array) => {},
     warn: (_message: string) => {},
   }
   const pc = await Pc.create(configuration, {
     console: byte => outputs.console(byte),
     debugConsole: byte => outputs.debugConsole(byte),
+    port: (port, bytes) => outputs.port(port, bytes),
     warn: message => outputs.warn(message),
   })
   try {
@@ -97,6 +106,9 @@ export async function launch(options: LaunchOptions, turn: Turn = async () => {}
     const target = new VmTarget(pc)
     outputs.console = byte => target.print('serial', byte)
     outputs.debugConsole = byte => target.print('debug-console', byte)
+    outputs.port = (port, bytes) => {
+      for (const byte of named(port, bytes)) target.print('virtio-console', byte)
+    }
     outputs.warn = message => {
       for (const byte of new TextEncoder().encode(`ringside: ${message}\n`)) target.print('debug-console', byte)
     }
@@ -109,13 +121,30 @@ export async function launch(options: LaunchOptions, turn: Turn = async () => {}
   }
 }
 
-function devicesOf({ disks = [], rng, net }: LaunchOptions): DeviceConfiguration[] {
+function devicesOf({
+  disks = [],
+  shares = [],
+  rng,
+  balloon,
+  virtioConsole,
+  net,
+}: LaunchOptions): DeviceConfiguration[] {
   const devices = [
     ...disks.map(disk => parseDisk(disk, 'disks')),
     net === undefined ? undefined : parseNet(net, 'net'),
     rng === undefined ? undefined : parseEntropy(rng, 'rng'),
+    ...shares.map(share => parseShare(share, 'shares')),
+    balloon === undefined ? undefined : parseBalloon(balloon, 'balloon'),
+    virtioConsole === undefined ? undefined : parseConsole(virtioConsole, 'virtioConsole'),
   ]
   return devices.filter(device => device !== undefined)
+}
+
+/** What comes from a port beside the console itself says so, piece by piece. */
+function named(port: string, bytes: Uint8Array): Uint8Array {
+  if (port === '') return bytes
+  const end = bytes.at(-1) === 0x0a ? '' : '\n'
+  return Buffer.concat([Buffer.from(`${port}: `), bytes, Buffer.from(end)])
 }
 
 function addSymbols(symbols: SymbolBook, { path, slide }: SymbolFile): void {

@@ -52,7 +52,17 @@ export type TargetState =
   | { readonly kind: 'running' }
   | { readonly kind: 'ended'; readonly end: GuestEnd }
 
-export type OutputSource = 'serial' | 'debug-console'
+export type OutputSource = 'serial' | 'debug-console' | 'virtio-console'
+
+/** Memory that the guest gives away on request. */
+export interface TargetBalloon {
+  /** Bytes in it. */
+  readonly size: number
+  /** Bytes that the guest is asked for. */
+  readonly target: number
+  /** Asks for so many bytes in all; the guest gives them when it can. Throws RangeError beyond its RAM. */
+  inflateTo(bytes: number): void
+}
 
 /** Calls never come from within a call to the target. */
 export interface TargetListener {
@@ -112,6 +122,10 @@ export interface Target {
   /** @param recent and @param addresses limit the lists. */
   exits(recent: number, addresses: number): ExitReport
   writeConsole(bytes: Uint8Array): void
+  /** For the virtio console. @returns how many bytes there was room for; 0 without such a console. */
+  writeVirtioConsole(bytes: Uint8Array): number
+  /** undefined where there is none. */
+  readonly balloon: TargetBalloon | undefined
   /** Sets a register of a vCPU that stands still, by its name in `VcpuView`. Throws {@link TargetError}. */
   writeRegister(vcpu: number, name: string, value: bigint): void
   /** Writes guest-physical RAM; throws {@link TargetError} where there is none, and then nothing is written. */

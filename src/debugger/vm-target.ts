@@ -13,6 +13,7 @@ import {
   type OutputSource,
   type Stop,
   type Target,
+  type TargetBalloon,
   type TargetCapabilities,
   TargetError,
   type TargetListener,
@@ -29,6 +30,8 @@ export interface DebuggedMachine {
   readonly hostInputs: HostInput
   /** Gives a byte to the first serial port; false when its receiver is full. */
   sendSerial(byte: number): boolean
+  /** Consoles by virtio, and the balloon; absent where there are none. */
+  readonly channels?: { input(port: string, bytes: Uint8Array): number; readonly balloon: TargetBalloon | undefined }
   /** Power-on state with the image loaded again. */
   reset(): void
   /** As put together anew: time and counts begin again, too. */
@@ -86,7 +89,11 @@ export class VmTarget implements Target {
   #pauseWanted = false
   #slice = SMALLEST_SLICE
   #input: number[] = []
-  readonly #printed: Record<OutputSource, number[]> = { serial: [], 'debug-console': [] }
+  readonly #printed: Record<OutputSource, number[]> = {
+    serial: [],
+    'debug-console': [],
+    'virtio-console': [],
+  }
   /** What the guest told of itself since that was passed on last. */
   readonly #events: GuestEvent[] = []
   #eventsOmitted = 0
@@ -158,6 +165,16 @@ export class VmTarget implements Target {
   writeConsole(bytes: Uint8Array): void {
     for (const byte of bytes) this.#input.push(byte)
     this.#wake?.()
+  }
+
+  writeVirtioConsole(bytes: Uint8Array): number {
+    const taken = this.#machine.channels?.input('', bytes) ?? 0
+    this.#wake?.()
+    return taken
+  }
+
+  get balloon(): TargetBalloon | undefined {
+    return this.#machine.channels?.balloon
   }
 
   writeRegister(vcpu: number, name: string, value: bigint): void {
@@ -403,7 +420,7 @@ export class VmTarget implements Target {
   }
 
   #flushOutput(): void {
-    for (const source of ['serial', 'debug-console'] as const) {
+    for (const source of ['serial', 'debug-console', 'virtio-console'] as const) {
       const bytes = this.#printed[source].splice(0)
       if (bytes.length > 0) this.listener?.output(source, Uint8Array.from(bytes))
     }

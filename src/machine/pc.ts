@@ -10,6 +10,7 @@ import type { Json } from '../util/json.ts'
 import { readSnapshotHeader, restoreVm, SnapshotError, saveSnapshot } from '../vmm/snapshot.ts'
 import { Vm, type VmState } from '../vmm/vm.ts'
 import { ACPI_BASE, buildAcpiTables } from './acpi/acpi-tables.ts'
+import type { ChannelDevices } from './channel-devices.ts'
 import { Chipset, type MachineOutputs } from './chipset.ts'
 import { identityOf, type MachineConfiguration } from './configuration.ts'
 import type { DeliveryJournal } from './delivery-journal.ts'
@@ -109,6 +110,11 @@ export class Pc {
     this.vm.restore(this.#powerOn.vm)
     this.#disks.journal.clear()
     this.boot()
+  }
+
+  /** Virtio consoles and the balloon. */
+  get channels(): ChannelDevices {
+    return this.chipset.channels
   }
 
   /** Gives a byte to the first serial port; false when its receiver is full. */

@@ -15,7 +15,9 @@ export const TRANSLATE = 'ringside/translate'
 export const EXITS = 'ringside/exits'
 /** What the guest told of itself by hypercall, with instruction counts. */
 export const TIMELINE = 'ringside/timeline'
-/** Text for the guest's serial console. */
+/** Asks the guest to give memory away, or to take it back. */
+export const BALLOON = 'ringside/balloon'
+/** Text for one of the guest's consoles. */
 export const CONSOLE_INPUT = 'ringside/consoleInput'
 /** An event: text from the guest's serial console, for a client that has a terminal for it (`console` of `launch`). */
 export const CONSOLE_OUTPUT = 'ringside/consoleOutput'
@@ -161,6 +163,20 @@ export type InterruptControllersBody = InterruptControllers
 
 export interface ConsoleInputArguments {
   readonly text: string
+  /** Default: `serial`. */
+  readonly console?: 'serial' | 'virtio'
+}
+
+export interface BalloonArguments {
+  /** Bytes that are to be in the balloon. Absent: only tell. */
+  readonly size?: number
+}
+
+export interface BalloonBody {
+  /** Bytes that the guest has given away. */
+  readonly size: number
+  /** Bytes that it is asked for. */
+  readonly target: number
 }
 
 export interface ConsoleOutputBody {
@@ -222,11 +238,17 @@ export function parseDescriptorTableArguments(value: unknown): DescriptorTableAr
   }
 }
 
-export function parseConsoleInputArguments(value: unknown): ConsoleInputArguments {
+export function parseConsoleInputArguments(value: unknown): Required<ConsoleInputArguments> {
   const fields = new Fields(CONSOLE_INPUT, value)
   const text = fields.string('text')
   if (text.length > LONGEST_INPUT) throw new ArgumentError(`at most ${LONGEST_INPUT} characters are typed at once`)
-  return { text }
+  return { text, console: fields.oneOf('console', ['serial', 'virtio'], 'serial') }
+}
+
+export function parseBalloonArguments(value: unknown): BalloonArguments {
+  const fields = new Fields(BALLOON, value ?? {})
+  const size = fields.optionalInteger('size', { least: 0, most: Number.MAX_SAFE_INTEGER })
+  return size === undefined ? {} : { size }
 }
 
 function threadIn(fields: Fields): { threadId?: number } {

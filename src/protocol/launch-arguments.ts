@@ -18,6 +18,12 @@ export interface LaunchArguments {
   readonly cpu?: string
   /** Disks: each as `--disk` of the command has it. */
   readonly disks: readonly string[]
+  /** Folders for the guest: each as `--share` of the command has it. */
+  readonly shares: readonly string[]
+  /** A balloon: options as `--balloon=` of the command has them, or none. */
+  readonly balloon?: string
+  /** A second console, hvc0: options such as `port=NAME`, or none. Its output comes beside that of the serial one. */
+  readonly virtioConsole?: string
   /** An entropy device: options as `--rng=` of the command has them, or none. */
   readonly rng?: string
   /** The network, as `--net` of the command has it. */
@@ -56,7 +62,7 @@ export interface SymbolFileArgument {
 
 const KNOWN = [
   ...['program', 'symbols', 'moduleSymbols', 'initrd', 'cmdline', 'memory', 'cpus', 'cpu', 'engine', 'sourceMap'],
-  ...['disks', 'rng', 'net', 'pcap', 'stopOnEntry', 'console'],
+  ...['disks', 'shares', 'balloon', 'virtioConsole', 'rng', 'net', 'pcap', 'stopOnEntry', 'console'],
 ]
 /** What an editor adds to every launch configuration; names that begin with `__` are its own too. */
 const EDITORS_OWN = [
@@ -88,6 +94,8 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
   const memory = parseMemory(fields)
   const cpus = fields.optionalInteger('cpus', { least: 1, most: MOST_CPUS })
   const cpu = fields.optionalString('cpu')
+  const balloon = parseSwitch(fields, 'balloon')
+  const virtioConsole = parseSwitch(fields, 'virtioConsole')
   const rng = parseSwitch(fields, 'rng')
   const net = fields.optionalString('net')
   const pcap = fields.optionalString('pcap')
@@ -101,6 +109,9 @@ export function parseLaunchArguments(value: unknown): LaunchArguments {
     ...(cpus === undefined ? {} : { cpus }),
     ...(cpu === undefined ? {} : { cpu }),
     disks: parsePaths(fields, 'disks'),
+    shares: parsePaths(fields, 'shares'),
+    ...(balloon === undefined ? {} : { balloon }),
+    ...(virtioConsole === undefined ? {} : { virtioConsole }),
     ...(rng === undefined ? {} : { rng }),
     ...(net === undefined ? {} : { net }),
     ...(pcap === undefined ? {} : { pcap }),

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 120_000 })
 const CHANGES = [
   ...['initialize', 'launch', 'configurationDone', 'restart', 'terminate', 'disconnect'],
   ...['continue', 'pause', 'next', 'stepIn', 'stepOut', 'goto'],
-  ...['setVariable', 'setExpression', 'writeMemory', 'ringside/consoleInput'],
+  ...['setVariable', 'setExpression', 'writeMemory', 'ringside/consoleInput', 'ringside/balloon'],
 ]
 
 /** @param path of a source of the guest */

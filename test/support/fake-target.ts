@@ -89,6 +89,11 @@ export class FakeTarget implements Target {
     this.typed.push(new TextDecoder().decode(bytes))
   }
 
+  writeVirtioConsole(): number {
+    return 0
+  }
+  readonly balloon = undefined
+
   writeRegister(vcpu: number, name: string, value: bigint): void {
     this.machine.vcpus[vcpu].set({ [name]: value })
   }

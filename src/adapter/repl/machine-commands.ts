@@ -1,13 +1,12 @@
-/** Commands about the machine around the processor: exits, interrupt controllers, symbols. */
+/** Commands about the machine around the processor: exits, events, local APICs, symbols. */
 
 import { eventText } from '../../debugger/hit-text.ts'
-import { type ControllerModel, interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
-import type { DeviceRegister } from '../../inspect/machine-view.ts'
+import { interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
 import { hex } from '../../protocol/address.ts'
 import { MOST_RECENT_EXITS } from '../../protocol/custom-requests.ts'
-import { RequestError } from '../request.ts'
+import { resizeBalloon } from '../requests/balloon.ts'
 import { columns } from './columns.ts'
-import type { Command } from './command.ts'
+import type { Command, CommandCall } from './command.ts'
 
 const exitsCommand: Command = {
   name: 'exits',
@@ -80,28 +79,6 @@ function localApicText(apic: LocalApicModel): string {
   ].join('\n')
 }
 
-const registersText = (registers: readonly DeviceRegister[]): string =>
-  columns(
-    registers.map(({ name, value, meaning }) => [name, hex(BigInt(value >>> 0)), meaning ?? '']),
-    '  ',
-  )
-
-const devicesCommand: Command = {
-  name: 'devices',
-  usage: '[NAME]',
-  summary: 'the devices, or the registers of one: devices ioapic, devices pic; looking changes nothing',
-  run(call) {
-    const { devices } = call.machine
-    const [name] = call.words
-    if (name === undefined) return devices.map(device => device.name).join('\n')
-    const device: ControllerModel | undefined = devices
-      .filter(candidate => candidate.name === name)
-      .map(found => ({ name: found.name, registers: found.registers() }))[0]
-    if (device === undefined) throw new RequestError(`there is no device "${name}"; say "devices" for their names`)
-    return registersText(device.registers)
-  },
-}
-
 const symbolCommand: Command = {
   name: 'symbol',
   usage: 'ADDRESS | NAME',
@@ -117,6 +94,6 @@ export const machineCommands: readonly Command[] = [
   exitsCommand,
   timelineCommand,
   apicCommand,
-  devicesCommand,
   symbolCommand,
+  balloonCommand,
 ]
