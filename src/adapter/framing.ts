@@ -30,9 +30,7 @@ export class MessageReader {
   }
 
   #readHeader(): boolean {
-    // Headers are short: putting the pieces together costs nothing.
-    const bytes = Buffer.concat(this.#received)
-    this.#received.splice(0, this.#received.length, bytes)
+    const bytes = this.#joined()
     const end = bytes.subarray(0, LONGEST_HEADER).indexOf(SEPARATOR)
     if (end < 0 && bytes.length < LONGEST_HEADER) {
       // Whoever speaks another protocol, such as a browser that was led here, is cut off at its first line.
@@ -59,8 +57,14 @@ export class MessageReader {
     return length
   }
 
+  /** In one piece: copied only where a message is in several, so that each byte is once. */
+  #joined(): Buffer {
+    if (this.#received.length !== 1) this.#received.splice(0, this.#received.length, Buffer.concat(this.#received))
+    return this.#received[0]
+  }
+
   #take(count: number): Buffer {
-    const bytes = Buffer.concat(this.#received)
+    const bytes = this.#joined()
     this.#received.length = 0
     this.#length -= count
     if (this.#length > 0) this.#received.push(bytes.subarray(count))

@@ -17,6 +17,12 @@ describe('messages on a stream', () => {
     }
   })
 
+  test('may come by the thousand at once, in a time that grows with their number only', () => {
+    // With each message copied along with all that follow it this would take minutes.
+    const chunk = Buffer.from(framed('x'.repeat(1000)).repeat(20_000))
+    expect([...new MessageReader().push(chunk)]).toHaveLength(20_000)
+  }, 20_000)
+
   test('may say their type', () => {
     const text = 'Content-Type: application/vscode-jsonrpc; charset=utf-8\r\ncontent-length:2\r\n\r\n{}'
     expect(messages(new MessageReader(), text)).toEqual(['{}'])
