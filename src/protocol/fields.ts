@@ -77,7 +77,18 @@ export class Fields {
   }
 
   wrong(name: string, expected: string): ArgumentError {
-    const value = JSON.stringify(this.#values.get(name))
-    return new ArgumentError(`${this.subject}: "${name}" must be ${expected}, not ${value}`)
+    return new ArgumentError(`${this.subject}: "${name}" must be ${expected}, not ${shown(this.#values.get(name))}`)
   }
+}
+
+/** Of a value that a client made as large or as deep as it liked. */
+const LONGEST_SHOWN = 200
+
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) {
+    const size = Array.isArray(value) ? value.length : Object.keys(value).length
+    if (size > 0) return Array.isArray(value) ? `a list of ${size}` : `an object of ${size}`
+  }
+  const text = JSON.stringify(value)
+  return text === undefined || text.length <= LONGEST_SHOWN ? `${text}` : `${text.slice(0, LONGEST_SHOWN)}…`
 }
