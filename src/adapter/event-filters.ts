@@ -5,6 +5,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { BreakpointEvent } from '../debugger/breakpoints.ts'
+import { VIRTIO_STEPS } from '../debugger/stop-request.ts'
 import type { TargetCapabilities } from '../debugger/target.ts'
 import { EXCEPTIONS } from '../x86/exceptions.ts'
 import { RequestError } from './request.ts'
@@ -69,6 +70,20 @@ const FILTERS: readonly EventFilter[] = [
     ...{ filter: 'event', label: 'Events told by hypercall', list: 'names without spaces' },
     description: 'After a hypercall by which the guest tells of an event; of one of the names, or any',
     event: names => ({ kind: 'guest-event', ...some('names', names) }),
+  },
+  {
+    ...{
+      filter: 'virtqueue',
+      label: 'Virtqueues',
+      list: 'steps, device, queue, sectors: used virtio-blk0 0 sector 2-9',
+    },
+    description: 'A kick of a virtqueue, or the steps named: kick, taken, used, interrupt, reset, broken',
+    event: words => virtio(words),
+  },
+  {
+    ...{ filter: 'broken', label: 'Broken virtio devices', list: 'a device' },
+    description: 'A virtio device needs a reset: its driver broke a ring, or the protocol',
+    event: words => virtio(['broken', ...words]),
   },
   {
     ...{ filter: 'int3', label: "INT3 of the guest's own" },
@@ -158,6 +173,35 @@ function exits(items: readonly string[]): BreakpointEvent {
     if (!EXIT_REASONS.includes(item))
       throw new RequestError(`exit: there is no reason "${item}"; there are ${EXIT_REASONS.join(', ')}`)
   return { kind: 'exit', reasons: items.length === 0 ? EXIT_REASONS : items }
+}
+
+const SECTORS = /^([0-9]{1,15})(?:-([0-9]{1,15}))?$/
+
+/** Steps, a device, a queue of it, and sectors, in this order. */
+function virtio(words: readonly string[]): BreakpointEvent {
+  const steps = VIRTIO_STEPS.filter(step => words.includes(step))
+  const rest = words.filter(word => !steps.some(step => step === word))
+  const sectorAt = rest.findIndex(word => word === 'sector' || word === 'sectors')
+  const [device, queue, ...more] = sectorAt < 0 ? rest : rest.slice(0, sectorAt)
+  const [range, ...beyond] = sectorAt < 0 ? [] : rest.slice(sectorAt + 1)
+  const unknown = more[0] ?? beyond[0]
+  if (unknown !== undefined || (device !== undefined && /^[0-9]/.test(device)))
+    throw new RequestError(
+      `"${unknown ?? device}": steps (${VIRTIO_STEPS.join(', ')}), a device, its queue and sectors are expected, in this order`,
+    )
+  return {
+    ...{ kind: 'virtio', steps: steps.length === 0 ? ['kick'] : steps },
+    ...(device === undefined ? {} : { device }),
+    ...(queue === undefined ? {} : { queue: number(queue, 0xffff) }),
+    ...(sectorAt < 0 ? {} : { sectors: sectorRange(range ?? '') }),
+  }
+}
+
+function sectorRange(text: string): { first: number; last: number } {
+  const match = SECTORS.exec(text)
+  const [first, last] = match === null ? [1, 0] : [Number(match[1]), Number(match[2] ?? match[1])]
+  if (first > last) throw new RequestError(`"${text}": a sector or a range is expected, such as 2048-4095`)
+  return { first, last }
 }
 
 function transition([to = 'either', ...more]: readonly string[]): BreakpointEvent {

@@ -1,5 +1,6 @@
 /** Breakpoints as requests to a target: expressions compiled where they will be evaluated, hits counted. */
 
+import { VIRTIO_ID_BLOCK } from '../devices/virtio/virtio-device.ts'
 import type { MachineView, VcpuView } from '../inspect/machine-view.ts'
 import type { Breakpoint, BreakpointPlace, BreakpointWish, Resolution } from './breakpoints.ts'
 import { type CompiledCondition, compileCondition, compileLogMessage } from './expression/condition.ts'
@@ -28,12 +29,27 @@ export class BreakpointStops {
 
   /** What is wrong with a breakpoint before its place is looked for; undefined when nothing is. */
   problem({ place, ...limits }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
-    const problem = placeProblem(place, capabilities)
+    const problem = placeProblem(place, capabilities) ?? this.#virtioProblem(place)
     if (problem !== undefined) return problem
     if (!capabilities.stopConditions && Object.keys(limits).length > 0)
       return 'this target evaluates no conditions, hit counts, messages or modes of breakpoints'
     const { hitCondition } = limits
     return hitCondition === undefined ? undefined : messageOf(() => parseHitCondition(hitCondition))
+  }
+
+  /** A device or queue that the machine does not have. */
+  #virtioProblem(place: BreakpointPlace): string | undefined {
+    if (place.kind !== 'event' || place.event.kind !== 'virtio') return undefined
+    const { device, queue, sectors } = place.event
+    const devices = this.#machine.virtio.map(({ core }) => core)
+    const names = devices.map(core => core.device.name)
+    if (devices.length === 0) return 'the machine has no virtio devices; give it one, such as a disk'
+    if (device === undefined) return undefined
+    const found = devices.find(core => core.device.name === device)
+    if (found === undefined) return `there is no virtio device "${device}"; there are ${names.join(', ')}`
+    if (queue !== undefined && queue >= found.queues.length)
+      return `${device} has no queue ${queue}; there are 0 to ${found.queues.length - 1}`
+    return sectors !== undefined && found.device.type !== VIRTIO_ID_BLOCK ? `${device} has no sectors` : undefined
   }
 
   /** What is wrong with its expressions at the place that was found. */

@@ -31,6 +31,7 @@ import { SourceStep, type SourceStepOptions } from './stepping.ts'
 import type { StopRequest } from './stop-request.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
+import { VirtqueueTraces } from './virtqueue-traces.ts'
 
 export interface StopReport extends Stop {
   /** Breakpoints that were hit, or stand at the instruction pointer. */
@@ -73,6 +74,8 @@ export class Debugger {
   readonly symbols: SymbolBook
   listener: DebuggerListener | undefined
 
+  /** Virtqueues whose posting is noted. */
+  readonly traces: VirtqueueTraces
   readonly #breakpoints = new BreakpointBook()
   readonly #kernel: KernelWatch
   /** What was asked of the target last. */
@@ -88,6 +91,7 @@ export class Debugger {
   constructor(target: Target, symbols: SymbolBook, linux: FollowerOptions = {}) {
     this.target = target
     this.symbols = symbols
+    this.traces = new VirtqueueTraces(target.machine)
     this.#kernel = new KernelWatch(target, symbols, linux, () => this.#symbolsChanged())
     this.#stops = new BreakpointStops(symbols, target.machine, text => this.listener?.logged?.(text))
     target.listener = {
@@ -120,6 +124,7 @@ export class Debugger {
     this.#pausing = false
     this.#focus = 0
     this.#kernel.restarted()
+    this.traces.clear()
     this.#plant()
   }
 
@@ -203,6 +208,13 @@ export class Debugger {
    */
   isPlaced(address: bigint): boolean {
     return this.#kernel.isPlaced(address)
+  }
+
+  /** Begins or ends to note when the chains of a virtqueue are posted. Throws {@link TargetError}. */
+  traceVirtqueue(device: string, queue: number, on: boolean): void {
+    if (!this.target.capabilities.stops.has('data')) throw new TargetError('this target has no data breakpoints')
+    this.traces.set(device, queue, on)
+    this.#plant()
   }
 
   /** Takes over those of another debugger, with their ids; whichever is elsewhere here is told of. */
@@ -429,6 +441,7 @@ export class Debugger {
       ...this.#stops.requests(this.#breakpoints.all),
       ...(this.#stepOver === undefined ? [] : [own(STEP_OVER, this.#stepOver.address)]),
       ...this.#kernel.requests(),
+      ...this.traces.requests(),
     ]
     // Decoded code is dropped when breakpoints change: not for nothing.
     const planted = JSON.stringify([this.#breakpoints.all, requests], (_key, value: unknown) =>

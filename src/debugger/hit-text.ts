@@ -1,7 +1,7 @@
 /** What a stop was about, in words. */
 
 import { describeVector } from '../x86/exceptions.ts'
-import type { StopHit } from './stop-request.ts'
+import type { StopHit, VirtioStep } from './stop-request.ts'
 
 /** undefined where the place says it all. */
 export function hitText(hit: StopHit, describe: (address: bigint) => string | undefined): string | undefined {
@@ -34,6 +34,8 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
       return `exit: ${hit.reason}`
     case 'guest-event':
       return `${eventText(hit)}, by ${place(hit.rip)}`
+    case 'virtio':
+      return virtioText(hit)
     case 'transition':
       return `CPL ${hit.from} -> ${hit.to} by ${hit.cause}`
     case 'int3':
@@ -41,6 +43,20 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
     case 'magic':
       return 'XCHG BX, BX'
   }
+}
+
+const VIRTIO_VERBS: Readonly<Record<VirtioStep, string>> = {
+  ...{ kick: 'kick', taken: 'chain taken', used: 'chain used', interrupt: 'interrupt', reset: 'reset' },
+  broken: 'broken, the device needs a reset',
+}
+
+/** `virtio-blk0, queue 0: chain used: chain 0: read, sector 2, 512 bytes`. */
+function virtioText({ step, device, queue, chain, reason, descriptor }: Extract<StopHit, { kind: 'virtio' }>): string {
+  const place = queue === undefined ? device : `${device}, queue ${queue}`
+  const what = chain === undefined ? '' : ` ${chain.id}: ${chain.summary}`
+  const names = descriptor === undefined || reason?.includes(`descriptor ${descriptor}`)
+  const why = reason === undefined ? '' : `: ${names ? '' : `descriptor ${descriptor}: `}${reason}`
+  return `${place}: ${VIRTIO_VERBS[step]}${what}${why}`
 }
 
 /** An event of the guest's own, as a call: `disk ready(0x1000, 2)`. */

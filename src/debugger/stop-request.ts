@@ -18,13 +18,25 @@ export interface StopConditions {
   readonly condition?: (view: StopView) => boolean
   /** Told how often everything above has held, from 1: does this time count? */
   readonly hit?: (count: number) => boolean
-  /** Called instead of stopping. */
-  readonly log?: (view: StopView) => void
+  /** Called instead of stopping; `hit` says what it would have stopped for. */
+  readonly log?: (view: StopView, hit: () => StopHit) => void
   /**
    * Called instead of stopping too, but with the guest at rest, so that stops may be changed there; then what ran goes
    * on, a step as well. For the debugger's own purposes.
    */
   readonly aside?: (vcpu: number) => void
+}
+
+export const VIRTIO_STEPS = ['kick', 'taken', 'used', 'interrupt', 'reset', 'broken'] as const
+export type VirtioStep = (typeof VIRTIO_STEPS)[number]
+
+/** What it must be about; whatever is absent may be any. */
+export interface VirtioStop {
+  readonly steps: readonly VirtioStep[]
+  readonly device?: string
+  readonly queue?: number
+  /** Of a disk: a chain that has to do with one of these; of a kick: one that is waiting. */
+  readonly sectors?: { readonly first: number; readonly last: number }
 }
 
 export type StopEvent =
@@ -55,6 +67,8 @@ export type StopEvent =
   | { readonly kind: 'exit'; readonly reasons: readonly string[] }
   /** After the hypercall by which the guest told of an event; of one of the names, if there are any. */
   | { readonly kind: 'guest-event'; readonly names?: readonly string[] }
+  /** Something passed between a driver and its virtio device. */
+  | ({ readonly kind: 'virtio' } & VirtioStop)
   /** After a change between CPL 3 and a kernel's. */
   | { readonly kind: 'transition'; readonly to: 'kernel' | 'user' | 'either' }
   /** Before an INT3 of the guest's own. */
@@ -119,6 +133,18 @@ export type StopHit = { readonly id: number } & (
       readonly rip: bigint
       readonly name: string
       readonly values: readonly bigint[]
+    }
+  | {
+      readonly kind: 'virtio'
+      readonly step: VirtioStep
+      readonly device: string
+      /** Absent for a device's configuration, and for the device as a whole. */
+      readonly queue?: number
+      /** Its head, or buffer id, and what it says. */
+      readonly chain?: { readonly id: number; readonly summary: string }
+      /** The offending one. */
+      readonly descriptor?: number
+      readonly reason?: string
     }
   | {
       readonly kind: 'transition'

@@ -5,6 +5,7 @@ import type { VmBreakpoint, VmWatchpoint } from '../vmm/debug-stops.ts'
 import type { GuestEvent } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { StopEvent, StopHit, StopKind, StopRequest, StopView } from './stop-request.ts'
+import { type ObservedDevice, VirtioStops } from './virtio-stops.ts'
 
 type RequestOf<K extends StopKind> = Extract<StopRequest, { readonly kind: K }>
 
@@ -27,11 +28,14 @@ export class VmStops {
   /** Of the stop that is being made. */
   #hits: StopHit[] = []
   readonly #counts = new Map<number, number>()
+  readonly #virtio: VirtioStops
   /** Is a breakpoint of a step planted? */
   #stepPlanted = false
 
-  constructor(vm: Vm) {
+  /** @param virtio the machine's devices: they are listened to while somebody asks for what they do. */
+  constructor(vm: Vm, virtio: readonly ObservedDevice[] = []) {
     this.#vm = vm
+    this.#virtio = new VirtioStops(virtio)
   }
 
   /** Replaces the requests; those of an id that was there before go on counting their hits. */
@@ -42,6 +46,7 @@ export class VmStops {
     this.#plantCode()
     this.#vm.stops.setWatchpoints(this.#of('data').map(request => this.#watchpoint(request)))
     this.#observe()
+    this.#observeVirtio(this.#of('virtio'))
     const ports = this.#of('port')
     const exits = this.#of('exit')
     const wanted = ports.length > 0 || exits.length > 0
@@ -91,7 +96,7 @@ export class VmStops {
     this.#counts.set(request.id, count)
     if (request.hit !== undefined && !request.hit(count)) return false
     if (request.log !== undefined) {
-      request.log(view)
+      request.log(view, hit)
       return false
     }
     this.#hits.push(hit())
@@ -162,6 +167,16 @@ export class VmStops {
     const { exceptions, interrupts, controlRegisters, msrs, transitions } = observer
     const wanted = exceptions !== 0 || interrupts || controlRegisters || msrs || transitions || events !== undefined
     for (const vcpu of this.#vm.vcpus) vcpu.observe(wanted ? observer : undefined)
+  }
+
+  /** Devices work between two instructions, or in the middle of one that accesses them: the run ends there. */
+  #observeVirtio(requests: readonly RequestOf<'virtio'>[]): void {
+    this.#virtio.observe(requests.length > 0, event => {
+      const vcpu = this.#vm.vcpus[this.#vm.current]
+      const wanted = requests.filter(request => this.#virtio.concerns(request, event))
+      if (this.#any(wanted, vcpu.view, ({ id }) => ({ ...this.#virtio.hit(event), id })))
+        this.#vm.requestStop({ kind: 'breakpoint', vcpu: vcpu.index })
+    })
   }
 
   #happened(event: ProcessorEvent, view: StopView): boolean {

@@ -19,6 +19,7 @@ import {
   type TargetListener,
   type TargetState,
 } from './target.ts'
+import type { ObservedDevice } from './virtio-stops.ts'
 import { VmStepper } from './vm-stepper.ts'
 import { VmStops } from './vm-stops.ts'
 
@@ -32,6 +33,8 @@ export interface DebuggedMachine {
   sendSerial(byte: number): boolean
   /** Consoles by virtio, and the balloon; absent where there are none. */
   readonly channels?: { input(port: string, bytes: Uint8Array): number; readonly balloon: TargetBalloon | undefined }
+  /** Absent where there are no virtio devices to listen to. */
+  readonly chipset?: { readonly virtio: readonly ObservedDevice[] }
   /** Power-on state with the image loaded again. */
   reset(): void
   /** As put together anew: time and counts begin again, too. */
@@ -63,7 +66,7 @@ export const VM_CAPABILITIES: TargetCapabilities = {
   physicalBreakpoints: true,
   stops: new Set([
     ...(['code', 'data', 'exception', 'interrupt', 'control-register', 'msr'] as const),
-    ...(['port', 'exit', 'transition', 'int3', 'magic', 'guest-event'] as const),
+    ...(['port', 'exit', 'transition', 'int3', 'magic', 'guest-event', 'virtio'] as const),
   ]),
   stopConditions: true,
   steps: new Set(['into', 'over', 'to'] as const),
@@ -107,7 +110,7 @@ export class VmTarget implements Target {
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
     machine.hostInputs.onArrival = () => this.#wake?.()
-    this.#stops = new VmStops(machine.vm)
+    this.#stops = new VmStops(machine.vm, machine.chipset?.virtio)
     machine.vm.events.listener = event => this.#guestEvent(event)
   }
 

@@ -69,6 +69,7 @@ export class Vm {
   readonly #writeTraps = new Map<number, WriteTrap>()
   #platform: Platform | undefined
   #stop: VmStop | undefined
+  #current = 0
 
   constructor(options: VmOptions) {
     if (!Number.isInteger(options.cpus) || options.cpus < 1 || options.cpus > MAXIMUM_CPUS)
@@ -79,6 +80,11 @@ export class Vm {
     this.vcpus = this.#fabric.vcpus
     const views = new Set<StopView>(this.vcpus.map(({ view }) => view))
     this.stops = new DebugStops({ owns: view => views.has(view) }, options.processor, this.memory)
+  }
+
+  /** Index of the vCPU that runs, or ran last. */
+  get current(): number {
+    return this.#current
   }
 
   /** Connects the devices; before the first run. */
@@ -190,6 +196,7 @@ export class Vm {
         continue
       }
 
+      this.#current = vcpu.index
       const before = this.clock.count
       // A turn ends for another vCPU's sake only.
       const turn = this.vcpus.length === 1 ? Number.POSITIVE_INFINITY : this.#turns.remaining

@@ -1,7 +1,14 @@
 /** A machine without a processor: registers as they are set, memory as it is written. */
 
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister } from '../../src/engine/processor.ts'
-import type { DeviceView, IsaRequestView, MachineView, PciFunctionView, VcpuView, VirtioView } from '../../src/inspect/machine-view.ts'
+import type {
+  DeviceView,
+  IsaRequestView,
+  MachineView,
+  PciFunctionView,
+  VcpuView,
+  VirtioView,
+} from '../../src/inspect/machine-view.ts'
 import { RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S } from '../../src/x86/segment-rights.ts'
 
 const PAGE = 4096

@@ -15,6 +15,8 @@ export interface Command {
   readonly summary: string
   /** More lines for `help NAME`. */
   readonly details?: string
+  /** What its word at a place, from 0, may be, for completion. */
+  readonly words?: (machine: MachineView, index: number) => readonly string[]
   /** @returns text for a person. Throws errors that say what to do. */
   run(call: CommandCall): string
 }

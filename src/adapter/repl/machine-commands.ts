@@ -4,9 +4,9 @@ import { eventText } from '../../debugger/hit-text.ts'
 import { interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
 import { hex } from '../../protocol/address.ts'
 import { MOST_RECENT_EXITS } from '../../protocol/custom-requests.ts'
-import { resizeBalloon } from '../requests/balloon.ts'
 import { columns } from './columns.ts'
-import type { Command, CommandCall } from './command.ts'
+import type { Command } from './command.ts'
+import { registersText } from './register-text.ts'
 
 const exitsCommand: Command = {
   name: 'exits',
@@ -95,5 +95,4 @@ export const machineCommands: readonly Command[] = [
   timelineCommand,
   apicCommand,
   symbolCommand,
-  balloonCommand,
 ]

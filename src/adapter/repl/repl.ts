@@ -6,6 +6,7 @@ import type { Session } from '../session.ts'
 import { addressCommands } from './address-commands.ts'
 import { columns } from './columns.ts'
 import { type Command, CommandCall } from './command.ts'
+import { deviceCommands } from './device-commands.ts'
 import { examineCommand } from './examine-command.ts'
 import { machineCommands } from './machine-commands.ts'
 import { registerCommands } from './register-commands.ts'
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   ...registerCommands,
   ...tableCommands,
   ...machineCommands,
+  ...deviceCommands,
 ]
 
 const signature = ({ name, usage }: Command): string => (usage.startsWith('/') ? name + usage : `${name} ${usage}`)

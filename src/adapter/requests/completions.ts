@@ -29,6 +29,8 @@ function completionsOf(session: Session, text: string): DebugProtocol.Completion
   const register = /\$(\w*)$/.exec(text)
   if (register !== null)
     return starting(REGISTER_NAMES, register[1]).map(label => item(label, register[1], text, 'variable'))
+  const own = commandWords(session, text)
+  if (own.length > 0) return own
   const word = /[A-Za-z_]\w*$/.exec(text)?.[0] ?? ''
   const first = text.trimStart() === word || /^\s*help\s+\w*$/.test(text)
   const commands = first ? COMMANDS.filter(({ name }) => name.startsWith(word)) : []
@@ -38,6 +40,17 @@ function completionsOf(session: Session, text: string): DebugProtocol.Completion
       item(name, word, text, 'function'),
     ),
   ]
+}
+
+/** What a command offers itself, such as names of devices. */
+function commandWords(session: Session, text: string): DebugProtocol.CompletionItem[] {
+  const [, name, rest] = /^\s*(\w+)\s+(.*)$/s.exec(text) ?? []
+  const command = COMMANDS.find(each => each.name === name)
+  if (rest === undefined || command?.words === undefined) return []
+  const typed = /\S*$/.exec(rest)?.[0] ?? ''
+  const before = rest.slice(0, rest.length - typed.length).split(/\s+/)
+  const words = command.words(session.debugger.target.machine, before.filter(word => word !== '').length)
+  return starting(words, typed).map(label => item(label, typed, text, 'value'))
 }
 
 const starting = (names: readonly string[], prefix: string): string[] =>
