@@ -1,8 +1,15 @@
 /** The virtio devices that `npm run fuzz:virtio` plays with: each with requests that its driver might make. */
 
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { SECTOR_SIZE } from '../../src/backends/disk/disk.ts'
 import { InThreadBackend } from '../../src/backends/disk/disk-backend.ts'
 import { MemoryDisk } from '../../src/backends/disk/memory-disk.ts'
+import { SharedFolder } from '../../src/backends/share/shared-folder.ts'
+import { NinePDevice } from '../../src/devices/virtio/9p/device.ts'
+import { MessageWriter } from '../../src/devices/virtio/9p/message.ts'
+import { REQUESTS } from '../../src/devices/virtio/9p/protocol.ts'
 import { Balloon } from '../../src/devices/virtio/balloon/device.ts'
 import { BlockDevice } from '../../src/devices/virtio/block/device.ts'
 import { VirtioConsole } from '../../src/devices/virtio/console/device.ts'
@@ -76,6 +83,22 @@ export const VIRTIO_SUBJECTS: Readonly<Record<string, VirtioSubject>> = {
       else device.askStatistics()
     },
   },
+  '9p': {
+    make: () => {
+      const top = fs.mkdtempSync(join(tmpdir(), 'ringside-fuzz-9p-'))
+      fs.mkdirSync(join(top, 'share'))
+      fs.writeFileSync(join(top, 'secret'), 'outside')
+      const device = new NinePDevice('virtio-9p0', 'share', new SharedFolder(join(top, 'share'), true))
+      const close = () => {
+        device.reset()
+        const outside = fs.readdirSync(top).join() === 'secret,share' && fs.readFileSync(join(top, 'secret'), 'utf8')
+        fs.rmSync(top, { recursive: true })
+        if (outside !== 'outside') throw new Error('the guest got out of its shared folder')
+      }
+      return { device, close }
+    },
+    request: (_queue, next) => [{ bytes: ninePRequest(next) }, { room: next(8) === 0 ? next(30) : 4096 }],
+  },
   console: {
     make: () => {
       const port = (name: string, console: boolean) => ({ name, console, output: () => undefined })
@@ -111,4 +134,35 @@ export const VIRTIO_SUBJECTS: Readonly<Record<string, VirtioSubject>> = {
       else device.receive(Uint8Array.from({ length: 14 + next(1600) }, () => next(256)))
     },
   },
+}
+
+const NAMES = ['a', 'b', 'c', '..', '.', '../secret', '']
+
+/** Requests about a few fids and names, so that they come to meet each other. */
+function ninePRequest(next: Random): Uint8Array {
+  const types = Object.values(REQUESTS)
+  const message = new MessageWriter()
+  const name = () => NAMES[next(next(4) === 0 ? NAMES.length : 3)]
+  if (next(12) === 0) return message.u32(8192).string('9P2000.L').finish(REQUESTS.version, 0)
+  if (next(12) === 0)
+    return message.u32(next(4)).u32(0xffff_ffff).string('').string('').u32(0).finish(REQUESTS.attach, 1)
+  const type = types[next(types.length)]
+  message.u32(next(4))
+  if (type === REQUESTS.walk) {
+    const count = next(3)
+    message.u32(next(4)).u16(count)
+    for (let i = 0; i < count; i++) message.string(name())
+  } else if (type === REQUESTS.renameat) message.string(name()).u32(next(4)).string(name())
+  else if (type === REQUESTS.symlink) message.string(name()).string(['..', '../secret', 'a'][next(3)]).u32(0)
+  else if (type === REQUESTS.link || type === REQUESTS.rename) message.u32(next(4)).string(name())
+  else if (type === REQUESTS.write) {
+    const length = next(30)
+    message
+      .u64(BigInt(next(50)))
+      .u32(length)
+      .bytes(new Uint8Array(length))
+  } else if (type === REQUESTS.read || type === REQUESTS.readdir) message.u64(BigInt(next(5))).u32(next(9000))
+  else if (type === REQUESTS.lopen) message.u32([0, 1, 2, 0o1002][next(4)])
+  else message.string(name()).u32([0, 2, 0x200][next(3)]).u32(0o644).u32(0)
+  return message.finish(type, next(3))
 }

@@ -72,7 +72,7 @@ export class Fids {
     return Array.from(this.#fids, ([number, { path, mode }]) => ({
       number,
       path: path.join('/'),
-      mode: mode === undefined ? null : { ...mode },
+      mode: mode === undefined ? null : { read: mode.read, write: mode.write, append: mode.append },
     }))
   }
 

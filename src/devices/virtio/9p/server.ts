@@ -118,8 +118,10 @@ export class NinePServer {
       // A version begins a session: everything of the one before is gone.
       this.#fids.clear()
       this.#agreed = version === p.VERSION && msize >= p.LEAST_MSIZE
-      this.#msize = Math.min(msize, p.MOST_MSIZE)
-      answer.u32(this.#msize).string(this.#agreed ? p.VERSION : 'unknown')
+      const agreedSize = Math.min(msize, p.MOST_MSIZE)
+      // What was not agreed on must leave room for another attempt.
+      this.#msize = this.#agreed ? agreedSize : p.LEAST_MSIZE
+      answer.u32(agreedSize).string(this.#agreed ? p.VERSION : 'unknown')
     },
     auth: () => {
       throw new ShareError('EOPNOTSUPP', 'no authentication is needed')

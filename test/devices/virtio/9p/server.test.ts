@@ -108,6 +108,8 @@ describe('the 9P server', () => {
     expect([answer.u32(), answer.string()]).toEqual([524_288, '9P2000.L'])
     const other = early.must('version', m => m.u32(65_536).string('9P2000.u'))
     expect([other.u32(), other.string()]).toEqual([65_536, 'unknown'])
+    early.must('version', m => m.u32(2).string('9P2000.L'))
+    expect(early.server.msize).toBe(4096)
   })
 
   it('walks to a file, opens it and reads', () => {
