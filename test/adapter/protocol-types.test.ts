@@ -14,6 +14,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const TOUR = join(ROOT, 'guests/prebuilt/tour.elf')
 const KERNEL = join(ROOT, 'guests/tour/kernel.c')
 
+/** About a queue that a driver has set up; the guest has no drivers. */
+const UNSERVED = 'ringside/traceVirtqueue'
 /** A request that nobody knows. */
 const NONSENSE = 'nonsense'
 
@@ -55,12 +57,16 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/exits', { recent: 5 }],
     ['ringside/timeline', {}],
     ['ringside/consoleInput', { text: 'x' }],
+    ['ringside/balloon', { size: 0 }],
+    ['ringside/virtqueues', {}],
+    ['ringside/pci', {}],
+    ['ringside/devices', {}],
   ]
   await client.request('initialize', {
     ...{ adapterID: 'ringside', clientID: 'test', linesStartAt1: true, columnsStartAt1: true, pathFormat: 'path' },
     ...{ supportsInvalidatedEvent: true, supportsMemoryEvent: true, supportsProgressReporting: true },
   })
-  await client.request('launch', { program: TOUR, memory: '64M', stopOnEntry: true })
+  await client.request('launch', { program: TOUR, memory: '64M', stopOnEntry: true, rng: '', balloon: true })
   await client.request('breakpointLocations', { source, line: 1, endLine: 1000 })
   await client.request('setBreakpoints', { source, breakpoints: [{ line }, { line: 100_000 }] })
   await client.request('setExceptionBreakpoints', {
@@ -91,6 +97,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
   await client.request('setVariable', { variablesReference: general, name: 'r15', value: '1' })
   await client.request('setExpression', { expression: '$r15', value: '2', frameId: 1 })
   for (const [command, args] of own) await client.request(command, args)
+  await client.request(UNSERVED, { device: 'virtio-rng0', queue: 0 }).catch(() => undefined)
   await stop('stepIn', { targetId: targets[0].id })
   await stop('stepOut')
   await stop('next')
@@ -126,7 +133,7 @@ test('every message of the golden conversations has the type that the protocol g
 test('every request, its response and what comes of it have the types that the protocol gives them', async () => {
   const transcript = await wholeConversation()
   const done = new Set(transcript.flatMap(each => ('request_seq' in each && each.success ? [each.command] : [])))
-  expect(COMMANDS.filter(command => !done.has(command))).toEqual([])
+  expect(COMMANDS.filter(command => !done.has(command) && command !== UNSERVED)).toEqual([])
   const seen = new Set(transcript.flatMap(each => ('event' in each ? [each.event] : [])))
   const events = [
     'initialized',
@@ -151,5 +158,6 @@ test('a message that is not of the protocol is found out', () => {
     { seq: 4, type: 'request', command: 'next', arguments: {} },
   ]
   const errors = typeErrors(wrong.map(typedMessage))
-  for (const line of [4, 5, 6, 7]) expect(errors).toContain(`messages.ts(${line},`)
+  const lines = new Set([...errors.matchAll(/messages\.ts\((\d+),/g)].map(([, line]) => line))
+  expect(lines.size, errors).toBe(wrong.length)
 }, 60_000)

@@ -13,15 +13,20 @@ import type { DebugProtocol } from '@vscode/debugprotocol'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const OWN = 'ringside/'
 const OWN_BODIES: Readonly<Record<string, string>> = {
-  translate: 'TranslateBody',
-  exits: 'ExitsBody',
-  mappings: 'MappingsBody',
-  eptMappings: 'MappingsBody',
-  descriptorTable: 'DescriptorTableBody',
-  interruptControllers: 'InterruptControllersBody',
-  timeline: 'TimelineBody',
+  translate: 'Own.TranslateBody',
+  exits: 'Own.ExitsBody',
+  mappings: 'Own.MappingsBody',
+  eptMappings: 'Own.MappingsBody',
+  descriptorTable: 'Own.DescriptorTableBody',
+  interruptControllers: 'Own.InterruptControllersBody',
+  timeline: 'Own.TimelineBody',
+  balloon: 'Own.BalloonBody',
+  virtqueues: 'Devices.VirtqueuesBody',
+  traceVirtqueue: 'undefined',
+  pci: 'Devices.PciBody',
+  devices: 'Devices.DevicesBody',
   consoleInput: 'undefined',
-  consoleOutput: 'ConsoleOutputBody',
+  consoleOutput: 'Own.ConsoleOutputBody',
 }
 
 /** A part of a message, as JSON, and the type that it must have. */
@@ -44,7 +49,7 @@ export function bodyType(kind: 'response' | 'event', name: string): string {
   if (!name.startsWith(OWN)) return `DebugProtocol.${capitalized(name)}${capitalized(kind)}['body']`
   const type = OWN_BODIES[name.slice(OWN.length)]
   if (type === undefined) throw new Error(`what type has the body of ${name}?`)
-  return type === 'undefined' ? type : `Own.${type}`
+  return type
 }
 
 /** A message as it was on the wire. */
@@ -76,7 +81,8 @@ export function typeErrors(texts: readonly TypedText[]): string {
   const source = [
     "import type { DebugProtocol } from '@vscode/debugprotocol'",
     "import type * as Own from '../../src/protocol/custom-requests.ts'",
-    'export type Used = [DebugProtocol.Event, Own.TranslateBody]',
+    "import type * as Devices from '../../src/protocol/device-requests.ts'",
+    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Devices.PciBody]',
     ...texts.map(({ type, json }, i) => `export const message${i}: ${type} = ${json}`),
   ].join('\n')
   mkdirSync(join(ROOT, 'build'), { recursive: true })
@@ -94,7 +100,7 @@ function compile(folder: string): string {
   try {
     return execFileSync(
       join(ROOT, 'node_modules/.bin/tsc'),
-      [...options, '--ignoreConfig', '--target', 'esnext', 'messages.ts'],
+      [...options, '--ignoreConfig', '--types', 'node', '--target', 'esnext', 'messages.ts'],
       { cwd: folder, encoding: 'utf8', stdio: 'pipe' },
     )
   } catch (error) {
