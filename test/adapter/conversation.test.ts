@@ -58,7 +58,9 @@ describe('a debug session', () => {
   test('from launch to the end, as the golden file says', async () => {
     const { client, launched } = adapter()
     await client.launch({ program: 'kernel.bin', memory: '64M', stopOnEntry: true })
-    expect(launched).toEqual([{ program: 'kernel.bin', symbols: [], moduleSymbols: [], cmdline: '', memory: 2 ** 26 }])
+    expect(launched).toEqual([
+      { program: 'kernel.bin', symbols: [], moduleSymbols: [], disks: [], shares: [], cmdline: '', memory: 2 ** 26 },
+    ])
     await client.request('setFunctionBreakpoints', { breakpoints: [{ name: 'callee' }, { name: 'nowhere' }] })
     await client.request('setInstructionBreakpoints', {
       breakpoints: [{ instructionReference: '0x10000', offset: 10 }, { instructionReference: 'phys:0x10000' }],
