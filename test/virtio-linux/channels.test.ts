@@ -5,7 +5,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { BOOT_LIMIT, SKIP_REASON, virtioLinux } from './guest.ts'
+import { DapClient } from '../../scripts/dap-client.ts'
+import { serve } from '../../src/adapter/server.ts'
+import { launch } from '../../src/debugger/launch.ts'
+import { BOOT_LIMIT, resultsIn, SCENARIO_CMDLINE, SKIP_REASON, virtioLinux } from './guest.ts'
 
 const linux = virtioLinux()
 const note = linux === undefined ? ` (skipped: ${SKIP_REASON})` : ''
@@ -101,5 +104,37 @@ describe.skipIf(linux === undefined)(`channels between Debian and its host${note
     })
     expect(run?.results).toEqual(['here', 'refused', 'refused', 'refused', 'end'])
     expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('here')
+  })
+
+  test('the balloon is deflated again, and hvc0 typed at, while a debugger watches', {
+    timeout: BOOT_LIMIT,
+  }, async () => {
+    if (linux === undefined) throw new Error(SKIP_REASON)
+    const initrd = join(scratch, 'watched.gz')
+    const script = `
+      pages() { grep -E "balloon_$1" /proc/vmstat | cut -d' ' -f2; }
+      while [ "$(pages inflate)" -lt 8192 ]; do usleep 50000; done
+      result given $(pages inflate)
+      while [ "$(pages deflate)" -lt 8192 ]; do usleep 50000; done
+      result back $(pages deflate)
+      echo ready > /dev/hvc0; read word < /dev/hvc0; result typed $word`
+    const modules = ['virtio_pci', 'virtio_balloon', 'virtio_console']
+    writeFileSync(initrd, linux.initramfs({ modules, script }))
+    const client = DapClient.connect((input, output) => void serve(input, output, launch))
+    const args = { program: linux.image, initrd, cmdline: SCENARIO_CMDLINE, memory: '256M' }
+    await client.launch({ ...args, balloon: 'size=32M', virtioConsole: true })
+    await client.request('configurationDone')
+    const shown = async (text: string) => {
+      while (!(client.output.stdout ?? '').includes(text)) await client.event('output')
+    }
+    await shown('given 8192')
+    expect(await client.request('ringside/balloon', { size: 0 })).toEqual({ size: 2 ** 25, target: 0 })
+    await shown('back 8192')
+    expect(await client.request('ringside/balloon')).toEqual({ size: 0, target: 0 })
+    await shown('ready')
+    await client.request('ringside/consoleInput', { text: 'hello\n', console: 'virtio' })
+    await client.event('exited')
+    expect(resultsIn(client.output.stdout ?? '')).toEqual(['given 8192', 'back 8192', 'typed hello', 'end'])
+    await client.close()
   })
 })
