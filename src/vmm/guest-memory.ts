@@ -121,13 +121,21 @@ export class GuestPhysicalMemory {
   read(gpa: number, length: number): Uint8Array {
     this.#check(gpa, length)
     const bytes = new Uint8Array(length)
+    this.readInto(gpa, bytes)
+    return bytes
+  }
+
+  /** As {@link read}, into memory of the caller's. */
+  readInto(gpa: number, bytes: Uint8Array): void {
+    const { length } = bytes
+    this.#check(gpa, length)
     for (let done = 0; done < length; ) {
       const piece = Math.min(length - done, PAGE_SIZE - ((gpa + done) % PAGE_SIZE))
       const hpa = this.hostAddress(gpa + done)
       if (hpa !== undefined) bytes.set(this.#pool.memory.u8.subarray(hpa, hpa + piece), done)
+      else bytes.fill(0, done, done + piece)
       done += piece
     }
-    return bytes
   }
 
   write(gpa: number, bytes: Uint8Array): void {

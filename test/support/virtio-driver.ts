@@ -43,6 +43,11 @@ export class DriverMemory implements DmaMemory {
     return this.bytes.slice(gpa, gpa + length)
   }
 
+  readInto(gpa: number, bytes: Uint8Array): void {
+    this.#check(gpa, bytes.length)
+    bytes.set(this.bytes.subarray(gpa, gpa + bytes.length))
+  }
+
   write(gpa: number, bytes: Uint8Array): void {
     this.#check(gpa, bytes.length)
     this.bytes.set(bytes, gpa)

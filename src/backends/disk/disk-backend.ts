@@ -3,7 +3,8 @@
  * later, in the order in which it asked.
  */
 
-import { type Disk, DiskError } from './disk.ts'
+import { type Disk, DiskError, SECTOR_SIZE } from './disk.ts'
+import { checkRange } from './disk-range.ts'
 
 export type DiskCommand =
   | { readonly kind: 'read'; readonly sector: number; readonly count: number }
@@ -32,12 +33,19 @@ export interface DiskBackend {
 
 const NOTHING = new Uint8Array(0)
 
-/** Carries a command out. Never throws: what the host refuses is an answer. */
-export function execute(disk: Disk, command: DiskCommand): DiskAnswer {
+/**
+ * Carries a command out. Never throws: what the host refuses is an answer.
+ * @param room where what is read goes: as many bytes.
+ */
+export function execute(disk: Disk, command: DiskCommand, room: (bytes: number) => Uint8Array): DiskAnswer {
   try {
     switch (command.kind) {
-      case 'read':
-        return { ok: true, bytes: disk.read(command.sector, command.count) }
+      case 'read': {
+        checkRange(disk, command.sector, command.count)
+        const bytes = room(command.count * SECTOR_SIZE)
+        disk.readInto(command.sector, bytes)
+        return { ok: true, bytes }
+      }
       case 'write':
         disk.write(command.sector, command.bytes)
         break
@@ -61,6 +69,8 @@ export function execute(disk: Disk, command: DiskCommand): DiskAnswer {
 /** The VM's own thread serves the disk: every run is the same. */
 export class InThreadBackend implements DiskBackend {
   readonly #disk: Disk
+  /** What the last request read, and room for the next: new memory for each would have to be collected. */
+  #buffer = new Uint8Array(0)
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -79,8 +89,13 @@ export class InThreadBackend implements DiskBackend {
   }
 
   submit(command: DiskCommand, answer: (answer: DiskAnswer) => void): boolean {
-    answer(execute(this.#disk, command))
+    answer(execute(this.#disk, command, bytes => this.#room(bytes)))
     return true
+  }
+
+  #room(bytes: number): Uint8Array {
+    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes)
+    return this.#buffer.subarray(0, bytes)
   }
 
   /** Nothing is ever under way. */

@@ -13,6 +13,8 @@ export interface Disk {
   readonly sectors: number
   readonly readOnly: boolean
   read(sector: number, count: number): Uint8Array
+  /** As {@link read}, into memory of the caller's: whole sectors. */
+  readInto(sector: number, bytes: Uint8Array): void
   /** @param bytes whole sectors. */
   write(sector: number, bytes: Uint8Array): void
   /** What was written is on the host's own medium when this returns. */

@@ -30,6 +30,10 @@ export class MemoryDisk implements Disk {
     return this.bytes.slice(sector * SECTOR_SIZE, (sector + count) * SECTOR_SIZE)
   }
 
+  readInto(sector: number, bytes: Uint8Array): void {
+    bytes.set(this.read(sector, sectorsOf(this, bytes)))
+  }
+
   write(sector: number, bytes: Uint8Array): void {
     checkWrite(this, sector, sectorsOf(this, bytes))
     this.bytes.set(bytes, sector * SECTOR_SIZE)

@@ -57,7 +57,6 @@ export class RawDisk implements Disk {
     return bytes
   }
 
-  /** As {@link read}, into memory of the caller's: whole sectors. */
   readInto(sector: number, bytes: Uint8Array): void {
     checkRange(this, sector, sectorsOf(this, bytes))
     const file = this.#open()

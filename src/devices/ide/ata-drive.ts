@@ -85,6 +85,8 @@ export class AtaDrive {
   readonly #buffer = new Uint8Array(MAXIMUM_MULTIPLE * SECTOR_SIZE)
   #length = 0
   #position = 0
+  /** Data on its way between disk and bus master. */
+  readonly #transferred = new Uint8Array(DMA_SECTORS * SECTOR_SIZE)
   #settings: DriveSettings
 
   constructor(options: AtaDriveOptions) {
@@ -349,8 +351,11 @@ export class AtaDrive {
   }
 
   #move(toMemory: boolean, count: number): boolean {
-    if (toMemory) return this.#busMaster.store(this.disk.read(this.#sector, count)) === 'done'
-    const bytes = new Uint8Array(count * SECTOR_SIZE)
+    const bytes = this.#transferred.subarray(0, count * SECTOR_SIZE)
+    if (toMemory) {
+      this.disk.readInto(this.#sector, bytes)
+      return this.#busMaster.store(bytes) === 'done'
+    }
     if (this.#busMaster.load(bytes) !== 'done') return false
     this.disk.write(this.#sector, bytes)
     return true

@@ -88,7 +88,9 @@ export class BusMaster {
 
   /** Fills `bytes` from memory. */
   load(bytes: Uint8Array): DmaResult {
-    return this.#move(bytes.length, (gpa, offset, length) => bytes.set(this.#memory.read(gpa, length), offset))
+    return this.#move(bytes.length, (gpa, offset, length) =>
+      this.#memory.readInto(gpa, bytes.subarray(offset, offset + length)),
+    )
   }
 
   /** All of the drive's data has moved: with the table's end the bus master is done too. */

@@ -113,6 +113,8 @@ export interface ChainContent {
 export interface Chain extends ChainContent {
   /** Index of its first descriptor, or buffer id of a packed ring. */
   readonly id: number
+  /** As {@link ChainContent.read}, into memory of the caller's. Returns how many bytes there were. */
+  readInto(offset: number, bytes: Uint8Array): number
   /** Writes into the writable part. Returns how many bytes fit. */
   write(offset: number, bytes: Uint8Array): number
 }

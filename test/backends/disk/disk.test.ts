@@ -155,7 +155,7 @@ describe('an image file', () => {
   test('that has become shorter fails its reads, and is not made longer by them', () => {
     withDisk(disk => {
       truncateSync(image, 512)
-      expect(execute(disk, { kind: 'read', sector: 0, count: 2 })).toEqual({
+      expect(execute(disk, { kind: 'read', sector: 0, count: 2 }, bytes => new Uint8Array(bytes))).toEqual({
         ok: false,
         reason: `disk "${image}" has become shorter than it was: it ends at byte 512`,
       })

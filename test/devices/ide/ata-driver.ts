@@ -16,6 +16,10 @@ export class DmaFlatMemory extends FlatMemory {
   containsRam(gpa: number, length: number): boolean {
     return gpa >= 0 && length >= 0 && gpa + length <= this.size
   }
+
+  readInto(gpa: number, bytes: Uint8Array): void {
+    bytes.set(this.read(gpa, bytes.length))
+  }
 }
 
 /** Contents of which every sector tells its number. */

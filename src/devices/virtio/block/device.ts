@@ -71,6 +71,8 @@ export class BlockDevice implements VirtioDevice {
   #stalled: Waiting[] = []
   /** Requests that the back end has. */
   #underWay = 0
+  /** Data of the write that is being submitted: new memory for each would have to be collected. */
+  #buffer = new Uint8Array(0)
 
   constructor(options: BlockDeviceOptions) {
     const count = options.queues ?? 1
@@ -195,7 +197,7 @@ export class BlockDevice implements VirtioDevice {
       )
       return false
     }
-    const request = this.#checked(readRequest(header, chain))
+    const request = this.#checked(readRequest(header, chain, bytes => this.#room(bytes)))
     switch (request.kind) {
       case 'disk':
         return this.#submit({ queue, chain, command: request.command })
@@ -241,8 +243,13 @@ export class BlockDevice implements VirtioDevice {
     this.#underWay++
     if (this.#backend.submit(waiting.command, answer => this.#answered(waiting, answer))) return true
     this.#underWay--
-    this.#stalled.push(waiting)
+    this.#stalled.push({ ...waiting, command: kept(waiting.command) })
     return false
+  }
+
+  #room(bytes: number): Uint8Array {
+    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes)
+    return this.#buffer.subarray(0, bytes)
   }
 
   #answered(waiting: Waiting, answer: DiskAnswer): void {
@@ -312,6 +319,11 @@ export class BlockDevice implements VirtioDevice {
     view.setUint32(p.CONFIG_MAX_WRITE_ZEROES_SEG, 1, true)
     return view
   }
+}
+
+/** A command that waits: its data must not change with the next one's. */
+function kept(command: DiskCommand): DiskCommand {
+  return command.kind === 'write' ? { ...command, bytes: command.bytes.slice() } : command
 }
 
 function featureBits(readOnly: boolean, queues: number): bigint {

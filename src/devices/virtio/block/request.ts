@@ -3,7 +3,7 @@
 import { SECTOR_SIZE } from '../../../backends/disk/disk.ts'
 import type { DiskCommand } from '../../../backends/disk/disk-backend.ts'
 import { MAXIMUM_REQUEST_BYTES } from '../../../backends/disk/disk-range.ts'
-import type { ChainContent } from '../virtio-device.ts'
+import type { Chain, ChainContent } from '../virtio-device.ts'
 import * as p from './protocol.ts'
 
 export interface RequestHeader {
@@ -33,8 +33,11 @@ export function dataLength({ type }: RequestHeader, chain: ChainContent): number
   return Math.max(0, read ? chain.writableLength - p.STATUS_SIZE : chain.readableLength - p.HEADER_SIZE)
 }
 
-/** @param chain has room for a header and a status byte. */
-export function readRequest(header: RequestHeader, chain: ChainContent): BlockRequest {
+/**
+ * @param chain has room for a header and a status byte.
+ * @param room where the data of a write goes: as many bytes.
+ */
+export function readRequest(header: RequestHeader, chain: Chain, room: (bytes: number) => Uint8Array): BlockRequest {
   const { type, sector } = header
   switch (type) {
     case p.VIRTIO_BLK_T_IN:
@@ -44,7 +47,9 @@ export function readRequest(header: RequestHeader, chain: ChainContent): BlockRe
       if (length > MAXIMUM_REQUEST_BYTES) return ioError(`${length} bytes of data are more than size_max by seg_max`)
       if (type === p.VIRTIO_BLK_T_IN)
         return { kind: 'disk', command: { kind: 'read', sector, count: length / SECTOR_SIZE } }
-      return { kind: 'disk', command: { kind: 'write', sector, bytes: chain.read(p.HEADER_SIZE, length) } }
+      const bytes = room(length)
+      chain.readInto(p.HEADER_SIZE, bytes)
+      return { kind: 'disk', command: { kind: 'write', sector, bytes } }
     }
     case p.VIRTIO_BLK_T_FLUSH:
       return { kind: 'disk', command: { kind: 'flush' } }

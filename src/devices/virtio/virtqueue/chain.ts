@@ -27,10 +27,15 @@ class Run {
   }
 
   read(offset: number, length: number): Uint8Array {
-    const wanted = this.#clip(offset, length)
-    const bytes = new Uint8Array(wanted)
-    this.#pieces(offset, wanted, (gpa, size, done) => bytes.set(this.#memory.read(gpa, size), done))
+    const bytes = new Uint8Array(this.#clip(offset, length))
+    this.readInto(offset, bytes)
     return bytes
+  }
+
+  readInto(offset: number, bytes: Uint8Array): number {
+    const wanted = this.#clip(offset, bytes.length)
+    this.#pieces(offset, wanted, (gpa, size, done) => this.#memory.readInto(gpa, bytes.subarray(done, done + size)))
+    return wanted
   }
 
   write(offset: number, bytes: Uint8Array): number {
@@ -112,6 +117,10 @@ export class DescriptorChain implements Chain {
 
   read(offset: number, length: number): Uint8Array {
     return this.#readable.read(offset, length)
+  }
+
+  readInto(offset: number, bytes: Uint8Array): number {
+    return this.#readable.readInto(offset, bytes)
   }
 
   readWritable(offset: number, length: number): Uint8Array {

@@ -6,6 +6,8 @@ import type { GuestMemory } from '../../device.ts'
 export interface DmaMemory extends GuestMemory {
   /** Is the whole range RAM, in one piece? */
   containsRam(gpa: number, length: number): boolean
+  /** As `read`, into memory of the caller's. */
+  readInto(gpa: number, bytes: Uint8Array): void
 }
 
 /** Addresses must lie in RAM: rings check their areas when they are set up, and RAM never goes away. */
@@ -24,6 +26,10 @@ export class QueueMemory {
 
   read(gpa: number, length: number): Uint8Array {
     return this.#memory.read(gpa, length)
+  }
+
+  readInto(gpa: number, bytes: Uint8Array): void {
+    this.#memory.readInto(gpa, bytes)
   }
 
   write(gpa: number, bytes: Uint8Array): void {

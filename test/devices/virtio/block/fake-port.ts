@@ -45,6 +45,12 @@ export class FakeChain implements Chain {
     return this.writable.slice(Math.max(0, offset), offset + length)
   }
 
+  readInto(offset: number, bytes: Uint8Array): number {
+    const there = this.read(offset, bytes.length)
+    bytes.set(there)
+    return there.length
+  }
+
   write(offset: number, bytes: Uint8Array): number {
     const fits = Math.max(0, Math.min(bytes.length, this.writable.length - offset))
     this.writable.set(bytes.subarray(0, fits), offset)

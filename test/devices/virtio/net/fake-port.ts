@@ -38,6 +38,12 @@ export class FakeChain implements Chain {
     return this.writable.slice(offset, offset + length)
   }
 
+  readInto(offset: number, bytes: Uint8Array): number {
+    const there = this.read(offset, bytes.length)
+    bytes.set(there)
+    return there.length
+  }
+
   write(offset: number, bytes: Uint8Array): number {
     const fitting = bytes.subarray(0, Math.max(0, this.writable.length - offset))
     this.writable.set(fitting, offset)
