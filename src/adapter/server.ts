@@ -16,6 +16,7 @@ import { gotoRequests } from './requests/goto.ts'
 import { inspectionRequests } from './requests/inspection.ts'
 import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
+import { processorRequests } from './requests/processors.ts'
 import { runControlRequests } from './requests/run-control.ts'
 import { sourceRequests } from './requests/sources.ts'
 import { threadRequests } from './requests/threads-stack.ts'
@@ -39,6 +40,7 @@ const FAMILIES: readonly RequestFamily[] = [
   completionRequests,
   translateRequests,
   inspectionRequests,
+  processorRequests,
   exitRequests,
   deviceRequests,
   consoleRequests,

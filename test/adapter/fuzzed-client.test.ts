@@ -54,6 +54,7 @@ const SENSIBLE: Readonly<Record<string, object>> = {
   'ringside/eptMappings': { start: '0', limit: 10 },
   'ringside/descriptorTable': { table: 'gdt', start: 0, count: 8, threadId: 1 },
   'ringside/interruptControllers': {},
+  'ringside/processors': { rare: true },
   'ringside/balloon': { size: 0 },
   'ringside/exits': { recent: 10, addresses: 10 },
   'ringside/timeline': { recent: 10 },

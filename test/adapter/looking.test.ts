@@ -49,6 +49,7 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['ringside/eptMappings', {}],
   ...['gdt', 'ldt', 'idt', 'tss'].map((table): [string, object] => ['ringside/descriptorTable', { table }]),
   ['ringside/interruptControllers', {}],
+  ['ringside/processors', { rare: true }],
   ['ringside/exits', { recent: 100 }],
   ['ringside/timeline', {}],
 ]

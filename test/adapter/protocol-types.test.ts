@@ -54,6 +54,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/eptMappings', { limit: 5 }],
     ...['gdt', 'ldt', 'idt', 'tss'].map(table => ['ringside/descriptorTable', { table }] as const),
     ['ringside/interruptControllers', {}],
+    ['ringside/processors', { rare: true }],
     ['ringside/exits', { recent: 5 }],
     ['ringside/timeline', {}],
     ['ringside/consoleInput', { text: 'x' }],

@@ -19,6 +19,7 @@ const OWN_BODIES: Readonly<Record<string, string>> = {
   eptMappings: 'Own.MappingsBody',
   descriptorTable: 'Own.DescriptorTableBody',
   interruptControllers: 'Own.InterruptControllersBody',
+  processors: 'Processors.ProcessorsBody',
   timeline: 'Own.TimelineBody',
   balloon: 'Own.BalloonBody',
   virtqueues: 'Devices.VirtqueuesBody',
@@ -82,7 +83,8 @@ export function typeErrors(texts: readonly TypedText[]): string {
     "import type { DebugProtocol } from '@vscode/debugprotocol'",
     "import type * as Own from '../../src/protocol/custom-requests.ts'",
     "import type * as Devices from '../../src/protocol/device-requests.ts'",
-    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Devices.PciBody]',
+    "import type * as Processors from '../../src/protocol/processor-requests.ts'",
+    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Devices.PciBody, Processors.ProcessorsBody]',
     ...texts.map(({ type, json }, i) => `export const message${i}: ${type} = ${json}`),
   ].join('\n')
   mkdirSync(join(ROOT, 'build'), { recursive: true })
