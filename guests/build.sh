@@ -17,7 +17,7 @@ DEBUGGED=(-O0 -gdwarf-5 "-fdebug-prefix-map=$PWD=.." "-fdebug-prefix-map=$(gcc -
 # long everywhere, and that name is replaced by one that means "..".
 copy=$(mktemp -d /tmp/ringside.XXXXXX)
 trap 'rm -r "$copy"' EXIT
-cp -r entry tour modes "$copy"
+cp -r entry tour modes virtqueue "$copy"
 PARENT=..//////////////////
 
 assemble() {
@@ -51,3 +51,4 @@ kernel bench entry/kernel.ld entry/entry.asm bench/bench.c
 compiler=("${DEBUGGED[@]}") assembler=(-g -F dwarf)
 kernel tour tour/tour.ld entry/entry.asm tour/{kernel,segments,interrupts,paging,system-calls,user}.c tour/interrupts.asm
 kernel modes modes/modes.ld modes/modes.asm modes/{kernel,user}.c modes/gates.asm
+kernel virtqueue entry/kernel.ld entry/entry.asm virtqueue/kernel.c virtqueue/interrupt.asm
