@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,12 +40,15 @@ if (options.help || ![rounds, megabytes].every(n => Number.isInteger(n) && n >= 
   process.exit(options.help ? 0 : 64)
 }
 
-/** Two servers: one sends, one receives; both take the time that it takes. */
-class TransferServers {
+/** The host's ends: a server that sends, and one that fetches a file from the guest's own server when it is asked to. */
+class HostEnds {
   readonly #data = Buffer.alloc(megabytes * MEGABYTE, 'ringside')
   readonly #servers: Server[] = []
   downloadPort = 0
-  uploadPort = 0
+  /** Who connects has a server ready; the connection ends when the file was fetched. */
+  readyPort = 0
+  /** Of the host, that leads to the guest's port 80. */
+  forwardedPort = 0
   /** Seconds of the last transfers. */
   download = Number.NaN
   upload = Number.NaN
@@ -63,32 +66,48 @@ class TransferServers {
         socket.end(this.#data)
       }),
     )
-    this.uploadPort = await this.#listen(
+    this.readyPort = await this.#listen(
       createServer({ allowHalfOpen: true }, socket => {
-        let received = 0
-        let started: number | undefined
+        socket.resume()
         socket.on('error', () => undefined)
-        socket.on('data', bytes => {
-          started ??= performance.now()
-          received += bytes.length
-          if (received < this.#data.length) return
-          this.upload = (performance.now() - started) / 1000
-          socket.end()
-        })
+        void this.#fetch().finally(() => socket.end())
       }),
     )
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    this.forwardedPort = portOf(probe)
+    probe.close()
+    await once(probe, 'close')
   }
 
   close(): void {
     for (const server of this.#servers) server.close()
   }
 
+  async #fetch(): Promise<void> {
+    const socket = connect(this.forwardedPort, '127.0.0.1', () => socket.write('GET /data HTTP/1.0\r\n\r\n'))
+    const started = performance.now()
+    let received = 0
+    socket.on('data', bytes => {
+      received += bytes.length
+    })
+    socket.on('error', () => undefined)
+    await once(socket, 'close')
+    if (received > this.#data.length) this.upload = (performance.now() - started) / 1000
+  }
+
   async #listen(server: Server): Promise<number> {
     this.#servers.push(server)
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return (server.address() as AddressInfo).port
+    return portOf(server)
   }
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('a server without a port')
+  return address.port
 }
 
 interface Transfer {
@@ -113,18 +132,19 @@ if (linux === undefined) {
 }
 const built = spawnSync(process.execPath, [fileURLToPath(new URL('../build.ts', import.meta.url))], { stdio: 'ignore' })
 if (built.status !== 0) throw new Error('the bundle could not be built: npm run build shows why')
-const servers = new TransferServers()
+const host = new HostEnds()
 const scratch = mkdtempSync(join(tmpdir(), 'ringside-bench-'))
 try {
-  await servers.open()
+  await host.open()
   await compare(linux)
 } finally {
-  servers.close()
+  host.close()
   rmSync(scratch, { recursive: true })
 }
 
 async function compare(guest: VirtioLinux): Promise<void> {
-  const network = `user,allow=tcp:${servers.downloadPort},allow=tcp:${servers.uploadPort}`
+  const allowed = `allow=tcp:${host.downloadPort},allow=tcp:${host.readyPort}`
+  const network = `user,${allowed},forward=tcp:${host.forwardedPort}:80`
   const contestants: { name: string; net: string | undefined; runs: Transfer[]; base?: number }[] = [
     { name: 'Ringside', net: network, runs: [] },
     { name: 'Ringside, event-index=off', net: `${network},event-index=off`, runs: [] },
@@ -154,14 +174,18 @@ async function compare(guest: VirtioLinux): Promise<void> {
 /** @param net of Ringside; QEMU if undefined. @param moves false for a run that only gets an address. */
 async function transfer(guest: VirtioLinux, net: string | undefined, moves: boolean): Promise<Transfer> {
   const script = `${BRING_UP}
-    ${moves ? `nc 10.0.2.2 ${servers.downloadPort} < /dev/null > /dev/null` : ''}
-    ${moves ? `head -c ${megabytes * MEGABYTE} /dev/zero | nc 10.0.2.2 ${servers.uploadPort} > /dev/null` : ''}
+    head -c ${megabytes * MEGABYTE} /dev/zero > /tmp/data
+    httpd -p 80 -h /tmp
+    ${moves ? `nc 10.0.2.2 ${host.downloadPort} < /dev/null > /dev/null` : ''}
+    ${moves ? `nc 10.0.2.2 ${host.readyPort} < /dev/null > /dev/null` : ''}
     result packets $(cat /sys/class/net/eth0/statistics/rx_packets) $(cat /sys/class/net/eth0/statistics/tx_packets)
-    result interrupts $(awk '/virtio.-(in|out)put/ { sum += $2 } END { print sum }' /proc/interrupts)`
+    result interrupts $(awk '/virtio/ && !/config/ { sum += $2 } END { print sum }' /proc/interrupts)`
   const initrd = join(scratch, 'initramfs.gz')
   const statistics = join(scratch, 'stats.json')
   writeFileSync(initrd, guest.initramfs({ modules: NETWORK_MODULES, files: NETWORK_FILES, script }))
   const machine: Guest = { image: guest.image, commandLine: SCENARIO_CMDLINE, initrd }
+  host.download = Number.NaN
+  host.upload = Number.NaN
   const { output } = await time(commandOf(machine, net, statistics))
   const results = resultsIn(output)
   const numbers = (name: string) =>
@@ -172,8 +196,8 @@ async function transfer(guest: VirtioLinux, net: string | undefined, moves: bool
       .map(Number) ?? [Number.NaN]
   if (results.at(-1) !== 'end') throw new Error(`the guest did not come to its end: ${output.slice(-2000)}`)
   return {
-    download: servers.download,
-    upload: servers.upload,
+    download: host.download,
+    upload: host.upload,
     packets: numbers('packets').reduce((sum, count) => sum + count, 0),
     interrupts: numbers('interrupts')[0],
     exits: net === undefined ? undefined : exitsIn(statistics),
@@ -187,7 +211,10 @@ function commandOf(machine: Guest, net: string | undefined, statistics: string):
   }
   const command = qemu(machine)
   const rest = command.arguments.filter((argument, i, all) => argument !== '-nic' && all[i - 1] !== '-nic')
-  return { ...command, arguments: [...rest, '-nic', 'user,model=virtio-net-pci'] }
+  return {
+    ...command,
+    arguments: [...rest, '-nic', `user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:${host.forwardedPort}-:80`],
+  }
 }
 
 function exitsIn(statistics: string): number {

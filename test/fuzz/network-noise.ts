@@ -91,6 +91,8 @@ export class NetworkNoise implements NetworkPort {
   readonly #clock = new VirtualClock()
   readonly #bridge = new Bridge({ trace: new PacketTrace(this.#clock, 256) })
   readonly #user: UserNetwork
+  /** Bytes of the largest frame that the guest's card takes. */
+  readonly #largest: number
   readonly #port: NetworkPort
   #streams: FakeStream[] = []
   #sockets: FakeDatagrams[] = []
@@ -99,6 +101,7 @@ export class NetworkNoise implements NetworkPort {
 
   constructor(seed: number) {
     this.#random = new RandomStream(seed)
+    this.#largest = this.#pick([1514, 65_550])
     this.#user = new UserNetwork({
       clock: this.#clock,
       access: { outside: this.#below(2) === 0, host: this.#below(4) !== 0, allow: [] },
@@ -139,11 +142,15 @@ export class NetworkNoise implements NetworkPort {
     this.report.opened = this.#user.tcp.counters.opened
   }
 
+  largestFrame(): number {
+    return this.#largest
+  }
+
   /** What the network sends to its guests. */
   receive(frame: EthernetFrame): void {
     this.report.answers++
     if (++this.#answersToOne > MOST_ANSWERS) throw new Error('answers without end')
-    requireWellFormed(frame)
+    requireWellFormed(frame, this.#largest)
     if (this.#kept.length >= MOST_KEPT) this.#kept[this.#below(MOST_KEPT)] = frame
     else this.#kept.push(frame)
   }
@@ -375,14 +382,14 @@ function repaired(frame: EthernetFrame): EthernetFrame {
   return frame
 }
 
-function requireWellFormed(frame: EthernetFrame): void {
+function requireWellFormed(frame: EthernetFrame, largest: number): void {
   const ethernet = parseEthernet(frame)
   const payload = frame.subarray(ETHERNET_HEADER)
   const isArp = ethernet?.etherType === ETHERTYPE_ARP && parseArp(payload) !== undefined
   const ip = ethernet?.etherType === ETHERTYPE_IPV4 ? parseIpv4(payload) : undefined
   if (!isArp && (ip === undefined || !isWhole(ip)))
     throw new Error(`a malformed frame came out: ${Buffer.from(frame).toString('hex')}`)
-  if (frame.length > ETHERNET_HEADER + 1500) throw new Error(`a frame of ${frame.length} bytes came out`)
+  if (frame.length > largest) throw new Error(`a frame of ${frame.length} bytes came out`)
   describeFrame(frame)
   segmentTcp(frame, 100)
 }

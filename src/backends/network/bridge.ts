@@ -4,7 +4,7 @@
  * is bounded, and ages by the count of frames, so that equal runs stay equal.
  */
 
-import { parseEthernet } from './frame/ethernet.ts'
+import { ORDINARY_FRAME, parseEthernet } from './frame/ethernet.ts'
 import { isGroup, type MacAddress } from './frame/mac-address.ts'
 import type { EthernetFrame, NetworkPort } from './network-port.ts'
 import type { PacketTrace, Station } from './packet-trace.ts'
@@ -190,6 +190,10 @@ export class BridgePort implements NetworkPort {
     this.stationIn = station('in from')
     this.stationOut = station('out to')
     this.stationDropped = station('dropped, from')
+  }
+
+  largestFrame(destination: MacAddress): number {
+    return this.#bridge.portOf(destination)?.device.largestFrame?.(destination) ?? ORDINARY_FRAME
   }
 
   receive(frame: EthernetFrame, number = this.#bridge.trace?.number() ?? 0): void {

@@ -1,5 +1,7 @@
 /** Where Ethernet frames go in and out: a network device, a port of a bridge, a tap. */
 
+import type { MacAddress } from './frame/mac-address.ts'
+
 /** Without preamble and frame check sequence; 14 to 65,550 bytes. */
 export type EthernetFrame = Uint8Array
 
@@ -13,4 +15,9 @@ export interface NetworkPort {
    * @param number of the frame in the packet trace (`packet-trace.ts`); none if nobody gave it one.
    */
   receive(frame: EthernetFrame, number?: number): void
+  /**
+   * Bytes of the largest frame that whoever has this address takes: with offloads a whole TCP segment of 64 KiB.
+   * An ordinary frame of Ethernet, 1514 bytes, if absent.
+   */
+  largestFrame?(destination: MacAddress): number
 }

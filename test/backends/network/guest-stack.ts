@@ -32,11 +32,17 @@ export class GuestStack implements NetworkPort {
   /** What came and was not taken. */
   frames: EthernetFrame[] = []
   wire: NetworkPort | undefined
+  /** Bytes of the largest frame that it takes. */
+  largest = 1514
 
   constructor(name = 'guest', mac = GUEST_MAC, address = GUEST_IP) {
     this.name = name
     this.mac = mac
     this.address = address
+  }
+
+  largestFrame(): number {
+    return this.largest
   }
 
   receive(frame: EthernetFrame): void {

@@ -34,7 +34,9 @@ class Conversation {
   acknowledged = 0
   readonly received: number[] = []
 
-  constructor() {
+  /** @param largestFrame that the guest's card takes. */
+  constructor(largestFrame?: number) {
+    if (largestFrame !== undefined) this.guest.largest = largestFrame
     this.user = new UserNetwork({ clock: this.clock, access: ACCESS, connect: () => this.stream })
     const bridge = new Bridge()
     this.user.port = bridge.connect(this.user)
@@ -119,6 +121,15 @@ describe('a connection of the guest', () => {
     one.acknowledged = sequenceAfter(one.acknowledged, 2000)
     one.send({ flags: TCP_ACK, window: 5000 })
     expect(one.take().map(({ data }) => data.length)).toEqual([1000, 1000, 1000, 1000, 1000])
+  })
+
+  test('sends several segments as one to a card that takes them so, within the window', () => {
+    const one = new Conversation(65_550).open({ window: 40_000, windowScale: 'none', segmentSize: 1460 })
+    one.stream.listener?.data(bytes(100_000))
+    expect(one.take().map(({ data }) => data.length)).toEqual([10 * 1460])
+    one.acknowledged = sequenceAfter(one.acknowledged, 14_600)
+    one.send({ flags: TCP_ACK, window: 40_000 })
+    expect(one.take().map(({ data }) => data.length)).toEqual([20 * 1460])
   })
 
   test('puts in order what comes out of order, and asks for what is missing', () => {

@@ -7,6 +7,8 @@ import { type MacAddress, readMac, writeMac } from './mac-address.ts'
 export const ETHERNET_HEADER = 14
 /** Payload of a frame, as Ethernet has it without agreement on more. */
 export const ETHERNET_MTU = 1500
+/** Header and payload of an ordinary frame. */
+export const ORDINARY_FRAME = ETHERNET_HEADER + ETHERNET_MTU
 /** With offloads one frame carries an IP packet of any size (see `network-port.ts`). */
 export const LARGEST_FRAME = 65_550
 

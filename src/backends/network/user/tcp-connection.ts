@@ -67,6 +67,8 @@ export interface OutgoingSegment {
 export interface TcpSurroundings {
   /** Virtual nanoseconds. */
   now(): number
+  /** Bytes of data that one frame to the guest can take. */
+  mostData(guest: Ipv4Address): number
   send(ends: TcpEnds, segment: OutgoingSegment, source: ByteRing, offset: number, length: number): void
   /** {@link TcpConnection.tick} is due then; earlier is no harm. */
   wakeAt(time: number): void
@@ -454,6 +456,9 @@ export class TcpConnection implements HostStreamListener {
   /** Sends what both windows let through. */
   #transmit(): void {
     if (this.#state !== 'open') return
+    // Several segments as one, where the guest's card takes them so.
+    const together = Math.max(1, Math.floor(this.#around.mostData(this.ends.guest) / this.#segmentSize))
+    const most = together * this.#segmentSize
     for (;;) {
       const unsent = this.#queue.length - this.#inFlight
       if (unsent < 0 || (unsent === 0 && (!this.#finWanted || this.#finAcknowledged))) break
@@ -463,7 +468,7 @@ export class TcpConnection implements HostStreamListener {
         break
       }
       const room = Math.min(this.#window, this.#congestionWindow) - this.#inFlight
-      const length = Math.min(this.#segmentSize, unsent, room)
+      const length = wholeSegments(Math.min(most, unsent, room), unsent, this.#segmentSize)
       // Little pieces wait until they are large ones, or nothing else is on its way (RFC 9293, 3.8.6.2.1).
       if (length <= 0 || (length < this.#segmentSize && length < unsent && this.#inFlight > 0)) break
       this.#sendData(this.#next, length)
@@ -577,4 +582,9 @@ export class TcpConnection implements HostStreamListener {
     else this.#stream.destroy()
     this.#around.closed(this)
   }
+}
+
+/** As much of `length` as makes whole segments, unless it is less than one or the end of the data. */
+function wholeSegments(length: number, unsent: number, segmentSize: number): number {
+  return length === unsent || length < segmentSize ? length : length - (length % segmentSize)
 }

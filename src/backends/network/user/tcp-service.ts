@@ -1,6 +1,6 @@
 /** The TCP connections of the user-mode network: a bounded table, who may connect where, and who is told to go away. */
 
-import type { Ipv4Packet } from '../frame/ipv4.ts'
+import { IPV4_HEADER, IPV4_PAYLOAD_AT, type Ipv4Packet } from '../frame/ipv4.ts'
 import type { Ipv4Address } from '../frame/ipv4-address.ts'
 import { formatIpv4 } from '../frame/ipv4-address.ts'
 import {
@@ -10,6 +10,7 @@ import {
   sequenceAfter,
   TCP_ACK,
   TCP_FIN,
+  TCP_HEADER,
   TCP_RST,
   TCP_SYN,
   type TcpSegment,
@@ -27,6 +28,8 @@ const SEQUENCE_STEP = 64_021
 /** Ports that connections from the host seem to come from (RFC 6335: dynamic ports). */
 const FIRST_DYNAMIC_PORT = 49_152
 const LAST_DYNAMIC_PORT = 65_535
+/** Of an IPv4 packet. */
+const MOST_PAYLOAD = 65_535 - IPV4_HEADER
 const NOTHING = new ByteRing()
 
 /** @returns a stream that is being connected. @param what for people: whose connection it is. */
@@ -128,6 +131,10 @@ export class TcpService implements TcpSurroundings {
 
   now(): number {
     return this.#guest.clock.now
+  }
+
+  mostData(guest: Ipv4Address): number {
+    return Math.min(this.#guest.largestFrameTo(guest) - IPV4_PAYLOAD_AT, MOST_PAYLOAD) - TCP_HEADER
   }
 
   wakeAt(time: number): void {

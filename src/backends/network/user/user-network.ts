@@ -13,7 +13,14 @@ import type { VirtualClock } from '../../../util/virtual-clock.ts'
 import { ARP_REPLY, ARP_REQUEST, buildArp, parseArp } from '../frame/arp.ts'
 import { buildDhcp, DHCP_CLIENT_PORT, DHCP_NAK, DHCP_SERVER_PORT, parseDhcp } from '../frame/dhcp.ts'
 import { DNS_PORT } from '../frame/dns.ts'
-import { ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, parseEthernet } from '../frame/ethernet.ts'
+import {
+  ETHERNET_HEADER,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  LARGEST_FRAME,
+  ORDINARY_FRAME,
+  parseEthernet,
+} from '../frame/ethernet.ts'
 import {
   buildIcmp,
   buildUnreachable,
@@ -204,12 +211,22 @@ export class UserNetwork implements NetworkPort, GuestSide {
     else this.counters.ignored++
   }
 
+  /** A driver may leave its segments whole. */
+  largestFrame(): number {
+    return LARGEST_FRAME
+  }
+
   // What services need.
 
   transmit(guest: Ipv4Address, build: (link: Link) => EthernetFrame): void {
     const destination = this.#guests.get(guest)
     if (destination !== undefined) this.#send(build({ source: GATEWAY_MAC, destination }))
     else if (inPrefix(guest, NETWORK, NETWORK_BITS)) this.#ask(guest)
+  }
+
+  largestFrameTo(guest: Ipv4Address): number {
+    const mac = this.#guests.get(guest)
+    return (mac === undefined ? undefined : this.port?.largestFrame?.(mac)) ?? ORDINARY_FRAME
   }
 
   transmitPayload(addresses: Ipv4Addresses, protocol: number, payload: Uint8Array): void {

@@ -8,9 +8,10 @@ import {
   ETHERNET_HEADER,
   ETHERNET_MTU,
   LARGEST_FRAME,
+  ORDINARY_FRAME,
   parseEthernet,
 } from '../../../backends/network/frame/ethernet.ts'
-import { formatMac, type MacAddress, writeMac } from '../../../backends/network/frame/mac-address.ts'
+import { formatMac, type MacAddress, readMac, writeMac } from '../../../backends/network/frame/mac-address.ts'
 import type { EthernetFrame, NetworkPort } from '../../../backends/network/network-port.ts'
 import type { PacketTrace, Station } from '../../../backends/network/packet-trace.ts'
 import type { Json } from '../../../util/json.ts'
@@ -28,7 +29,7 @@ import {
   type VirtioPort,
 } from '../virtio-device.ts'
 import { describeNetChain } from './describe.ts'
-import { checksumIsRight, finishTransmit, type TransmitOffloads } from './offload.ts'
+import { checksumIsRight, finishTransmit, isTcp, receiveLarge, type TransmitOffloads } from './offload.ts'
 import * as p from './protocol.ts'
 import { ReceiveFilter } from './receive-filter.ts'
 
@@ -69,6 +70,8 @@ interface Agreement extends TransmitOffloads {
   readonly mergeable: boolean
   /** The driver wants to know which checksums are right. */
   readonly vouches: boolean
+  /** It takes TCP segments that are larger than Ethernet's frames. */
+  readonly takesLarge: boolean
 }
 
 export interface NetCounters {
@@ -94,7 +97,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   ]
   readonly features = featureMask(
     ...[p.VIRTIO_NET_F_CSUM, p.VIRTIO_NET_F_GUEST_CSUM, p.VIRTIO_NET_F_MTU, p.VIRTIO_NET_F_MAC],
-    ...[p.VIRTIO_NET_F_HOST_TSO4, p.VIRTIO_NET_F_MRG_RXBUF, p.VIRTIO_NET_F_STATUS],
+    ...[p.VIRTIO_NET_F_GUEST_TSO4, p.VIRTIO_NET_F_HOST_TSO4, p.VIRTIO_NET_F_MRG_RXBUF, p.VIRTIO_NET_F_STATUS],
     ...[p.VIRTIO_NET_F_CTRL_VQ, p.VIRTIO_NET_F_CTRL_RX, p.VIRTIO_NET_F_CTRL_RX_EXTRA],
   )
   readonly featureNames = p.FEATURE_NAMES
@@ -145,6 +148,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   negotiated(): boolean {
     // 5.1.3.1: what needs which.
     const needs = [
+      [p.VIRTIO_NET_F_GUEST_TSO4, p.VIRTIO_NET_F_GUEST_CSUM],
       [p.VIRTIO_NET_F_HOST_TSO4, p.VIRTIO_NET_F_CSUM],
       [p.VIRTIO_NET_F_CTRL_RX, p.VIRTIO_NET_F_CTRL_VQ],
       [p.VIRTIO_NET_F_CTRL_RX_EXTRA, p.VIRTIO_NET_F_CTRL_VQ],
@@ -183,7 +187,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   receive(frame: EthernetFrame, number = 0): void {
     this.#note(number, this.#stations.arrived, frame)
     const header = parseEthernet(frame)
-    if (header === undefined || !this.#linkUp || !this.#port?.running) {
+    if (header === undefined || !this.#takes(frame) || !this.#linkUp || !this.#port?.running) {
       this.#lose({ frame, number })
       return
     }
@@ -199,6 +203,11 @@ export class NetDevice implements VirtioDevice, NetworkPort {
     this.#waiting.push({ frame, number })
     this.#waitingBytes += frame.length
     if (this.#arrival.at === undefined) this.#arrival.arm(this.#clock.now + ARRIVAL_NS)
+  }
+
+  /** A driver that can take them wants segments uncut. */
+  largestFrame(): number {
+    return this.#agreement().takesLarge ? LARGEST_FRAME : ORDINARY_FRAME
   }
 
   reset(): void {
@@ -268,6 +277,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
       mergeable,
       headerSize: this.#has(VIRTIO_F_VERSION_1) || mergeable ? p.HEADER_SIZE : p.SHORT_HEADER_SIZE,
       vouches: this.#has(p.VIRTIO_NET_F_GUEST_CSUM),
+      takesLarge: this.#has(p.VIRTIO_NET_F_GUEST_TSO4),
       checksum: this.#has(p.VIRTIO_NET_F_CSUM),
       segmentation: this.#has(p.VIRTIO_NET_F_HOST_TSO4),
     }
@@ -309,7 +319,11 @@ export class NetDevice implements VirtioDevice, NetworkPort {
     const bytes = chain.read(0, headerSize + length)
     const header = p.readNetHeader(bytes, headerSize)
     if (header === undefined) return 'no header'
-    return finishTransmit(bytes.subarray(headerSize), header, this.#agreement())
+    return finishTransmit(bytes.subarray(headerSize), header, this.#agreement(), frame => this.#wireTakes(frame))
+  }
+
+  #wireTakes(frame: EthernetFrame): boolean {
+    return frame.length <= (this.wire?.largestFrame?.(readMac(frame, 0)) ?? ORDINARY_FRAME)
   }
 
   #send(frame: EthernetFrame, chain: Chain): void {
@@ -362,17 +376,24 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   }
 
   #write(queue: DeviceQueue, chains: readonly Chain[], headerSize: number, { frame, number }: Arrived): void {
-    const valid = this.#agreement().vouches && checksumIsRight(frame)
-    const header = p.receiveHeader(headerSize, valid ? p.VIRTIO_NET_HDR_F_DATA_VALID : 0, chains.length)
+    const large = frame.length > ORDINARY_FRAME ? receiveLarge(frame) : undefined
+    const valid = large === undefined && this.#agreement().vouches && checksumIsRight(frame)
+    const offloads = large?.header ?? { flags: valid ? p.VIRTIO_NET_HDR_F_DATA_VALID : 0 }
+    const header = p.writeNetHeader(headerSize, chains.length, offloads)
+    const bytes = large?.frame ?? frame
     let at = 0
     for (const [i, chain] of chains.entries()) {
       const begin = i === 0 ? chain.write(0, header) : 0
-      const written = chain.write(begin, at === 0 ? frame : frame.subarray(at))
+      const written = chain.write(begin, at === 0 ? bytes : bytes.subarray(at))
       at += written
       queue.complete(chain, begin + written)
     }
     this.counters.received++
     this.#note(number, this.#stations.received, frame, chains[0])
+  }
+
+  #takes(frame: EthernetFrame): boolean {
+    return frame.length <= ORDINARY_FRAME || (this.#agreement().takesLarge && isTcp(frame))
   }
 
   #lose({ frame, number }: Arrived): void {

@@ -10,6 +10,7 @@ export const VIRTIO_NET_F_CSUM = 0
 export const VIRTIO_NET_F_GUEST_CSUM = 1
 export const VIRTIO_NET_F_MTU = 3
 export const VIRTIO_NET_F_MAC = 5
+export const VIRTIO_NET_F_GUEST_TSO4 = 7
 export const VIRTIO_NET_F_HOST_TSO4 = 11
 export const VIRTIO_NET_F_MRG_RXBUF = 15
 export const VIRTIO_NET_F_STATUS = 16
@@ -22,6 +23,7 @@ export const FEATURE_NAMES: Readonly<Record<number, string>> = {
   [VIRTIO_NET_F_GUEST_CSUM]: 'GUEST_CSUM',
   [VIRTIO_NET_F_MTU]: 'MTU',
   [VIRTIO_NET_F_MAC]: 'MAC',
+  [VIRTIO_NET_F_GUEST_TSO4]: 'GUEST_TSO4',
   [VIRTIO_NET_F_HOST_TSO4]: 'HOST_TSO4',
   [VIRTIO_NET_F_MRG_RXBUF]: 'MRG_RXBUF',
   [VIRTIO_NET_F_STATUS]: 'STATUS',
@@ -42,6 +44,7 @@ export const VIRTIO_NET_S_LINK_UP = 1
 /** struct virtio_net_hdr (5.1.6); little-endian, also for legacy drivers on x86. */
 export const HEADER_FLAGS = 0
 export const HEADER_GSO_TYPE = 1
+export const HEADER_HDR_LEN = 2
 export const HEADER_GSO_SIZE = 4
 export const HEADER_CSUM_START = 6
 export const HEADER_CSUM_OFFSET = 8
@@ -74,6 +77,8 @@ export const VIRTIO_NET_ERR = 1
 export interface NetHeader {
   readonly flags: number
   readonly gsoType: number
+  /** Bytes of all headers of the frame; a hint. */
+  readonly headersLength: number
   readonly gsoSize: number
   readonly checksumStart: number
   readonly checksumOffset: number
@@ -88,6 +93,7 @@ export function readNetHeader(bytes: Uint8Array, size: number): NetHeader | unde
   return {
     flags: bytes[HEADER_FLAGS],
     gsoType: bytes[HEADER_GSO_TYPE],
+    headersLength: word(HEADER_HDR_LEN),
     gsoSize: word(HEADER_GSO_SIZE),
     checksumStart: word(HEADER_CSUM_START),
     checksumOffset: word(HEADER_CSUM_OFFSET),
@@ -95,14 +101,19 @@ export function readNetHeader(bytes: Uint8Array, size: number): NetHeader | unde
   }
 }
 
-/** The header of a frame that is received whole. */
-export function receiveHeader(size: number, flags: number, buffers: number): Uint8Array {
-  const header = new Uint8Array(size)
-  header[HEADER_FLAGS] = flags
-  header[HEADER_GSO_TYPE] = VIRTIO_NET_HDR_GSO_NONE
-  if (size === HEADER_SIZE) {
-    header[HEADER_NUM_BUFFERS] = buffers & 0xff
-    header[HEADER_NUM_BUFFERS + 1] = buffers >>> 8
+/** @param buffers that the frame takes. @param header what it says beside; without offloads nothing. */
+export function writeNetHeader(size: number, buffers: number, header: Partial<NetHeader>): Uint8Array {
+  const bytes = new Uint8Array(size)
+  const word = (at: number, value = 0) => {
+    bytes[at] = value & 0xff
+    bytes[at + 1] = value >>> 8
   }
-  return header
+  bytes[HEADER_FLAGS] = header.flags ?? 0
+  bytes[HEADER_GSO_TYPE] = header.gsoType ?? VIRTIO_NET_HDR_GSO_NONE
+  word(HEADER_HDR_LEN, header.headersLength)
+  word(HEADER_GSO_SIZE, header.gsoSize)
+  word(HEADER_CSUM_START, header.checksumStart)
+  word(HEADER_CSUM_OFFSET, header.checksumOffset)
+  if (size === HEADER_SIZE) word(HEADER_NUM_BUFFERS, buffers)
+  return bytes
 }

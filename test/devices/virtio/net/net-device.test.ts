@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { write16 } from '../../../../src/backends/network/frame/big-endian.ts'
 import { ETHERNET_HEADER, writeEthernet } from '../../../../src/backends/network/frame/ethernet.ts'
-import { sumPseudoHeader } from '../../../../src/backends/network/frame/internet-checksum.ts'
+import { foldChecksum, sumPseudoHeader, sumWords } from '../../../../src/backends/network/frame/internet-checksum.ts'
 import { IPV4_PAYLOAD_AT, ipv4Frame, parseIpv4 } from '../../../../src/backends/network/frame/ipv4.ts'
 import { MAC_BROADCAST } from '../../../../src/backends/network/frame/mac-address.ts'
 import {
@@ -58,6 +58,11 @@ function udpFrame(): Uint8Array {
   const bytes = ipv4Frame(LINK, ADDRESSES, 17, datagram.length)
   bytes.set(datagram, IPV4_PAYLOAD_AT)
   return bytes
+}
+
+function largeSegment(length: number): Uint8Array {
+  const fields = { sourcePort: 1, destinationPort: 2, sequence: 7, acknowledgment: 5, window: 9, flags: TCP_ACK }
+  return finishTcpFrame(beginTcpFrame(LINK, ADDRESSES, fields, length), ADDRESSES)
 }
 
 function header(
@@ -132,6 +137,16 @@ describe('transmit', () => {
     expect(segments.map(segment => segment?.sequence)).toEqual([0xffff_fff0, 1444, 2904])
     expect(segments.map(segment => segment?.flags)).toEqual([TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH | TCP_FIN])
     expect(segments.flatMap(segment => [...(segment?.data ?? [])])).toEqual([...data])
+  })
+
+  test('a large segment stays whole for a receiver that takes it, with its checksum', () => {
+    const { send, net, wire } = device(MODERN | featureMask(p.VIRTIO_NET_F_CSUM, p.VIRTIO_NET_F_HOST_TSO4))
+    net.wire = { name: 'large', receive: bytes => wire.receive(bytes), largestFrame: () => 65_550 }
+    const whole = largeSegment(3000)
+    const partial = whole.slice()
+    write16(partial, IPV4_PAYLOAD_AT + 16, 0x1234)
+    expect(send(header(12, { flags: 1, gsoType: 1, gsoSize: 1460, start: 34, offset: 16 }), partial)).toEqual([whole])
+    expect(send(header(12, { flags: 1, gsoType: 1, gsoSize: 1460, start: 34, offset: 16 }), udpFrame())).toEqual([])
   })
 
   test('segments of no size, of no TCP, or not negotiated are refused', () => {
@@ -240,6 +255,41 @@ describe('receive', () => {
     expect(parseUdp(udpFrame().subarray(IPV4_PAYLOAD_AT), ADDRESSES)).toBeDefined()
   })
 
+  test('a driver that takes large segments gets them whole, with their checksum left to it', () => {
+    const large = featureMask(p.VIRTIO_NET_F_GUEST_CSUM, p.VIRTIO_NET_F_GUEST_TSO4, p.VIRTIO_NET_F_MRG_RXBUF)
+    const { net, receive, pass } = device(MODERN | large)
+    expect(net.largestFrame()).toBe(65_550)
+    const chains = [40, 3100].map(length => receive.post(new Uint8Array(), length))
+    const segment = largeSegment(3000)
+    const before = segment.slice()
+    net.receive(segment)
+    pass()
+    expect(segment).toEqual(before)
+    const bytes = Uint8Array.from([...chains[0].writable, ...chains[1].writable])
+    expect(p.readNetHeader(bytes, 12)).toEqual({
+      flags: p.VIRTIO_NET_HDR_F_NEEDS_CSUM,
+      gsoType: p.VIRTIO_NET_HDR_GSO_TCPV4,
+      headersLength: 54,
+      gsoSize: 1460,
+      checksumStart: 34,
+      checksumOffset: 16,
+      buffers: 2,
+    })
+    // What the driver's stack makes of it is the segment again.
+    const frame = bytes.slice(12, 12 + segment.length)
+    write16(frame, 50, foldChecksum(sumWords(frame, 34, frame.length)))
+    expect(frame).toEqual(segment)
+  })
+
+  test('large frames are lost on others, and so is what is no segment', () => {
+    const ordinary = device(MODERN | featureMask(p.VIRTIO_NET_F_GUEST_CSUM))
+    expect(ordinary.net.largestFrame()).toBe(1514)
+    ordinary.net.receive(largeSegment(3000))
+    const able = device(MODERN | featureMask(p.VIRTIO_NET_F_GUEST_CSUM, p.VIRTIO_NET_F_GUEST_TSO4))
+    able.net.receive(frame(3000))
+    for (const { net } of [ordinary, able]) expect(net.counters.receiveDropped).toBe(1)
+  })
+
   test('nothing is received before the driver is ready', () => {
     const { net, port, pass } = device()
     port.running = false
@@ -289,6 +339,7 @@ test('the configuration says address, link and MTU', () => {
 test('features that need others are refused without them', () => {
   expect(device(MODERN | featureMask(p.VIRTIO_NET_F_HOST_TSO4)).net.negotiated()).toBe(false)
   expect(device(MODERN | featureMask(p.VIRTIO_NET_F_HOST_TSO4, p.VIRTIO_NET_F_CSUM)).net.negotiated()).toBe(true)
+  expect(device(MODERN | featureMask(p.VIRTIO_NET_F_GUEST_TSO4)).net.negotiated()).toBe(false)
 })
 
 test('what waits, the filter and the counters survive a snapshot', () => {
