@@ -76,7 +76,7 @@ static void find_structures(int slot) {
   for (int at = pci_read(slot, 0x34) & 0xFC; at; at = pci_read(slot, at + 1) & 0xFC) {
     uint8_t id = pci_read(slot, at), type = pci_read(slot, at + 3), bar = pci_read(slot, at + 4);
     if (id == CAPABILITY_MSIX) {
-      /* #msix */
+      // #msix
       volatile uint32_t *entry = (volatile uint32_t *)(window(slot, pci_read(slot, at + 4) & 7));
       entry[0] = MESSAGE_ADDRESS;
       entry[1] = 0;
@@ -141,11 +141,11 @@ static void post_request(void) {
   descriptors[2] = (struct descriptor){(uint64_t)&status, 1, DESCRIPTOR_WRITE, 0};
   available.ring[available.index % QUEUE_SIZE] = 0;
   __asm__ volatile("" ::: "memory");
-  available.index++; /* #posted: from here on the device may take the chain */
+  available.index++; // #posted: from here on the device may take the chain
 }
 
 static void notify(void) {
-  *(volatile uint16_t *)(notifications + notify_offset * notification_multiplier) = 0; /* #kick */
+  *(volatile uint16_t *)(notifications + notify_offset * notification_multiplier) = 0; // #kick
 }
 
 /* ---- The interrupt ---- */
@@ -153,7 +153,7 @@ static void notify(void) {
 static volatile int interrupts;
 
 void disk_interrupt(void) {
-  interrupts++; /* #interrupt */
+  interrupts++; // #interrupt
   LOCAL_APIC[APIC_END_OF_INTERRUPT] = 0;
 }
 
@@ -197,11 +197,11 @@ void kernel_main(void) {
   int slot = find_disk();
   find_structures(slot);
   negotiate();
-  set_up_queue(); /* #queue-set-up */
+  set_up_queue(); // #queue-set-up
   post_request();
   notify();
   wait();
-  /* #used: the chain is in the used ring, with how many bytes the device wrote */
+  // #used: the chain is in the used ring, with how many bytes the device wrote
   if (used.index != 1 || used.ring[0].length != sizeof data + 1 || status != 0) give_up("the disk did not read");
   print("virtqueue: sector 2 begins with ");
   for (int i = 0; i < 8 && data[i] >= ' ' && data[i] < 127; i++) serial_character((char)data[i]);

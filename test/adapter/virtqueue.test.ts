@@ -1,0 +1,161 @@
+/** A request on its way through a virtqueue, by the kernel of `guests/virtqueue/`, as a golden conversation. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DebugProtocol } from '@vscode/debugprotocol'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { frameIdOf } from '../../src/adapter/frame-ids.ts'
+import type { DevicesBody, PciBody, VirtqueuesBody } from '../../src/protocol/device-requests.ts'
+import { GoldenSession } from '../support/golden-session.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const DISK = 'virtio-blk0'
+let folder: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ringside-virtqueue-'))
+  const image = Buffer.alloc(64 * 512)
+  image.write('RINGSIDE', 2 * 512)
+  writeFileSync(join(folder, 'disk.img'), image)
+})
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function launched(): Promise<GoldenSession> {
+  const session = new GoldenSession('virtqueue')
+  await session.launch({ disks: [`${join(folder, 'disk.img')},readonly`] })
+  return session
+}
+
+const stopAt = (session: GoldenSession, ...filterOptions: DebugProtocol.ExceptionFilterOptions[]) =>
+  session.request<{ breakpoints: DebugProtocol.Breakpoint[] }>('setExceptionBreakpoints', {
+    filters: [],
+    filterOptions,
+  })
+
+const typed = async (session: GoldenSession, expression: string): Promise<string> =>
+  (
+    await session.request<{ result: string }>('evaluate', {
+      ...{ expression, context: 'repl', frameId: frameIdOf({ vcpu: 0, depth: 0 }) },
+    })
+  ).result
+
+const ended = async (session: GoldenSession): Promise<void> => {
+  await session.request('continue', { threadId: 1 })
+  await session.client.event('terminated')
+}
+
+test('a read is followed from its kick over the used ring to the interrupt, and into the history', async () => {
+  const session = await launched()
+  await session.breakAt('kernel.c', 'posted', 'interrupt')
+  await session.start()
+  await session.request('ringside/traceVirtqueue', { device: DISK, queue: 0, on: true })
+  await stopAt(session, { filterId: 'virtqueue', condition: `kick ${DISK} 0` })
+  expect(await session.go()).toMatchObject({ reason: 'exception', text: `${DISK}, queue 0: kick` })
+  await session.at('kernel.c', 'kick')
+  const kicked = await session.request<VirtqueuesBody>('ringside/virtqueues', { device: DISK, queue: 0 })
+  const [queue] = kicked.devices[0].queues
+  expect(queue).toMatchObject({ format: 'split', size: 8, pending: 1, problems: [], history: [] })
+  expect(queue.chains[0].descriptors.map(({ length, direction, parts }) => [length, direction, parts[0].name])).toEqual(
+    [
+      [16, 'read', 'header'],
+      [512, 'write', 'data'],
+      [1, 'write', 'status'],
+    ],
+  )
+  expect(queue.chains[0].descriptors[0].parts[0].fields).toEqual([
+    { name: 'type', value: '0 (read)' },
+    { name: 'sector', value: '2' },
+  ])
+  await typed(session, `chain ${DISK} 0 0`)
+
+  await stopAt(session, { filterId: 'virtqueue', condition: `used ${DISK} 0 sector 2-5` })
+  expect(await session.go()).toMatchObject({ text: `${DISK}, queue 0: chain used 0: read, sector 2, 512 bytes` })
+  const { devices } = await session.request<VirtqueuesBody>('ringside/virtqueues', { device: DISK, queue: 0 })
+  const [done] = devices[0].queues
+  expect(done).toMatchObject({ pending: 0, used: [{ index: 0, id: 0, length: 513 }] })
+  expect(done.history[0]).toMatchObject({ written: 513, summary: 'read, sector 2, 512 bytes' })
+  expect(done.history[0].fields).toContainEqual({ name: 'status', value: '0 (OK)' })
+  expect(done.history[0].steps.map(({ step }) => step)).toEqual(['posted', 'kicked', 'taken', 'used', 'interrupt'])
+  const counts = done.history[0].steps.map(({ instructions }) => instructions)
+  expect(counts.toSorted((a, b) => a - b)).toEqual(counts)
+  await typed(session, 'virtqueues')
+
+  await stopAt(session)
+  expect(await session.go()).toMatchObject({ reason: 'breakpoint' })
+  await session.at('kernel.c', 'interrupt')
+  await session.request<DevicesBody>('ringside/devices', { device: DISK, registers: false })
+  await session.request<PciBody>('ringside/pci', { function: DISK })
+  await typed(session, `pci ${DISK}`)
+  await ended(session)
+  expect(session.client.output.stdout).toBe('virtqueue: sector 2 begins with RINGSIDE\n')
+  await session.expectGolden('virtqueue', { [folder]: 'BUILD' })
+})
+
+test('what is asked for and what is not there', async () => {
+  const session = await launched()
+  const { breakpoints } = await stopAt(
+    session,
+    { filterId: 'virtqueue', condition: 'taken virtio-blk7' },
+    { filterId: 'virtqueue', condition: `taken ${DISK} 3` },
+    { filterId: 'virtqueue', condition: `used ${DISK} sector 3-9` },
+  )
+  expect(breakpoints.map(({ verified, message }) => [verified, message])).toEqual([
+    [false, 'there is no virtio device "virtio-blk7"; there are virtio-blk0'],
+    [false, 'virtio-blk0 has no queue 3; there are 0 to 0'],
+    [true, undefined],
+  ])
+  await session.breakAt('kernel.c', 'interrupt')
+  // Sector 2 is no sector that was asked for.
+  expect(await session.start()).toMatchObject({ reason: 'breakpoint' })
+  await session.at('kernel.c', 'interrupt')
+  await expect(typed(session, 'virtqueues virtio-net0')).rejects.toThrow('there are virtio-blk0')
+  await expect(typed(session, `chain ${DISK} 0 5`)).rejects.toThrow('no chain 5 is pending or taken')
+  const offered = await session.request<{ targets: { label: string; start: number }[] }>('completions', {
+    ...{ text: 'trace virtio-b', column: 15 },
+  })
+  expect(offered.targets).toEqual([expect.objectContaining({ label: DISK, start: 6, length: 8 })])
+  await session.client.close()
+})
+
+test('every step is told with a log message, a reset and an interrupt among them, at the same instructions again', async () => {
+  const run = async (): Promise<string | undefined> => {
+    const session = await launched()
+    await session.request('setExceptionBreakpoints', {
+      filters: [],
+      filterOptions: ['kick', 'taken', 'used', 'interrupt', 'reset'].map(step => ({
+        ...{ filterId: 'virtqueue', condition: step, logMessage: `${step} at {$rip}` },
+      })),
+    })
+    await session.request('configurationDone')
+    await session.client.event('terminated')
+    await session.client.close()
+    return session.client.output.console
+  }
+  const told = await run()
+  expect(told?.split('\n').map(line => line.split(' ')[0])).toEqual(
+    expect.arrayContaining(['reset', 'kick', 'taken', 'used', 'interrupt']),
+  )
+  expect(await run()).toBe(told)
+})
+
+test('a driver that breaks its ring is stopped at, with the descriptor; the ring is shown as it is', async () => {
+  const session = await launched()
+  await session.breakAt('kernel.c', 'posted')
+  await session.start()
+  const set = (expression: string, value: string) =>
+    session.request('setExpression', { expression, value, frameId: frameIdOf({ vcpu: 0, depth: 0 }) })
+  await set('descriptors[2].address', '0x1000000000000')
+  await stopAt(session, { filterId: 'broken' }, { filterId: 'virtqueue', condition: 'kick' })
+  expect(await session.go()).toMatchObject({ text: `${DISK}, queue 0: kick` })
+  const chain = await typed(session, `chain ${DISK} 0 0`)
+  expect(chain).toMatch(/^BROKEN: descriptor 2: 1 bytes at 0x1000000000000 are not all RAM$/m)
+  expect((await session.go()).text).toBe(
+    `${DISK}, queue 0: broken, the device needs a reset: queue 0 (requestq): descriptor 2: 1 bytes at 0x1000000000000 are not all RAM`,
+  )
+  await set('available.index', '100')
+  expect(await typed(session, `virtqueues ${DISK} 0`)).toContain('BROKEN: avail.idx is 100: it jumped from 0')
+  await session.client.close()
+})
