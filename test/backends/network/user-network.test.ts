@@ -20,6 +20,7 @@ import { PROTOCOL_ICMP } from '../../../src/backends/network/frame/ipv4.ts'
 import { FragmentAssembly } from '../../../src/backends/network/frame/ipv4-fragments.ts'
 import { writeMac } from '../../../src/backends/network/frame/mac-address.ts'
 import { TCP_ACK, TCP_RST, TCP_SYN } from '../../../src/backends/network/frame/tcp.ts'
+import type { EthernetFrame } from '../../../src/backends/network/network-port.ts'
 import { GATEWAY, GATEWAY_MAC, NAME_SERVER } from '../../../src/backends/network/user/addresses.ts'
 import { UserNetwork, type UserNetworkOptions } from '../../../src/backends/network/user/user-network.ts'
 import { VirtualClock } from '../../../src/util/virtual-clock.ts'
@@ -35,6 +36,11 @@ function network(options: Partial<UserNetworkOptions> = {}) {
   user.port = bridge.connect(user)
   guest.wire = bridge.connect(guest)
   return { clock, user, bridge, guest }
+}
+
+function echo(size: number): Uint8Array {
+  const message = { type: ICMP_ECHO_REQUEST, code: 0, identifier: 7, sequence: 3 }
+  return buildIcmp({ ...message, data: new Uint8Array(size) })
 }
 
 function dhcp(type: number, options: { requested?: number; client?: number; server?: number } = {}): Uint8Array {
@@ -229,6 +235,23 @@ describe('user-mode network', () => {
     expect(user.live).toBe(false)
   })
 
+  test('a packet whose fragments come before and after a snapshot is whole', () => {
+    const before = network()
+    before.guest.packet(GATEWAY, PROTOCOL_ICMP, echo(100))
+    before.guest.take()
+    const held: EthernetFrame[] = []
+    before.guest.wire = { name: 'held', receive: frame => held.push(frame) }
+    before.guest.packet(GATEWAY, PROTOCOL_ICMP, echo(4000))
+    before.user.receive(held[0])
+    before.user.receive(held[2])
+    const saved = before.user.save()
+    const after = network()
+    after.user.restore(saved)
+    expect(after.user.save()).toEqual(saved)
+    after.user.receive(held[1])
+    expect(after.guest.takePackets().map(({ payload }) => payload.length)).toEqual([1480, 1480, 1048])
+  })
+
   test('leases and neighbours survive a snapshot; a damaged one is refused', () => {
     const before = network()
     before.guest.udp(0xffff_ffff, 67, dhcp(DHCP_DISCOVER, { client: 0x0200_0000_0077 }), 68, 0)
@@ -237,6 +260,7 @@ describe('user-mode network', () => {
     after.user.restore(saved)
     after.guest.udp(0xffff_ffff, 67, dhcp(DHCP_DISCOVER), 68, 0)
     expect(readDhcp(after.guest.takeUdp()[0].data).address).toBe(ip('10.0.2.16'))
-    expect(() => after.user.restore({ leases: [[1, -1]], guests: [], broken: [] })).toThrow('the snapshot is damaged')
+    const damaged = { leases: [[1, -1]], guests: [], broken: [], identification: [[0]], fragments: [], payloads: '' }
+    expect(() => after.user.restore(damaged)).toThrow('the snapshot is damaged')
   })
 })

@@ -20,8 +20,9 @@ interface Incomplete {
   readonly present: Uint8Array
   length: number | undefined
   received: number
-  fragments: number
-  readonly deadline: number
+  readonly fragments: Ipv4Packet[]
+  /** Virtual time of the first fragment. */
+  readonly began: number
 }
 
 export class FragmentAssembly {
@@ -36,7 +37,7 @@ export class FragmentAssembly {
   add(packet: Ipv4Packet, now: number): Ipv4Packet | undefined {
     if (!packet.moreFragments && packet.fragmentOffset === 0) return packet
     const key = `${packet.source},${packet.destination},${packet.protocol},${packet.identification}`
-    for (const [other, { deadline }] of this.#packets) if (deadline <= now) this.#packets.delete(other)
+    for (const [other, { began }] of this.#packets) if (began + TIMEOUT_NS <= now) this.#packets.delete(other)
     let incomplete = this.#packets.get(key)
     if (incomplete === undefined) {
       incomplete = newPacket(now)
@@ -53,6 +54,13 @@ export class FragmentAssembly {
     return { ...packet, moreFragments: false, fragmentOffset: 0, payload }
   }
 
+  /** What has come of packets that are not whole yet, with the time at which each of them began. */
+  get incomplete(): readonly { readonly fragment: Ipv4Packet; readonly began: number }[] {
+    return [...this.#packets.values()].flatMap(({ fragments, began }) =>
+      fragments.map(fragment => ({ fragment, began })),
+    )
+  }
+
   clear(): void {
     this.#packets.clear()
   }
@@ -61,13 +69,14 @@ export class FragmentAssembly {
 function newPacket(now: number): Incomplete {
   const bytes = new Uint8Array(LARGEST_PAYLOAD + 8)
   const present = new Uint8Array(Math.ceil(bytes.length / 8))
-  return { bytes, present, length: undefined, received: 0, fragments: 0, deadline: now + TIMEOUT_NS }
+  return { bytes, present, length: undefined, received: 0, fragments: [], began: now }
 }
 
 /** False if the packet can't become whole any more. */
-function place(incomplete: Incomplete, { payload, fragmentOffset, moreFragments }: Ipv4Packet): boolean {
+function place(incomplete: Incomplete, fragment: Ipv4Packet): boolean {
+  const { payload, fragmentOffset, moreFragments } = fragment
   const end = fragmentOffset + payload.length
-  if (++incomplete.fragments > MOST_FRAGMENTS || payload.length === 0 || end > LARGEST_PAYLOAD) return false
+  if (incomplete.fragments.length >= MOST_FRAGMENTS || payload.length === 0 || end > LARGEST_PAYLOAD) return false
   if (moreFragments && payload.length % 8 !== 0) return false
   if (incomplete.length !== undefined && (!moreFragments || end > incomplete.length)) return false
   const units = incomplete.present.subarray(fragmentOffset / 8, Math.ceil(end / 8))
@@ -75,6 +84,7 @@ function place(incomplete: Incomplete, { payload, fragmentOffset, moreFragments 
   units.fill(1)
   incomplete.bytes.set(payload, fragmentOffset)
   incomplete.received += payload.length
+  incomplete.fragments.push(fragment)
   if (!moreFragments) incomplete.length = end
   return incomplete.length === undefined || incomplete.received <= incomplete.length
 }

@@ -1,6 +1,7 @@
 /** The user-mode network in a snapshot. A snapshot is a file, and a file can be wrong: every field is checked. */
 
 import type { Json } from '../../../util/json.ts'
+import type { Ipv4Packet } from '../frame/ipv4.ts'
 import type { Ipv4Address } from '../frame/ipv4-address.ts'
 import type { MacAddress } from '../frame/mac-address.ts'
 import type { Lease } from './dhcp-server.ts'
@@ -16,10 +17,15 @@ export interface UserNetworkState {
   readonly leases: readonly Lease[]
   readonly guests: readonly { readonly address: Ipv4Address; readonly mac: MacAddress }[]
   readonly broken: readonly BrokenConnection[]
+  /** Of the packet sent last in fragments. */
+  readonly identification: number
+  /** Of packets from guests that are not whole yet. */
+  readonly fragments: readonly { readonly fragment: Ipv4Packet; readonly began: number }[]
 }
 
 /** Each record as a list of numbers. */
-export function writeUserNetworkState({ leases, guests, broken }: UserNetworkState): Json {
+export function writeUserNetworkState(state: UserNetworkState): Json {
+  const { leases, guests, broken, identification, fragments } = state
   return {
     leases: leases.map(({ mac, address }) => [mac, address]),
     guests: guests.map(({ mac, address }) => [mac, address]),
@@ -27,6 +33,12 @@ export function writeUserNetworkState({ leases, guests, broken }: UserNetworkSta
       ...[ends.guest, ends.guestPort, ends.peer, ends.peerPort],
       ...[sequence, acknowledgment],
     ]),
+    identification: [[identification]],
+    fragments: fragments.map(({ fragment, began }) => [
+      ...[began, fragment.source, fragment.destination, fragment.protocol, fragment.timeToLive],
+      ...[fragment.identification, fragment.moreFragments ? 1 : 0, fragment.fragmentOffset, fragment.payload.length],
+    ]),
+    payloads: Buffer.concat(fragments.map(({ fragment }) => fragment.payload)).toString('base64'),
   }
 }
 
@@ -35,6 +47,8 @@ export function readUserNetworkState(state: Json): UserNetworkState {
   const pairs = (name: string) => records(state, name, [MAC, WORD]).map(([mac, address]) => ({ mac, address }))
   const broken = records(state, 'broken', [WORD, PORT, WORD, PORT, WORD, WORD])
   return {
+    identification: records(state, 'identification', [PORT])[0]?.[0] ?? 0,
+    fragments: readFragments(state),
     leases: pairs('leases'),
     guests: pairs('guests'),
     broken: broken.map(([guest, guestPort, peer, peerPort, sequence, acknowledgment]) => ({
@@ -44,18 +58,29 @@ export function readUserNetworkState(state: Json): UserNetworkState {
   }
 }
 
+function readFragments(state: Json): UserNetworkState['fragments'] {
+  const limits = [Number.MAX_SAFE_INTEGER, WORD, WORD, 256, 256, PORT, 2, PORT, PORT]
+  const payloads = fieldOf(state, 'payloads')
+  const bytes = new Uint8Array(Buffer.from(typeof payloads === 'string' ? payloads : '', 'base64'))
+  let at = 0
+  return records(state, 'fragments', limits).map(
+    ([began, source, destination, protocol, timeToLive, identification, more, fragmentOffset, length]) => {
+      if (fragmentOffset % 8 !== 0 || at + length > bytes.length) throw wrong('fragments')
+      const payload = bytes.subarray(at, (at += length))
+      const ends = { source, destination, protocol, timeToLive, identification }
+      return { began, fragment: { ...ends, moreFragments: more === 1, fragmentOffset, payload } }
+    },
+  )
+}
+
 /** @param limits what each number of a record must stay below. */
 function records(state: Json, name: string, limits: readonly number[]): number[][] {
-  const wrong = () =>
-    new Error(`saved state of the user network: "${name}" is wrong; the snapshot is damaged or from another version`)
-  const isObject = (value: Json): value is { readonly [key: string]: Json } =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-  const list: Json | undefined = isObject(state) ? state[name] : undefined
-  if (!isList(list) || list.length > MOST_RECORDS) throw wrong()
+  const list = fieldOf(state, name)
+  if (!isList(list) || list.length > MOST_RECORDS) throw wrong(name)
   return list.map(record => {
-    if (!isList(record) || record.length !== limits.length) throw wrong()
+    if (!isList(record) || record.length !== limits.length) throw wrong(name)
     return record.map((value, i) => {
-      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= limits[i]) throw wrong()
+      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= limits[i]) throw wrong(name)
       return value
     })
   })
@@ -63,4 +88,16 @@ function records(state: Json, name: string, limits: readonly number[]): number[]
 
 function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value)
+}
+
+function fieldOf(state: Json, name: string): Json | undefined {
+  const isObject = (value: Json): value is { readonly [key: string]: Json } =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject(state) ? state[name] : undefined
+}
+
+function wrong(name: string): Error {
+  return new Error(
+    `saved state of the user network: "${name}" is wrong; the snapshot is damaged or from another version`,
+  )
 }

@@ -177,6 +177,8 @@ export class UserNetwork implements NetworkPort, GuestSide {
       leases: this.#dhcp.leases,
       guests: [...this.#guests].map(([address, mac]) => ({ address, mac })),
       broken: [...this.#broken, ...this.tcp.broken],
+      identification: this.#identification,
+      fragments: this.#fragments.incomplete,
     })
   }
 
@@ -188,6 +190,8 @@ export class UserNetwork implements NetworkPort, GuestSide {
     this.#guests.clear()
     for (const { address, mac } of state.guests) this.#learn(address, mac)
     this.#broken = state.broken
+    this.#identification = state.identification
+    for (const { fragment, began } of state.fragments) this.#fragments.add(fragment, began)
   }
 
   // A port of the network.
