@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { GuestEnd, Stop } from '../../src/debugger/target.ts'
 import { VmTarget } from '../../src/debugger/vm-target.ts'
 import { VmView } from '../../src/machine/machine-view.ts'
-import { HostInputs } from '../../src/util/host-input.ts'
+import { type HostInput, HostInputs } from '../../src/util/host-input.ts'
 import { makeVm, type ScriptedVm } from '../vmm/support/scripted-vm.ts'
 
 interface Scene extends ScriptedVm {
@@ -11,6 +11,7 @@ interface Scene extends ScriptedVm {
   readonly told: string[]
   /** Bytes that the serial port took. */
   readonly received: number[]
+  readonly hostInputs: HostInputs
   resets: number
   /** Room in the serial receiver. */
   room: number
@@ -23,10 +24,11 @@ function scene(cpus = 1): Scene {
   const { vm } = scripted
   const told: string[] = []
   const received: number[] = []
+  const hostInputs = new HostInputs()
   const target = new VmTarget({
     vm,
     view: new VmView(vm, { devices: [] }),
-    hostInputs: new HostInputs(),
+    hostInputs,
     sendSerial: byte => {
       if (made.room === 0) return false
       made.room--
@@ -54,7 +56,7 @@ function scene(cpus = 1): Scene {
     output: (source, bytes) => told.push(`${source} ${Buffer.from(bytes).toString()}`),
   }
   const next = () => new Promise<Stop | GuestEnd | Error>(done => (resolve = done))
-  const made: Scene = { ...scripted, target, told, received, resets: 0, room: Infinity, next }
+  const made: Scene = { ...scripted, target, told, received, hostInputs, resets: 0, room: Infinity, next }
   return made
 }
 
@@ -218,6 +220,29 @@ describe('an idle guest', () => {
     target.writeConsole(Uint8Array.of(65))
     await new Promise(resolve => setTimeout(resolve, 10))
     expect(received).toEqual([65])
+    target.dispose()
+  })
+
+  test('gets what comes from the host at once', async () => {
+    const { target, vm, hostInputs } = idle(60_000)
+    const delivered: number[] = []
+    const input: HostInput & { waiting: boolean } = {
+      live: true,
+      waiting: false,
+      onArrival: undefined,
+      deliver: () => {
+        if (input.waiting) delivered.push(vm.clock.count)
+        input.waiting = false
+      },
+      close: () => {},
+    }
+    hostInputs.add(input)
+    target.resume()
+    await new Promise(resolve => setTimeout(resolve, 10))
+    input.waiting = true
+    input.onArrival?.()
+    await new Promise(resolve => setTimeout(resolve, 10))
+    expect(delivered).toEqual([100])
     target.dispose()
   })
 
