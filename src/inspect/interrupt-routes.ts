@@ -36,6 +36,12 @@ interface Delivery {
 const TIMER_INPUT = 2
 const ISA_BRIDGE = 'pci-isa-bridge'
 const PIRQS = 'ABCD'
+const INTEL = 0x8086
+const POWER_MANAGEMENT = 0x7113
+/** An IDE controller in compatibility mode: both channels have the requests of an AT (PCI IDE Controller 1.0, 2.1). */
+const IDE_CLASS = 0x0101
+const IDE_NATIVE = 0b101
+const IDE_REQUESTS = [14, 15]
 /** By bits 8 to 10 of a redirection entry (82093AA, 3.2.4). */
 const MODES = ['fixed', 'lowest-priority', 'smi', 'reserved', 'nmi', 'init', 'reserved', 'extint']
 
@@ -50,7 +56,15 @@ export function interruptRoutes(machine: MachineView): InterruptRoute[] {
 }
 
 function functionRoutes(machine: MachineView, view: PciFunctionView): InterruptRoute[] {
-  const { interruptPin, msix, name } = pciFunction(view)
+  const { interruptPin, msix, name, classCode, device, vendor } = pciFunction(view)
+  // Its interrupt is the SCI, which `acpi-pm` drives, whatever the pin says (82371AB data sheet, 7.1).
+  if (vendor.id === INTEL && device.id === POWER_MANAGEMENT) return []
+  const compatible = classCode.id >>> 8 === IDE_CLASS && (classCode.id & IDE_NATIVE) === 0
+  if (compatible)
+    return IDE_REQUESTS.map(irq => ({
+      ...{ device: name, source: `IRQ ${irq}`, causes: [], irq },
+      ...controllersOf(machine, irq),
+    }))
   // One of the two: while MSI-X is enabled the pin is not used (PCI 3.0, 6.8.3.3).
   if (msix?.enabled)
     return msix.entries.map(({ index, causes, message, masked }) => ({

@@ -19,6 +19,23 @@ describe('a filter of events', () => {
     ['transition', 'user', { kind: 'transition', to: 'user' }, undefined],
     ['event', '', { kind: 'guest-event' }, undefined],
     ['event', 'ready, done if $rax', { kind: 'guest-event', names: ['ready', 'done'] }, '$rax'],
+    ['virtqueue', '', { kind: 'virtio', steps: ['kick'] }, undefined],
+    [
+      'virtqueue',
+      'used taken virtio-blk0 1 sector 2048-4095 if $rax',
+      {
+        ...{ kind: 'virtio', steps: ['taken', 'used'], device: 'virtio-blk0', queue: 1 },
+        sectors: { first: 2048, last: 4095 },
+      },
+      '$rax',
+    ],
+    [
+      'virtqueue',
+      'kick virtio-blk0 sector 7',
+      { kind: 'virtio', steps: ['kick'], device: 'virtio-blk0', sectors: { first: 7, last: 7 } },
+      undefined,
+    ],
+    ['broken', 'virtio-net0', { kind: 'virtio', steps: ['broken'], device: 'virtio-net0' }, undefined],
     ['int3', '', { kind: 'int3' }, undefined],
   ])('%s "%s"', (id, condition, event, expression) => {
     expect(filteredEvent(id, condition)).toEqual({ event, ...(expression === undefined ? {} : { expression }) })
@@ -33,6 +50,10 @@ describe('a filter of events', () => {
     ['port', '0x10000', 'a number from 0 to 65535'],
     ['exit', 'soon', 'there is no reason "soon"'],
     ['transition', 'up', 'kernel or user'],
+    ['virtqueue', 'kick 0', '"0": steps (kick, taken, used, interrupt, reset, broken), a device'],
+    ['virtqueue', 'kick virtio-blk0 0 1', '"1": steps'],
+    ['virtqueue', 'used virtio-blk0 sector 9-2', '"9-2": a sector or a range'],
+    ['virtqueue', 'used virtio-blk0 x', '"x": a number from 0'],
     ['magic', '5', 'nothing but "if EXPRESSION"'],
   ])('%s "%s" is refused', (id, condition, why) => {
     expect(() => filteredEvent(id, condition)).toThrow(RequestError)

@@ -5,9 +5,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { DapClient } from '../../scripts/dap-client.ts'
 import { frameIdOf } from '../../src/adapter/frame-ids.ts'
+import { serve } from '../../src/adapter/server.ts'
+import { Debugger } from '../../src/debugger/debugger.ts'
+import { SymbolBook } from '../../src/debugger/symbol-book.ts'
+import { VmTarget } from '../../src/debugger/vm-target.ts'
+import { configure, readImage } from '../../src/machine/configuration.ts'
+import { parseDisk } from '../../src/machine/disk-configuration.ts'
+import { Pc } from '../../src/machine/pc.ts'
 import type { DevicesBody, PciBody, VirtqueuesBody } from '../../src/protocol/device-requests.ts'
 import { GoldenSession } from '../support/golden-session.ts'
+import { GUESTS } from '../support/markers.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -92,6 +101,38 @@ test('a read is followed from its kick over the used ring to the interrupt, and 
   await ended(session)
   expect(session.client.output.stdout).toBe('virtqueue: sector 2 begins with RINGSIDE\n')
   await session.expectGolden('virtqueue', { [folder]: 'BUILD' })
+})
+
+test('looking at devices changes nothing', async () => {
+  const image = readImage(`${GUESTS}prebuilt/virtqueue.elf`, 'program')
+  const disk = parseDisk(`${join(folder, 'disk.img')},readonly`)
+  const pc = await Pc.create(configure({ image, memory: 64 * 2 ** 20, devices: [disk] }), {
+    ...{ console: () => undefined, debugConsole: () => undefined },
+  })
+  const client = DapClient.connect(
+    (input, output) =>
+      void serve(input, output, async () => {
+        pc.boot()
+        return new Debugger(new VmTarget(pc), new SymbolBook())
+      }),
+  )
+  await client.launch({ program: image.name })
+  const filterOptions = [{ filterId: 'virtqueue', condition: `kick taken used ${DISK}` }]
+  await client.request('setExceptionBreakpoints', { filters: [], filterOptions })
+  await client.request('configurationDone')
+  for (const text of [/: kick$/, /: chain taken 0: read.*; .*: chain used 0: read/]) {
+    expect(await client.event('stopped')).toMatchObject({ text: expect.stringMatching(text) })
+    const before = Buffer.concat(pc.save())
+    for (const request of ['virtqueues', 'pci', 'devices']) await client.request(`ringside/${request}`, {})
+    await client.request('ringside/traceVirtqueue', { device: DISK, queue: 0, on: true })
+    await client.request('ringside/traceVirtqueue', { device: DISK, queue: 0, on: false })
+    for (const expression of ['virtqueues', `chain ${DISK} 0 0`, `pci ${DISK}`, `devices ${DISK}`, 'devices'])
+      await client.request('evaluate', { expression, frameId: 1, context: 'repl' }).catch(() => undefined)
+    expect(Buffer.concat(pc.save()).equals(before)).toBe(true)
+    await client.request('continue', { threadId: 1 })
+  }
+  await client.event('terminated')
+  await client.close()
 })
 
 test('what is asked for and what is not there', async () => {

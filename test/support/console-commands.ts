@@ -14,5 +14,15 @@ export const CONSOLE_COMMANDS = [
     'x/2a $rsp',
   ],
   ...['gdt', 'ldt', 'idt', 'idt 14', 'tss', 'exits 3', 'apic', 'devices', 'devices pic', 'devices nothing'],
+  ...[
+    'pci',
+    'pci 00:01.0',
+    'pci 00:1f.0',
+    'devices uart0',
+    'virtqueues',
+    'virtqueues virtio-blk0',
+    'chain',
+    'trace x 0 on',
+  ],
   ...['symbol $rip', 'symbol kernel_main', 'number', 'number + 1', '$rflags.IF', '(mode)'],
 ]
