@@ -218,6 +218,7 @@ export class VirtioNoise {
 
   #saveAndRestore(): void {
     const { transport } = this.#bench
+    this.#subject.settle?.(this.#device)
     const before = JSON.stringify(transport.save())
     transport.restore(JSON.parse(before))
     const after = JSON.stringify(transport.save())

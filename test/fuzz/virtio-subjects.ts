@@ -19,6 +19,7 @@ import { TRANSMIT_QUEUE } from '../../src/devices/virtio/net/protocol.ts'
 import type { VirtioDevice } from '../../src/devices/virtio/virtio-device.ts'
 import type { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { EchoDevice } from '../devices/virtio/echo-device.ts'
+import { LateBackend } from '../support/late-backend.ts'
 import type { PostedBuffer } from '../support/virtio-driver.ts'
 
 const DISK_SECTORS = 64
@@ -32,6 +33,8 @@ export interface VirtioSubject {
   make(clock: VirtualClock): { readonly device: VirtioDevice; readonly close?: () => void }
   /** A chain that makes sense for a queue; noise is made of it. Buffers of any kind if absent. */
   request?(queue: number, next: Random): readonly PostedBuffer[]
+  /** What a machine does before it is saved: nothing if absent. */
+  settle?(device: VirtioDevice): void
   /** Something the host's side does, such as a packet that arrives. */
   poke?(device: VirtioDevice, next: Random): void
 }
@@ -56,17 +59,19 @@ export const VIRTIO_SUBJECTS: Readonly<Record<string, VirtioSubject>> = {
       const disk = new MemoryDisk(new Uint8Array(SECTOR_SIZE * DISK_SECTORS))
       return { device: new BlockDevice({ name: 'virtio-blk0', backend: new InThreadBackend(disk), queues: 2 }) }
     },
-    request: (_queue, next) => {
-      // Read, write, flush, id, discard, write zeroes, and types that there are none of.
-      const type = [0, 0, 1, 1, 4, 8, 11, 13, next(20)][next(9)]
-      const header = new Uint8Array(16)
-      const view = new DataView(header.buffer)
-      view.setUint32(0, type, true)
-      view.setUint32(8, next(8) === 0 ? next(2 ** 32) : next(DISK_SECTORS), true)
-      const data = next(6) === 0 ? next(2000) : SECTOR_SIZE * next(4)
-      const reads = type === 0 || type === 8
-      const bytes = Uint8Array.from({ length: type === 11 || type === 13 ? 16 : data }, () => next(3))
-      return [{ bytes: header }, reads ? { room: type === 8 ? 20 : data } : { bytes }, { room: 1 }]
+    request: (_queue, next) => blockRequest(next),
+  },
+  'late block': {
+    make: () => {
+      const backend = new LateBackend(new MemoryDisk(new Uint8Array(SECTOR_SIZE * DISK_SECTORS)), 4)
+      return { device: new LateBlockDevice(backend) }
+    },
+    request: (_queue, next) => blockRequest(next),
+    poke: (device, next) => {
+      if (device instanceof LateBlockDevice) device.answer(next(5))
+    },
+    settle: device => {
+      if (device instanceof LateBlockDevice) device.answerAll()
     },
   },
   balloon: {
@@ -134,6 +139,39 @@ export const VIRTIO_SUBJECTS: Readonly<Record<string, VirtioSubject>> = {
       else device.receive(Uint8Array.from({ length: 14 + next(1600) }, () => next(256)))
     },
   },
+}
+
+/** With a back end that answers when it is poked. */
+class LateBlockDevice extends BlockDevice {
+  readonly #late: LateBackend
+
+  constructor(backend: LateBackend) {
+    super({ name: 'virtio-blk0', backend, queues: 2 })
+    this.#late = backend
+  }
+
+  answer(count: number): void {
+    this.#late.answer(count)
+    this.answersCame()
+  }
+
+  answerAll(): void {
+    while (this.#late.underWay > 0) this.answer(this.#late.underWay)
+  }
+}
+
+/** A request of the block device. */
+function blockRequest(next: Random): PostedBuffer[] {
+  // Read, write, flush, id, discard, write zeroes, and types that there are none of.
+  const type = [0, 0, 1, 1, 4, 8, 11, 13, next(20)][next(9)]
+  const header = new Uint8Array(16)
+  const view = new DataView(header.buffer)
+  view.setUint32(0, type, true)
+  view.setUint32(8, next(8) === 0 ? next(2 ** 32) : next(DISK_SECTORS), true)
+  const data = next(6) === 0 ? next(2000) : SECTOR_SIZE * next(4)
+  const reads = type === 0 || type === 8
+  const bytes = Uint8Array.from({ length: type === 11 || type === 13 ? 16 : data }, () => next(3))
+  return [{ bytes: header }, reads ? { room: type === 8 ? 20 : data } : { bytes }, { room: 1 }]
 }
 
 const NAMES = ['a', 'b', 'c', '..', '.', '../secret', '']
