@@ -103,7 +103,7 @@ function medianOf(measurements: readonly Measurement[], workload: number, what: 
 }
 
 function cells(name: string, ...columns: string[]): string {
-  return name.padEnd(24) + columns.map(column => column.padStart(16)).join('')
+  return name.padEnd(36) + columns.map(column => column.padStart(15)).join('')
 }
 
 function ringside(name: string, diskOptions: string): Contestant {

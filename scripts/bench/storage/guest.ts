@@ -7,37 +7,39 @@ import { fileURLToPath } from 'node:url'
 import { SCENARIO_CMDLINE, SKIP_REASON, virtioLinux } from '../../../test/virtio-linux/guest.ts'
 
 export const DISK_MEBIBYTES = 64
-const PASSES = 4
-const OPERATIONS = 4000
+const LARGE = 2 ** 20
+const SMALL = 4096
+const LARGE_OPERATIONS = 512
+const SMALL_OPERATIONS = 20_000
+/** Programs that have a request each under way. */
+const AT_ONCE = 8
 
 export interface Workload {
   readonly name: string
   /** Commands; `$disk` is the device. */
   readonly command: string
-  /** Requests of the disk that the guest means to make, and bytes that they move. */
+  /** Requests that the guest's programs make, and bytes that they move. */
   readonly operations: number
   readonly bytes: number
 }
 
-const sequential = (name: string, from: string, to: string, option: string): Workload => ({
-  name,
-  command: `for pass in $(seq ${PASSES}); do dd if=${from} of=${to} bs=1M count=${DISK_MEBIBYTES} ${option}=direct; done`,
-  operations: PASSES * DISK_MEBIBYTES,
-  bytes: PASSES * DISK_MEBIBYTES * 2 ** 20,
-})
-
-const random = (name: string, direction: 'read' | 'write'): Workload => ({
-  name,
-  command: `random-io ${direction} $disk ${OPERATIONS}`,
-  operations: OPERATIONS,
-  bytes: OPERATIONS * 4096,
-})
+function workload(direction: 'read' | 'write', order: 'sequential' | 'random', atOnce = 1): Workload {
+  const [size, operations] = order === 'sequential' ? [LARGE, LARGE_OPERATIONS] : [SMALL, SMALL_OPERATIONS]
+  const one = `disk-io ${direction} ${order} $disk ${size} ${operations / atOnce}`
+  return {
+    name: `${order} ${direction}, ${order === 'sequential' ? '1 MiB' : '4 KiB'}${atOnce === 1 ? '' : `, ${atOnce} at once`}`,
+    command: atOnce === 1 ? one : `for i in $(seq ${atOnce}); do ${one} & done; wait`,
+    operations,
+    bytes: operations * size,
+  }
+}
 
 export const WORKLOADS: readonly Workload[] = [
-  sequential('read 1 MiB', '$disk', '/dev/null', 'iflag'),
-  sequential('write 1 MiB', '/dev/zero', '$disk', 'oflag'),
-  random('read 4 KiB', 'read'),
-  random('write 4 KiB', 'write'),
+  workload('read', 'sequential'),
+  workload('write', 'sequential'),
+  workload('read', 'random'),
+  workload('write', 'random'),
+  workload('read', 'random', AT_ONCE),
 ]
 
 /** The lines by which the guest tells where it is; times and exits are taken when they appear. */
@@ -60,11 +62,11 @@ export interface StorageGuest {
 export function makeGuest(directory: string): StorageGuest {
   const linux = virtioLinux()
   if (linux === undefined) throw new Error(SKIP_REASON)
-  const program = join(directory, 'random-io')
-  const source = fileURLToPath(new URL('random-io.c', import.meta.url))
+  const program = join(directory, 'disk-io')
+  const source = fileURLToPath(new URL('disk-io.c', import.meta.url))
   execFileSync('gcc', ['-O2', '-static', '-o', program, source], { stdio: ['ignore', 'inherit', 'inherit'] })
   const steps = WORKLOADS.map(({ command }, i) =>
-    [`echo storage: begin ${i}`, `${command} > /tmp/log 2>&1 || cat /tmp/log`, `echo storage: end ${i}`].join('\n'),
+    [`echo storage: begin ${i}`, `{ ${command}; } > /tmp/log 2>&1; cat /tmp/log`, `echo storage: end ${i}`].join('\n'),
   )
   const initrd = join(directory, 'initramfs.gz')
   writeFileSync(
@@ -72,7 +74,7 @@ export function makeGuest(directory: string): StorageGuest {
     linux.initramfs({
       modules: ['virtio_pci', 'virtio_blk', 'ata_piix', 'sd_mod'],
       script: ['disk=/dev/vda', '[ -b $disk ] || disk=/dev/sda', ...steps].join('\n'),
-      files: [{ kind: 'file', path: 'bin/random-io', data: readFileSync(program), executable: true }],
+      files: [{ kind: 'file', path: 'bin/disk-io', data: readFileSync(program), executable: true }],
     }),
   )
   return { image: linux.image, initrd, cmdline: SCENARIO_CMDLINE }
