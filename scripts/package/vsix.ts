@@ -21,9 +21,12 @@ export interface ExtensionManifest {
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.cjs': 'application/javascript',
+  '.css': 'text/css',
+  '.js': 'application/javascript',
   '.json': 'application/json',
   '.md': 'text/markdown',
   '.mjs': 'application/javascript',
+  '.svg': 'image/svg+xml',
   '.vsixmanifest': 'text/xml',
 }
 const OTHER_CONTENT = 'application/octet-stream'

@@ -41,6 +41,9 @@ export function provideDebugConfigurations(context: vscode.ExtensionContext): vs
       { provideDebugConfigurations: configurationsIn },
       Dynamic,
     ),
+    vscode.commands.registerCommand('ringside.debugTour', () =>
+      vscode.debug.startDebugging(undefined, tourConfiguration(context.extensionPath)),
+    ),
   ]
 }
 

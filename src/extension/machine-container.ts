@@ -1,0 +1,31 @@
+/** The views of the container "Ringside", and what they need of each other. */
+
+import * as vscode from 'vscode'
+import { ExitStops } from './exit-stops.ts'
+import { MemoryDocuments } from './memory-documents.ts'
+import { SessionWatch } from './session-watch.ts'
+import { showStatus } from './status-bar.ts'
+import { TranslationView } from './translation/translation-view.ts'
+import { registerViewCommands } from './view-commands.ts'
+import { machineViews } from './views/machine-views.ts'
+import { MachineTree } from './views/tree-view.ts'
+
+export function showMachine(context: vscode.ExtensionContext): vscode.Disposable {
+  const watch = new SessionWatch()
+  const stops = new ExitStops()
+  const memory = new MemoryDocuments(watch)
+  const trees = machineViews(stops).map(definition => new MachineTree(definition, watch))
+  const translation = new TranslationView(context.extensionUri, watch, memory)
+  const refresh = (): void => {
+    for (const tree of trees) tree.refresh()
+  }
+  return vscode.Disposable.from(
+    watch,
+    stops,
+    memory,
+    ...trees,
+    translation,
+    showStatus(watch),
+    registerViewCommands({ watch, stops, memory, refresh }),
+  )
+}

@@ -1,0 +1,94 @@
+/** Messages between the translation's page and the extension: neither side believes the other unseen. */
+
+import type { TranslationModel } from './translation-model.ts'
+
+export const ACCESSES = ['read', 'write', 'execute'] as const
+export type Access = (typeof ACCESSES)[number]
+
+/** From the page. */
+export type PageMessage =
+  /** It has been loaded, and can show something. */
+  | { readonly type: 'ready' }
+  | { readonly type: 'translate'; readonly expression: string; readonly access: Access }
+  | { readonly type: 'openMemory'; readonly memory: string }
+  | { readonly type: 'openCode'; readonly address: string }
+
+/** To the page. */
+export type HostMessage =
+  /** Something of which the user wants the translation: the page fills in its field. */
+  | { readonly type: 'ask'; readonly expression: string; readonly access: Access }
+  /** The machine stands still or has changed: ask again. */
+  | { readonly type: 'stopped' }
+  | { readonly type: 'running' }
+  | { readonly type: 'ended' }
+  | { readonly type: 'translated'; readonly model: TranslationModel }
+  | { readonly type: 'failed'; readonly message: string }
+
+const LONGEST = 1000
+const REFERENCE = /^(?:phys:|hpa:|cr3=0x[0-9a-f]{1,16}:)?0x[0-9a-f]{1,16}$/i
+
+/** undefined for what is no message of the page's. */
+export function parsePageMessage(value: unknown): PageMessage | undefined {
+  if (typeof value !== 'object' || value === null || !('type' in value)) return undefined
+  switch (value.type) {
+    case 'ready':
+      return { type: 'ready' }
+    case 'translate': {
+      const expression = 'expression' in value ? value.expression : undefined
+      const access = ACCESSES.find(known => 'access' in value && known === value.access)
+      if (typeof expression !== 'string' || expression.length > LONGEST || access === undefined) return undefined
+      return { type: 'translate', expression, access }
+    }
+    case 'openMemory': {
+      const memory = 'memory' in value ? value.memory : undefined
+      return typeof memory === 'string' && REFERENCE.test(memory) ? { type: 'openMemory', memory } : undefined
+    }
+    case 'openCode': {
+      const address = 'address' in value ? value.address : undefined
+      return typeof address === 'string' && REFERENCE.test(address) ? { type: 'openCode', address } : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+/** Is it a message of the extension's? What else comes to a page is not for it. */
+export function isHostMessage(value: unknown): value is HostMessage {
+  if (typeof value !== 'object' || value === null || !('type' in value)) return false
+  switch (value.type) {
+    case 'stopped':
+    case 'running':
+    case 'ended':
+      return true
+    case 'ask':
+      return (
+        'expression' in value && typeof value.expression === 'string' && 'access' in value && isAccess(value.access)
+      )
+    case 'failed':
+      return 'message' in value && typeof value.message === 'string'
+    case 'translated':
+      return 'model' in value && isModel(value.model)
+    default:
+      return false
+  }
+}
+
+/** What the page keeps over reloads; undefined when it is not that. */
+export function parseState(value: unknown): { expression: string; access: Access } | undefined {
+  const message = parsePageMessage(
+    typeof value === 'object' && value !== null ? { ...value, type: 'translate' } : value,
+  )
+  return message?.type === 'translate' ? { expression: message.expression, access: message.access } : undefined
+}
+
+const isAccess = (value: unknown): value is Access => ACCESSES.some(access => access === value)
+
+const isModel = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  'steps' in value &&
+  Array.isArray(value.steps) &&
+  'end' in value &&
+  typeof value.end === 'object' &&
+  'text' in value &&
+  typeof value.text === 'string'

@@ -1,0 +1,75 @@
+/** The tree views of the machine: which requests each makes, and which model turns the answers into nodes. */
+
+import type { DescriptorTableBody } from '../../protocol/custom-requests.ts'
+import {
+  DESCRIPTOR_TABLE,
+  EPT_MAPPINGS,
+  EXITS,
+  type ExitsBody,
+  INTERRUPT_CONTROLLERS,
+  type InterruptControllersBody,
+  MAPPINGS,
+  type MappingsBody,
+  TIMELINE,
+  type TimelineBody,
+} from '../../protocol/custom-requests.ts'
+import { PCI, type PciBody, VIRTQUEUES, type VirtqueuesBody } from '../../protocol/device-requests.ts'
+import { PROCESSORS, type ProcessorsBody } from '../../protocol/processor-requests.ts'
+import type { ExitStops } from '../exit-stops.ts'
+import { pciNodes, virtqueueNodes } from './devices-model.ts'
+import { exitNodes } from './exits-model.ts'
+import { memoryMapNodes } from './memory-map-model.ts'
+import { processorNodes } from './processor-model.ts'
+import { tableNodes } from './tables-model.ts'
+import { timelineNodes } from './timeline-model.ts'
+import type { Ask, ViewDefinition } from './tree-view.ts'
+
+/** Ranges and exits that a view has room for. */
+const MOST_RANGES = 1000
+const MOST_EXITS = 200
+
+export function machineViews(stops: ExitStops): ViewDefinition[] {
+  return [
+    { id: 'ringside.processor', load: async ask => processorNodes(await ask<ProcessorsBody>(PROCESSORS)) },
+    {
+      id: 'ringside.exits',
+      load: async (ask, session) =>
+        exitNodes(await ask<ExitsBody>(EXITS, { recent: MOST_EXITS, addresses: 20 }), stops.of(session)),
+    },
+    { id: 'ringside.memoryMap', load: loadMemoryMap },
+    { id: 'ringside.tables', load: loadTables },
+    {
+      id: 'ringside.virtqueues',
+      empty: 'This machine has no virtio device.',
+      load: async ask => virtqueueNodes(await ask<VirtqueuesBody>(VIRTQUEUES)),
+    },
+    { id: 'ringside.pci', load: async ask => pciNodes(await ask<PciBody>(PCI)) },
+    {
+      id: 'ringside.timeline',
+      empty: 'The guest has told of no event: it does so by a hypercall (guests/include/ringside.h).',
+      load: async ask => timelineNodes(await ask<TimelineBody>(TIMELINE, { recent: MOST_EXITS })),
+    },
+  ]
+}
+
+async function loadMemoryMap(ask: Ask) {
+  const limit = { limit: MOST_RANGES }
+  const [guest, ept] = await Promise.all([
+    ask<MappingsBody>(MAPPINGS, limit),
+    // A target without EPT refuses; its guest's own tables are to be seen all the same.
+    Promise.resolve(ask<MappingsBody>(EPT_MAPPINGS, limit)).catch(() => undefined),
+  ])
+  return memoryMapNodes({ guest, ept })
+}
+
+async function loadTables(ask: Ask) {
+  const table = (name: string) => ask<DescriptorTableBody>(DESCRIPTOR_TABLE, { table: name })
+  const [gdt, ldt, idt, tss, controllers] = await Promise.all([
+    table('gdt'),
+    table('ldt'),
+    table('idt'),
+    table('tss'),
+    ask<InterruptControllersBody>(INTERRUPT_CONTROLLERS),
+  ])
+  return tableNodes({ gdt, ldt, idt, tss, controllers })
+}

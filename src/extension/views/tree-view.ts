@@ -1,0 +1,136 @@
+/** A tree view of VS Code that shows nodes, asks for them at each stop while it is visible, and is empty without a guest. */
+
+import * as vscode from 'vscode'
+import type { MachineState, SessionWatch } from '../session-watch.ts'
+import { contextValue, markChanges, type Remembered, remember, type ViewNode } from './view-node.ts'
+
+/** Asks the adapter; rejects when it refuses or is gone. */
+export type Ask = <Body>(command: string, args?: object) => Thenable<Body>
+
+export interface ViewDefinition {
+  /** As in `package.json`. */
+  readonly id: string
+  /** What stands there when there is nothing to show. */
+  readonly empty?: string
+  load(ask: Ask, session: vscode.DebugSession): Promise<readonly ViewNode[]>
+}
+
+export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Disposable {
+  readonly onDidChangeTreeData: vscode.Event<void>
+
+  readonly #changed = new vscode.EventEmitter<void>()
+  readonly #definition: ViewDefinition
+  readonly #watch: SessionWatch
+  readonly #view: vscode.TreeView<ViewNode>
+  readonly #disposables: vscode.Disposable[]
+  #roots: readonly ViewNode[] = []
+  #before: Remembered | undefined
+  /** The session whose nodes are shown. */
+  #shown: string | undefined
+  /** Counts loads: an answer that comes late is dropped. */
+  #load = 0
+  /** The guest went on or stopped while the view was hidden. */
+  #stale = true
+
+  constructor(definition: ViewDefinition, watch: SessionWatch) {
+    this.onDidChangeTreeData = this.#changed.event
+    this.#definition = definition
+    this.#watch = watch
+    this.#view = vscode.window.createTreeView(definition.id, { treeDataProvider: this, showCollapseAll: true })
+    this.#disposables = [
+      this.#changed,
+      this.#view,
+      watch.onDidChange(() => this.refresh()),
+      this.#view.onDidChangeVisibility(({ visible }) => {
+        if (visible && this.#stale) this.refresh()
+      }),
+    ]
+  }
+
+  /** Asks again, if it is to be seen. */
+  refresh(): void {
+    this.#stale = true
+    const state = this.#watch.state
+    if (state.kind === 'none') this.#clear()
+    else if (this.#view.visible) void this.#show(state)
+  }
+
+  getChildren(node?: ViewNode): ViewNode[] {
+    return [...(node === undefined ? this.#roots : (node.children ?? []))]
+  }
+
+  getTreeItem(node: ViewNode): vscode.TreeItem {
+    const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState
+    const open = node.expanded === true ? Expanded : Collapsed
+    const label = {
+      label: node.label,
+      highlights: changedHere(node) ? [[0, node.label.length] as [number, number]] : [],
+    }
+    const item = new vscode.TreeItem(label, node.children === undefined || node.children.length === 0 ? None : open)
+    item.id = node.id
+    item.contextValue = contextValue(node)
+    if (node.description !== undefined) item.description = node.description
+    item.tooltip = node.tooltip ?? (node.description === undefined ? node.label : `${node.label}  ${node.description}`)
+    const icon = iconOf(node)
+    if (icon !== undefined) item.iconPath = icon
+    item.accessibilityInformation = {
+      label: [node.label, node.description ?? '', ...(node.changed ? ['changed'] : [])].join(' '),
+    }
+    if (node.subject?.exitReason !== undefined)
+      item.command = { command: 'ringside.toggleExitStop', title: 'Stop at This Reason', arguments: [node] }
+    return item
+  }
+
+  dispose(): void {
+    for (const disposable of this.#disposables) disposable.dispose()
+  }
+
+  #clear(): void {
+    this.#load++
+    this.#before = undefined
+    this.#shown = undefined
+    this.#set([], undefined)
+  }
+
+  async #show(state: Exclude<MachineState, { kind: 'none' }>): Promise<void> {
+    const load = ++this.#load
+    const { session } = state
+    if (this.#shown !== session.id) {
+      this.#before = undefined
+      this.#set([], undefined)
+      this.#shown = session.id
+    }
+    if (state.kind === 'running') {
+      this.#view.message =
+        this.#roots.length === 0 ? 'The guest is running; pause it to look.' : 'Running; this was the last stop.'
+      return
+    }
+    this.#stale = false
+    try {
+      const nodes = await this.#definition.load((command, args) => session.customRequest(command, args), session)
+      if (load !== this.#load) return
+      this.#set(markChanges(nodes, this.#before), nodes.length === 0 ? this.#definition.empty : undefined)
+      this.#before = remember(nodes)
+    } catch (error) {
+      if (load !== this.#load) return
+      this.#set([], `The debug adapter did not answer: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  #set(roots: readonly ViewNode[], message: string | undefined): void {
+    this.#roots = roots
+    // VS Code shows no message for an empty one.
+    this.#view.message = message ?? ''
+    this.#changed.fire()
+  }
+}
+
+/** The node itself has changed, not only what is under it. */
+const changedHere = ({ changed, children }: ViewNode): boolean =>
+  changed === true && !(children?.some(child => child.changed) ?? false)
+
+function iconOf(node: ViewNode): vscode.ThemeIcon | undefined {
+  const colour = node.changed ? new vscode.ThemeColor('ringside.changedForeground') : undefined
+  if (node.icon !== undefined) return new vscode.ThemeIcon(node.icon, colour)
+  return node.changed ? new vscode.ThemeIcon('circle-small-filled', colour) : undefined
+}
