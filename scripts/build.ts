@@ -32,7 +32,7 @@ await build({
 })
 await chmod(outfile, 0o755)
 
-if (process.argv[2] === undefined)
+if (process.argv[2] === undefined) {
   await build({
     absWorkingDir: root,
     entryPoints: ['src/extension/main.ts'],
@@ -45,3 +45,15 @@ if (process.argv[2] === undefined)
     external: ['vscode'],
     logLevel: 'info',
   })
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['src/extension/translation/page.ts'],
+    outfile: 'dist/translation-page.js',
+    bundle: true,
+    // A webview: the browser of VS Code.
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    logLevel: 'info',
+  })
+}

@@ -3,8 +3,16 @@
 import type * as vscode from 'vscode'
 import { provideDebugAdapter } from './debug-adapter.ts'
 import { provideDebugConfigurations } from './debug-configurations.ts'
+import { provideImport } from './import-qemu.ts'
+import { showMachine } from './machine-container.ts'
 import { showSerialConsoles } from './serial-consoles.ts'
 
 export function activate(context: vscode.ExtensionContext): void {
-  context.subscriptions.push(provideDebugAdapter(context), ...provideDebugConfigurations(context), showSerialConsoles())
+  context.subscriptions.push(
+    provideDebugAdapter(context),
+    ...provideDebugConfigurations(context),
+    provideImport(),
+    showSerialConsoles(),
+    showMachine(context),
+  )
 }
