@@ -1,26 +1,24 @@
 /**
  * Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named; without a name
- * also the extension, into `dist/extension.cjs`.
+ * also the extension, into `dist/extension.cjs`, and its language server, into `dist/language-server.mjs`.
  */
 
 import { chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
 import { embedIced } from './embed-iced.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
 
-await build({
+/** What the programs that run under Node have in common. */
+const program = {
   absWorkingDir: root,
-  entryPoints: ['src/cli/main.ts'],
-  outfile,
   bundle: true,
   platform: 'node',
   target: 'node20',
   format: 'esm',
-  sourcemap: 'linked',
-  // The debug adapter library is CommonJS and requires Node's modules, which an ES module has no `require` for.
+  // The libraries of both protocols are CommonJS and require Node's modules, which an ES module has no `require` for.
   banner: {
     js: [
       "import { createRequire as ringsideCreateRequire } from 'node:module'",
@@ -29,10 +27,13 @@ await build({
   },
   plugins: [embedIced],
   logLevel: 'info',
-})
+} satisfies BuildOptions
+
+await build({ ...program, entryPoints: ['src/cli/main.ts'], outfile, sourcemap: 'linked' })
 await chmod(outfile, 0o755)
 
 if (process.argv[2] === undefined) {
+  await build({ ...program, entryPoints: ['src/language/main.ts'], outfile: 'dist/language-server.mjs', minify: true })
   await build({
     absWorkingDir: root,
     entryPoints: ['src/extension/main.ts'],

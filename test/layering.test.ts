@@ -30,6 +30,8 @@ describe('the layering check', () => {
     ['src/engine/isa/alu.ts', "export * from '../../debugger/target.ts'"],
     ['src/engine/mmu.ts', "const debug = await import('../adapter/session.ts')"],
     ['src/extension/view.ts', "import { Vm } from '../vmm/vm.ts'"],
+    ['src/extension/view.ts', "import { serve } from '../language/server.ts'"],
+    ['src/cli/main.ts', "import { createConnection } from 'vscode-languageserver/node'"],
     ['src/protocol/launch.ts', "import { walk } from '../inspect/translate.ts'"],
     ['src/boot/linux.ts', "import { Uart } from '../devices/uart/uart.ts'"],
     ['src/devices/ioapic/ioapic.ts', "import { run } from '../../engine/processor.ts'"],
@@ -49,6 +51,7 @@ describe('the layering check', () => {
     ['src/devices/virtio/rng/device.ts', "import { clamp } from '../../../util/number.ts'"],
     ['src/devices/ioapic/ioapic.ts', "import type { InterruptMessage } from '../../engine/processor.ts'"],
     ['src/cli/main.ts', "import packageJson from '../../package.json' with { type: 'json' }"],
+    ['src/extension/assembly.ts', "import { startLanguageClient } from '../language/client.ts'"],
     ['src/cli/run.ts', "import { readFileSync } from 'node:fs'"],
     [
       'src/engine/decoder.ts',

@@ -1,10 +1,12 @@
 /** The extension: what VS Code calls when it starts, and the parts that it gets in return. */
 
 import type * as vscode from 'vscode'
+import { supportAssembly } from './assembly.ts'
 import { provideDebugAdapter } from './debug-adapter.ts'
 import { provideDebugConfigurations } from './debug-configurations.ts'
 import { provideImport } from './import-qemu.ts'
 import { showMachine } from './machine-container.ts'
+import { showRegisterValues } from './register-values.ts'
 import { showSerialConsoles } from './serial-consoles.ts'
 
 export function activate(context: vscode.ExtensionContext): void {
@@ -14,5 +16,7 @@ export function activate(context: vscode.ExtensionContext): void {
     provideImport(),
     showSerialConsoles(),
     showMachine(context),
+    supportAssembly(context),
+    showRegisterValues(),
   )
 }

@@ -1,0 +1,6 @@
+/** The language server as a process: the client speaks to it over Node's channel or over standard input and output. */
+
+import { createConnection, ProposedFeatures } from 'vscode-languageserver/node'
+import { serve } from './server.ts'
+
+serve(createConnection(ProposedFeatures.all))
