@@ -28,6 +28,8 @@ const ITERATIONS: Readonly<Record<string, number>> = {
 }
 const LOOPS = Object.keys(ITERATIONS)
 const BOOT = 'boot'
+/** Benchmarks of their own. */
+const OTHERS = ['storage', 'network', 'debugger', 'symbols', 'language']
 const BENCH_IMAGE = fileURLToPath(new URL('../guests/prebuilt/bench.elf', import.meta.url))
 
 interface Row {
@@ -94,6 +96,7 @@ async function bench(): Promise<void> {
     console.log(cells('geometric mean', '', '', '', '', '', mean.toFixed(2), ...more))
   }
   if (only.includes(BOOT)) print(await compare(BOOT, linuxGuest(), SHELL_PROMPT))
+  console.log(`\nmore: ${OTHERS.map(name => `npm run bench:${name}`).join(', ')}`)
 }
 
 function linuxGuest(): Guest {
