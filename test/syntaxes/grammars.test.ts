@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { compile, expressions, readGrammar, Tokenizer } from './textmate.ts'
 
-const NAMES = ['x86', 'nasm', 'gas']
+const NAMES = ['x86', 'nasm', 'gas', 'ld']
 const grammars = NAMES.map(readGrammar)
 const tokenizer = new Tokenizer(grammars)
 
@@ -34,7 +34,27 @@ describe('every grammar', () => {
         ? []
         : Object.entries(value).flatMap(([key, inner]) => (key === 'name' ? [String(inner)] : names(inner)))
     for (const { patterns, repository } of grammars)
-      for (const name of names({ patterns, repository })) expect(name).toMatch(/^[a-z.-]+\.asm$/)
+      for (const name of names({ patterns, repository })) expect(name).toMatch(/^[a-z.-]+\.(asm|ld)$/)
+  })
+})
+
+describe('linker scripts', () => {
+  const ld = (line: string): string[] => tokens('source.ld', line).map(token => token.replace(/\.ld$/, ''))
+
+  test('tell commands, sections, functions, numbers and symbols apart', () => {
+    expect(ld('.text ALIGN(4K) : { KEEP(*(.text.entry)) } /* code */')).toEqual([
+      '.text entity.name.section',
+      'ALIGN support.function',
+      '4K constant.numeric',
+      ': keyword.operator',
+      'KEEP keyword.control',
+      '* keyword.operator',
+      '.text.entry entity.name.section',
+      '/* comment.block',
+      'code */ comment.block',
+    ])
+    expect(ld('kernel_end = .;')).toEqual(['kernel_end variable.other.constant', '= keyword.operator'])
+    expect(ld('. = 1M;')).toEqual(['. variable.other.constant', '= keyword.operator', '1M constant.numeric'])
   })
 })
 
