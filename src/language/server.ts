@@ -98,7 +98,9 @@ class Server {
       const text = this.#texts.get(uri)
       if (text === undefined) return
       this.#workspace.change(uri, TextDocument.update(text, contentChanges, version).getText(), version)
-      for (const other of this.#texts.keys()) this.#checkSoon(other)
+      const document = this.#workspace.opened(uri)
+      const related = document === undefined ? [] : this.#workspace.together(document)
+      for (const other of related) if (this.#texts.has(other.uri)) this.#checkSoon(other.uri)
     })
     connection.onDidCloseTextDocument(({ textDocument: { uri } }) => {
       this.#cancel(uri)
