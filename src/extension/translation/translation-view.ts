@@ -122,8 +122,9 @@ async function addressOf(session: vscode.DebugSession, threadId: number, express
     await session.customRequest('evaluate', { expression: text, frameId, context: 'watch', format }),
   )
   const { result, memoryReference } = value
-  if (typeof memoryReference === 'string' && /^0x/.test(memoryReference)) return memoryReference
+  // The value of a number or pointer; of what has no number for a value, such as a struct, where it lies.
   const [number] = /^0x[0-9a-f]{1,16}/i.exec(String(result)) ?? []
   if (number !== undefined) return number
+  if (typeof memoryReference === 'string' && /^0x/.test(memoryReference)) return memoryReference
   throw new Error(`"${text}" is ${String(result)}, which is no address`)
 }
