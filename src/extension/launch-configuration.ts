@@ -49,14 +49,23 @@ export function withAbsolutePaths<C extends Configuration>(configuration: C, fol
     typeof file === 'object' && file !== null && 'path' in file
       ? { ...file, path: absolute(file.path) }
       : absolute(file)
+  // Options stand behind these, after a comma; a comma of the path is written twice.
+  const withOptions = (path: unknown): unknown =>
+    typeof path === 'string' && path !== '' && !isAbsolute(path)
+      ? `${join(folder, '/').replaceAll(',', ',,')}${path}`
+      : path
+  const each = (value: unknown, change: (path: unknown) => unknown): unknown =>
+    Array.isArray(value) ? value.map(change) : change(value)
   const changed: Record<string, unknown> = {}
-  for (const name of ['program', 'initrd']) if (name in configuration) changed[name] = absolute(configuration[name])
+  for (const name of ['program', 'initrd', 'pcap'])
+    if (name in configuration) changed[name] = absolute(configuration[name])
   const { symbols, moduleSymbols, sourceMap } = configuration
   if (typeof sourceMap === 'object' && sourceMap !== null)
     changed.sourceMap = Object.fromEntries(Object.entries(sourceMap).map(([from, to]) => [from, absolute(to)]))
-  if (moduleSymbols !== undefined)
-    changed.moduleSymbols = Array.isArray(moduleSymbols) ? moduleSymbols.map(absolute) : absolute(moduleSymbols)
-  if (symbols !== undefined) changed.symbols = Array.isArray(symbols) ? symbols.map(symbol) : symbol(symbols)
+  if (moduleSymbols !== undefined) changed.moduleSymbols = each(moduleSymbols, absolute)
+  if (symbols !== undefined) changed.symbols = each(symbols, symbol)
+  for (const name of ['disks', 'shares'])
+    if (name in configuration) changed[name] = each(configuration[name], withOptions)
   return { ...configuration, ...changed }
 }
 
@@ -65,11 +74,13 @@ export function complaint(configuration: Configuration): string | undefined {
   if (configuration.request !== 'launch')
     return `"request" must be "launch", not ${JSON.stringify(configuration.request)}: a guest lives with its debug session`
   try {
-    const { program, initrd, symbols } = parseLaunchArguments(configuration)
+    const { program, initrd, symbols, disks } = parseLaunchArguments(configuration)
     return (
       fileComplaint('program', program) ??
       (initrd === undefined ? undefined : fileComplaint('initrd', initrd)) ??
-      symbols.map(({ path }) => fileComplaint('symbols', path)).find(text => text !== undefined)
+      [...symbols.map(({ path }) => fileComplaint('symbols', path)), ...disks.map(diskComplaint)].find(
+        text => text !== undefined,
+      )
     )
   } catch (error) {
     if (error instanceof ArgumentError) return error.message.replace(/^launch: /, '')
@@ -77,11 +88,17 @@ export function complaint(configuration: Configuration): string | undefined {
   }
 }
 
-function fileComplaint(field: string, path: string): string | undefined {
+/** Of the path before the options; a block device is a disk as well as a file is. */
+function diskComplaint(disk: string): string | undefined {
+  const [path] = disk.replaceAll(',,', '\0').split(',')
+  return fileComplaint('disks', path.replaceAll('\0', ','), true)
+}
+
+function fileComplaint(field: string, path: string, orDevice = false): string | undefined {
   try {
     const file = statSync(path, { throwIfNoEntry: false })
     if (file === undefined) return `"${field}": there is no file ${path}`
-    return file.isFile() ? undefined : `"${field}": ${path} is not a file`
+    return file.isFile() || (orDevice && file.isBlockDevice()) ? undefined : `"${field}": ${path} is not a file`
   } catch (error) {
     return `"${field}": ${error instanceof Error ? error.message : String(error)}`
   }

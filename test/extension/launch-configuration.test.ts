@@ -50,6 +50,11 @@ describe('a launch configuration', () => {
       sourceMap: { '/build': '/folder/src' },
     })
     expect(withAbsolutePaths({ ...relative, symbols: 'a' }, '/folder').symbols).toBe('/folder/a')
+    const disks = ['d.img,readonly', '/d', 'a,,b']
+    expect(withAbsolutePaths({ ...CONFIGURATION, disks, shares: '.' }, '/x,y')).toMatchObject({
+      disks: ['/x,,y/d.img,readonly', '/d', '/x,,y/a,,b'],
+      shares: '/x,,y/.',
+    })
     expect(withAbsolutePaths(relative, undefined)).toBe(relative)
   })
 
@@ -61,6 +66,7 @@ describe('a launch configuration', () => {
     [{ program: ROOT }, `"program": ${ROOT} is not a file`],
     [{ initrd: '/nowhere/initrd' }, '"initrd": there is no file /nowhere/initrd'],
     [{ symbols: ['/nowhere/vmlinux'] }, '"symbols": there is no file /nowhere/vmlinux'],
+    [{ disks: ['/nowhere/a,,b,readonly'] }, '"disks": there is no file /nowhere/a,b'],
     [{ memory: 'lots' }, '"memory" must be a size'],
     [{ cpus: 0 }, '"cpus" must be an integer'],
     [{ console: 'externalTerminal' }, '"console" must be one of internalConsole, integratedTerminal'],
