@@ -32,6 +32,7 @@ const LAUNCH = {
       name: 'Tour',
       program: `\${workspaceFolder}/prebuilt/tour.elf`,
       memory: '64M',
+      rng: true,
     },
   ],
 }
@@ -47,7 +48,7 @@ export async function debugTheTour({ tools, directory, work, extension, guests }
   try {
     const workbench = await Workbench.open(tools.chromium, server.url, folder, directory)
     try {
-      await scenario(workbench, line)
+      await scenario(workbench, line, theme => workbench.theme(THEMES[theme].name, THEMES[theme].kind))
     } catch (error) {
       await workbench.screenshot('failed')
       throw error
@@ -60,7 +61,16 @@ export async function debugTheTour({ tools, directory, work, extension, guests }
   rmSync(work, { recursive: true, force: true, maxRetries: 5 })
 }
 
-async function scenario(workbench: Workbench, line: number): Promise<void> {
+type UseTheme = (theme: keyof typeof THEMES) => Promise<void>
+
+/** Themes that come with VS Code, and the class that the window then has. */
+const THEMES = {
+  dark: { name: 'Dark Modern', kind: 'vs-dark' },
+  light: { name: 'Light Modern', kind: 'vs' },
+  contrast: { name: 'Dark High Contrast', kind: 'hc-black' },
+}
+
+async function scenario(workbench: Workbench, line: number, use: UseTheme): Promise<void> {
   await workbench.openFile(SOURCE, line)
   await workbench.breakAt(line)
   await workbench.showDebugView()
@@ -81,11 +91,87 @@ async function scenario(workbench: Workbench, line: number): Promise<void> {
   await workbench.disassembly(/call.*map_page/).waitFor()
   await workbench.screenshot('disassembly')
 
+  await lookAtTheMachine(workbench, use)
+
   await workbench.press('F5')
   await workbench.ended()
   await workbench.terminalShows(/tour: the program ended with status 0x0, powering off/)
   await workbench.terminalShows(/\[the guest has ended\]/)
   await workbench.screenshot('ended')
+}
+
+/** The container "Ringside" at that stop, in two themes. */
+async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<void> {
+  await use('dark')
+  await workbench.showMachine()
+  await workbench
+    .pane('Processor')
+    .row(/64-bit, CPL 0, 4-level paging/)
+    .waitFor()
+  await workbench
+    .pane('Exits')
+    .row(/io\s*[\d,]+/)
+    .waitFor()
+  await workbench.statusShows(/64-bit {2}CPL 0 {2}CR3 0x[0-9a-f]+ {2}[\d,]+ instructions/)
+
+  const page = workbench.webview()
+  await page.locator('#walk .node.end').waitFor()
+  await page.locator('#expression').fill('address')
+  await page.locator('#access').selectOption('write')
+  // The program's page is not there yet: that is what the kernel is about to change.
+  await page.locator('#walk .fault').filter({ hasText: 'entry is not present' }).waitFor()
+  await page.locator('#walk h2').filter({ hasText: 'PML4[0]' }).waitFor()
+  await workbench.widenSideBar()
+  await workbench.screenshot('machine-dark')
+  await use('light')
+  await workbench.screenshot('machine-light')
+
+  await workbench.collapse('Processor', 'Exits')
+  await page.locator('#expression').fill('$rip')
+  await page.locator('#expression').press('Enter')
+  await page.locator('#walk').getByText('host-physical').waitFor()
+  await page.locator('#walk details.ept summary').first().click()
+  await workbench.screenshot('translation-light')
+  await use('dark')
+  await workbench.screenshot('translation-dark')
+
+  await workbench.collapse('Address Translation')
+  await workbench.expandPanes('Memory Map', 'Tables', 'Virtqueues', 'PCI Devices')
+  await workbench.pane('Tables').row(/^IDT/).click()
+  await workbench
+    .pane('Tables')
+    .row(/stub_\d+/)
+    .waitFor()
+  await workbench
+    .pane('Virtqueues')
+    .row(/requestq/)
+    .waitFor()
+  await workbench
+    .pane('Memory Map')
+    .row(/0x40000000/)
+    .waitFor()
+  await workbench.screenshot('tables-dark')
+  await use('light')
+  await workbench.screenshot('tables-light')
+
+  await use('contrast')
+  await workbench.expandPanes('Processor', 'Exits')
+  await workbench.collapse('Memory Map', 'Tables', 'Virtqueues', 'PCI Devices')
+  await workbench.pane('Exits').row(/^io/).click()
+  await workbench.pane('Exits').row(/^io/).locator('.codicon-debug-breakpoint').waitFor()
+  await workbench.press('F5')
+  await workbench
+    .pane('Processor')
+    .row(/ring 0\s*(inb|outb)/)
+    .waitFor()
+  await workbench
+    .pane('Exits')
+    .row(/^io\s*486/)
+    .waitFor()
+  await workbench.screenshot('stopped-at-exit-high-contrast')
+  await workbench.pane('Exits').row(/^io/).click()
+  await workbench.pane('Exits').row(/^io/).locator('.codicon-circle-outline').waitFor()
+  await use('dark')
 }
 
 function lineOf(file: string, text: string): number {

@@ -1,7 +1,7 @@
 /** VS Code's window in a browser, and what a person does in it. */
 
 import { join } from 'node:path'
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core'
+import { type Browser, chromium, type FrameLocator, type Locator, type Page } from 'playwright-core'
 
 /** Milliseconds; the machine may be busy. */
 const LIMIT = 60_000
@@ -106,6 +106,66 @@ export class Workbench {
     if ((await row.getAttribute('aria-expanded')) === 'false') await row.click()
   }
 
+  /** Opens the container of our views. */
+  async showMachine(): Promise<void> {
+    await this.page.locator('.sidebar .pane-header, .activitybar').first().waitFor()
+    const open = this.page.locator('.sidebar .composite.title').filter({ hasText: /ringside/i })
+    if (!(await open.isVisible())) await this.page.locator('.activitybar [aria-label="Ringside"]').first().click()
+    await open.waitFor()
+  }
+
+  /** A view of the container. */
+  pane(title: string): { row(text: RegExp): Locator } {
+    const rows = this.#pane(title).locator('.monaco-list-row')
+    return { row: text => rows.filter({ hasText: text }).first() }
+  }
+
+  async collapse(...titles: readonly string[]): Promise<void> {
+    for (const title of titles) await this.#toggle(title, 'true')
+  }
+
+  async expandPanes(...titles: readonly string[]): Promise<void> {
+    for (const title of titles) await this.#toggle(title, 'false')
+  }
+
+  /** What is inside of the one webview. */
+  webview(): FrameLocator {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame')
+  }
+
+  /** Drags the edge of the side bar to the right. */
+  async widenSideBar(): Promise<void> {
+    const bar = await this.page.locator('.sidebar').first().boundingBox()
+    if (bar === null) throw new Error('there is no side bar')
+    const [x, y] = [bar.x + bar.width, bar.y + bar.height / 2]
+    await this.page.mouse.move(x, y)
+    await this.page.mouse.down()
+    await this.page.mouse.move(x + 320, y, { steps: 8 })
+    await this.page.mouse.up()
+  }
+
+  /** @param kind the window's class with that theme: `vs`, `vs-dark` or `hc-black` */
+  async theme(name: string, kind: string): Promise<void> {
+    await this.page.keyboard.press('F1')
+    const widget = this.page.locator('.quick-input-widget')
+    const input = widget.locator('input').first()
+    // A click on the row: the first one may be another command, which browses for more themes.
+    const choose = (label: string) => widget.locator('.monaco-list-row').filter({ hasText: label }).first().click()
+    await input.fill('>Preferences: Color Theme')
+    await choose('Preferences: Color Theme')
+    await widget.locator('.monaco-list-row').filter({ hasText: 'Light Modern' }).first().waitFor()
+    await input.fill(name)
+    await choose(name)
+    await widget.waitFor({ state: 'hidden' })
+    await this.page.locator(`.monaco-workbench.${kind}`).waitFor()
+    // The page of a webview takes the new colours a little later.
+    await this.page.waitForTimeout(800)
+  }
+
+  async statusShows(text: RegExp): Promise<void> {
+    await this.page.locator('.statusbar-item').filter({ hasText: text }).first().waitFor()
+  }
+
   disassembly(text: RegExp): Locator {
     return this.page.locator('.disassembly-view .monaco-list-row').filter({ hasText: text }).first()
   }
@@ -113,6 +173,17 @@ export class Workbench {
   /** Resolves when the terminal in front shows a text. */
   async terminalShows(text: RegExp): Promise<void> {
     await this.page.locator('.xterm-rows > div').filter({ hasText: text }).first().waitFor()
+  }
+
+  #pane(title: string): Locator {
+    return this.page
+      .locator('.sidebar .pane')
+      .filter({ has: this.page.locator(`.pane-header[aria-label="${title} Section"]`) })
+  }
+
+  async #toggle(title: string, expanded: 'true' | 'false'): Promise<void> {
+    const header = this.#pane(title).locator('.pane-header')
+    if ((await header.getAttribute('aria-expanded')) === expanded) await header.click()
   }
 
   #lineNumber(line: number): Locator {
