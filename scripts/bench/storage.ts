@@ -2,11 +2,12 @@
  * `npm run bench:storage`: what a disk costs, by virtio and by IDE, served in the machine's thread and by a worker,
  * beside QEMU TCG with the same kernel, the same programs and the same image in the same run. Debian's own drivers read
  * and write past the guest's page cache: 1 MiB at a time in order, and 4 KiB at places that look random. Wall time is
- * taken between lines of the guest's console; instructions and exits are counted by Ringside between the same lines.
+ * taken between lines of the guest's console, and the processor's time of all threads, which a busy machine falsifies
+ * less; the ratios are to QEMU with virtio. Instructions and exits are counted by Ringside between the same lines.
  */
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -77,10 +78,14 @@ async function measureAll(guest: StorageGuest): Promise<Map<string, Measurement[
 
 function print(results: ReadonlyMap<string, readonly Measurement[]>): void {
   for (const [workload, { name, operations, bytes }] of WORKLOADS.entries()) {
-    console.log(cells(name, 'MB/s', 'operations/s', 'of QEMU virtio', 'instructions/op', 'exits/op'))
-    const seconds = (contestant: string) => medianOf(results.get(contestant) ?? [], workload, 'seconds')
+    console.log(cells(name, 'MB/s', 'operations/s', 'by wall time', 'by CPU time', 'instructions/op', 'exits/op'))
+    const reference = results.get(REFERENCE)
+    const ratio = (measurements: readonly Measurement[], what: 'seconds' | 'cpuSeconds') =>
+      reference === undefined
+        ? ''
+        : (medianOf(reference, workload, what) / medianOf(measurements, workload, what)).toFixed(2)
     for (const [contestant, measurements] of results) {
-      const time = seconds(contestant)
+      const time = medianOf(measurements, workload, 'seconds')
       const ours = !contestant.startsWith('qemu')
       const count = (what: 'instructions' | 'exits') => medianOf(measurements, workload, what) / operations
       console.log(
@@ -88,7 +93,8 @@ function print(results: ReadonlyMap<string, readonly Measurement[]>): void {
           `  ${CONTESTANTS[contestant].name}`,
           (bytes / time / 1e6).toFixed(0),
           (operations / time).toFixed(0),
-          results.has(REFERENCE) ? (seconds(REFERENCE) / time).toFixed(2) : '',
+          ratio(measurements, 'seconds'),
+          ratio(measurements, 'cpuSeconds'),
           ours ? count('instructions').toFixed(0) : '',
           ours ? count('exits').toFixed(2) : '',
         ),
@@ -103,7 +109,7 @@ function medianOf(measurements: readonly Measurement[], workload: number, what: 
 }
 
 function cells(name: string, ...columns: string[]): string {
-  return name.padEnd(36) + columns.map(column => column.padStart(15)).join('')
+  return name.padEnd(32) + columns.map(column => column.padStart(16)).join('')
 }
 
 function ringside(name: string, diskOptions: string): Contestant {
@@ -135,26 +141,38 @@ function qemu(name: string, drive: readonly string[]): Contestant {
         ...['-serial', 'stdio', '-kernel', image, '-initrd', initrd, '-append', cmdline],
         ...[...place, `${drive.at(-1)},file=${disk},format=raw,cache=writeback`],
       ]
-      const begun = new Map<number, number>()
+      const begun = new Map<number, Times>()
       const measurements: Measurement[] = []
       let pending = ''
-      await play('qemu-system-x86_64', args, text => {
+      await play('qemu-system-x86_64', args, (text, pid) => {
         const lines = (pending + text).split('\n')
         pending = lines.pop() ?? ''
         for (const line of lines) {
           const marker = markerIn(line)
           const begin = begun.get(marker?.workload ?? -1)
-          if (marker?.what === 'begin') begun.set(marker.workload, performance.now())
+          const now = timesOf(pid)
+          if (marker?.what === 'begin') begun.set(marker.workload, now)
           else if (marker !== undefined && begin !== undefined)
             measurements.push({
-              ...{ workload: marker.workload, seconds: (performance.now() - begin) / 1000 },
-              ...{ instructions: 0, exits: 0 },
+              ...{ workload: marker.workload, instructions: 0, exits: 0 },
+              seconds: now.seconds - begin.seconds,
+              cpuSeconds: now.cpuSeconds - begin.cpuSeconds,
             })
         }
       })
       return checked(name, measurements)
     },
   }
+}
+
+type Times = Pick<Measurement, 'seconds' | 'cpuSeconds'>
+
+/** Of a process: Linux counts its threads' time in hundredths of a second (proc(5), `stat`). */
+function timesOf(pid: number): Times {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return { seconds: performance.now() / 1000, cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100 }
 }
 
 function checked(name: string, measurements: readonly Measurement[]): readonly Measurement[] {
@@ -167,10 +185,10 @@ function isMeasurements(value: unknown): value is Measurement[] {
   return Array.isArray(value) && value.every(each => typeof each === 'object' && each !== null && 'workload' in each)
 }
 
-function play(program: string, args: readonly string[], read: (text: string) => void): Promise<void> {
+function play(program: string, args: readonly string[], read: (text: string, pid: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: LIMIT_MILLISECONDS })
-    child.stdout.setEncoding('latin1').on('data', read)
+    child.stdout.setEncoding('latin1').on('data', (text: string) => read(text, child.pid ?? 0))
     child.on('error', reject)
     child.on('close', () => resolve())
   })

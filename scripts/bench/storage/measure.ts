@@ -1,6 +1,6 @@
 /**
  * Runs the storage guest as `ringside run` would, with the options given, and prints what each workload took as JSON:
- * seconds, instructions and exits between its two lines of the console. A process of its own for each measurement, so
+ * seconds, processor time, instructions and exits between its two lines of the console. A process of its own for each measurement, so
  * that none finds code that another has made hot.
  */
 
@@ -15,6 +15,8 @@ import { markerIn } from './guest.ts'
 
 interface Sample {
   readonly seconds: number
+  /** Of the processor's, all threads together. */
+  readonly cpuSeconds: number
   readonly instructions: number
   readonly exits: number
 }
@@ -60,6 +62,7 @@ function take(text: string): void {
     measured.push({
       workload: marker.workload,
       seconds: now.seconds - before.seconds,
+      cpuSeconds: now.cpuSeconds - before.cpuSeconds,
       instructions: now.instructions - before.instructions,
       exits: now.exits - before.exits,
     })
@@ -67,5 +70,9 @@ function take(text: string): void {
 
 function sample(): Sample {
   const exits = Object.values(pc.vm.exits.byReason()).reduce((sum, count) => sum + count, 0)
-  return { seconds: performance.now() / 1000, instructions: pc.vm.clock.count, exits }
+  const { user, system } = process.cpuUsage()
+  return {
+    ...{ seconds: performance.now() / 1000, cpuSeconds: (user + system) / 1e6 },
+    ...{ instructions: pc.vm.clock.count, exits },
+  }
 }
