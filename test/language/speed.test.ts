@@ -21,26 +21,22 @@ function least(work: () => unknown): number {
   return best
 }
 
-describe('20,000 lines beside 200', () => {
+describe('20,000 lines', () => {
   const workspace = new Workspace(new WorkspaceFiles())
-  const open = (lines: number): SourceDocument =>
-    workspace.open(`file:///${lines}.asm`, 'nasm', longNasmSource(lines), 1)
-  const small = open(200)
-  const large = open(20_000)
-  const ratio = (work: (document: SourceDocument) => unknown): number =>
-    least(() => work(large)) /
-    Math.max(
-      least(() => work(small)),
-      0.02,
-    )
+  const source = longNasmSource(20_000)
+  const started = performance.now()
+  const large = workspace.open('file:///large.asm', 'nasm', source, 1)
+  const opening = performance.now() - started
+  /** How often a keystroke's work goes into opening the file, which reads it all. */
+  const often = (work: (document: SourceDocument) => unknown): number => opening / least(() => work(large))
 
-  test('an instruction and a symbol are explained in little more time', () => {
-    expect(ratio(document => hover(workspace, document, 100, 9))).toBeLessThan(60)
-    expect(ratio(document => hover(workspace, document, 101, 14))).toBeLessThan(60)
+  test('are not read again to explain an instruction or a symbol', () => {
+    expect(often(document => hover(workspace, document, 100, 9))).toBeGreaterThan(10)
+    expect(often(document => hover(workspace, document, 101, 14))).toBeGreaterThan(10)
   })
 
-  test('instructions are completed in little more time', () => {
-    expect(ratio(document => completion(workspace, document, 100, 10))).toBeLessThan(60)
+  test('are not read again to complete an instruction', () => {
+    expect(often(document => completion(workspace, document, 100, 10))).toBeGreaterThan(10)
   })
 
   test('an edit parses the lines that it changes and no others', () => {
