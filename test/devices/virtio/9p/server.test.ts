@@ -9,7 +9,7 @@ import { MessageReader, MessageWriter } from '../../../../src/devices/virtio/9p/
 import { REQUESTS, type RequestName } from '../../../../src/devices/virtio/9p/protocol.ts'
 import { NinePServer } from '../../../../src/devices/virtio/9p/server.ts'
 import { Random } from '../../../engine/guest/random.ts'
-import { FakeChain, FakePort } from '../block/fake-port.ts'
+import { FakeChain, FakePort } from '../../../support/virtio-port.ts'
 
 const RLERROR = 7
 const [ENOENT, EBADF, EBUSY, ENOTDIR, EISDIR, EINVAL, EROFS, ELOOP, EPROTO, EOPNOTSUPP] = [

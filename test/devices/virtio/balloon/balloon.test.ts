@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { Balloon } from '../../../../src/devices/virtio/balloon/device.ts'
 import { FramePool } from '../../../../src/vmm/frame-pool.ts'
 import { GuestPhysicalMemory } from '../../../../src/vmm/guest-memory.ts'
+import { FakeChain, FakePort } from '../../../support/virtio-port.ts'
 import { ScriptedProcessor } from '../../../vmm/support/scripted-processor.ts'
-import { FakeChain, FakePort } from '../block/fake-port.ts'
 
 const MIB = 2 ** 20
 const [INFLATE, DEFLATE, STATISTICS, REPORTING] = [0, 1, 2, 3]

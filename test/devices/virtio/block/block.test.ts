@@ -4,8 +4,8 @@ import { MAXIMUM_REQUEST_BYTES } from '../../../../src/backends/disk/disk-range.
 import { MemoryDisk } from '../../../../src/backends/disk/memory-disk.ts'
 import { BlockDevice } from '../../../../src/devices/virtio/block/device.ts'
 import * as p from '../../../../src/devices/virtio/block/protocol.ts'
+import { FakeChain, FakePort, featuresWithout } from '../../../support/virtio-port.ts'
 import { random } from '../../bench.ts'
-import { FakeChain, FakePort } from './fake-port.ts'
 
 const SECTORS = 64
 
@@ -28,7 +28,7 @@ function setUp(options: { readOnly?: boolean; without?: number[]; queues?: numbe
     serial: 'a serial number of 24 ch',
     onFailure: reason => failures.push(reason),
   })
-  return { disk, device, port: new FakePort(device, options.without), failures }
+  return { disk, device, port: new FakePort(device, featuresWithout(device, ...(options.without ?? []))), failures }
 }
 
 function header(type: number, sector: number | bigint, data: Uint8Array = new Uint8Array(0)): Uint8Array {

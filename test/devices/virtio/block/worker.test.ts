@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WorkerBackend } from '../../../../src/backends/disk/worker/worker-backend.ts'
 import { BlockDevice } from '../../../../src/devices/virtio/block/device.ts'
 import * as p from '../../../../src/devices/virtio/block/protocol.ts'
-import { FakeChain, FakePort } from './fake-port.ts'
+import { FakeChain, FakePort } from '../../../support/virtio-port.ts'
 
 let scratch: string
 let image: string

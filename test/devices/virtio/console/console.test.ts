@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { VirtioConsole } from '../../../../src/devices/virtio/console/device.ts'
 import { CONTROL_EVENTS, encodeControl } from '../../../../src/devices/virtio/console/protocol.ts'
-import { FakeChain, FakePort } from '../block/fake-port.ts'
+import { FakeChain, FakePort, featuresWithout } from '../../../support/virtio-port.ts'
 
 const [RECEIVE0, TRANSMIT0, CONTROL_RECEIVE, CONTROL_TRANSMIT, RECEIVE1, TRANSMIT1] = [0, 1, 2, 3, 4, 5]
 const MULTIPORT = 1
@@ -50,7 +50,7 @@ describe('the virtio console', () => {
   })
 
   it('without MULTIPORT has its first port, open from the beginning', () => {
-    const port = new FakePort(device, [MULTIPORT])
+    const port = new FakePort(device, featuresWithout(device, MULTIPORT))
     send(port, TRANSMIT0, new FakeChain(0, bytes('hello'), 0))
     expect(shown[0]).toBe('hello')
     const chain = new FakeChain(1, new Uint8Array(0), 3)

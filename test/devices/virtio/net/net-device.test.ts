@@ -19,7 +19,7 @@ import { NetDevice } from '../../../../src/devices/virtio/net/device.ts'
 import * as p from '../../../../src/devices/virtio/net/protocol.ts'
 import { VirtualClock } from '../../../../src/util/virtual-clock.ts'
 import { GUEST_MAC, GuestStack, ip } from '../../../backends/network/guest-stack.ts'
-import { FakePort } from './fake-port.ts'
+import { FakePort } from '../../../support/virtio-port.ts'
 
 const MODERN = featureMask(VIRTIO_F_VERSION_1)
 const OTHER_MAC = 0x0200_0000_0099
@@ -86,7 +86,7 @@ describe('transmit', () => {
   ])('a %s driver’s header is taken off', (_, features, size) => {
     const { send, transmit, net } = device(features)
     expect(send(new Uint8Array(size), frame())).toEqual([frame()])
-    expect(transmit.used.map(({ written }) => written)).toEqual([0])
+    expect(transmit.completed.map(({ written }) => written)).toEqual([0])
     expect(transmit.interrupts).toBe(1)
     expect(net.counters.transmitted).toBe(1)
   })
@@ -96,7 +96,7 @@ describe('transmit', () => {
     expect(send(new Uint8Array(12), new Uint8Array(13))).toEqual([])
     expect(send(new Uint8Array(5), new Uint8Array())).toEqual([])
     expect(send(new Uint8Array(12), new Uint8Array(70_000))).toEqual([])
-    expect(transmit.used.length).toBe(3)
+    expect(transmit.completed.length).toBe(3)
     expect(net.counters.transmitDropped).toBe(3)
   })
 
@@ -173,7 +173,7 @@ describe('receive', () => {
     const chains = [receive.post(new Uint8Array(), 1526), receive.post(new Uint8Array(), 1526)]
     net.receive(frame(60))
     net.receive(frame(1514))
-    expect(receive.used).toEqual([])
+    expect(receive.completed).toEqual([])
     pass()
     expect(chains.map(({ written }) => written)).toEqual([72, 1526])
     expect(chains[0].readWritable(0, 12)).toEqual(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
@@ -197,7 +197,7 @@ describe('receive', () => {
     expect(net.counters.receiveDropped).toBe(1100 - 1024)
     receive.post(new Uint8Array(), 1526)
     net.service(p.RECEIVE_QUEUE)
-    expect(receive.used.length).toBe(1)
+    expect(receive.completed.length).toBe(1)
     expect(net.counters.received).toBe(1)
   })
 
@@ -208,7 +208,7 @@ describe('receive', () => {
     net.receive(frame(60))
     pass()
     expect(net.counters.receiveDropped).toBe(1)
-    expect(receive.used.map(({ written }) => written)).toEqual([72])
+    expect(receive.completed.map(({ written }) => written)).toEqual([72])
   })
 
   test('mergeable buffers share a frame; their number stands in the first', () => {
@@ -231,7 +231,7 @@ describe('receive', () => {
     expect(receive.available.map(({ id }) => id)).toEqual([0, 1])
     receive.post(new Uint8Array(), 100)
     net.service(p.RECEIVE_QUEUE)
-    expect(receive.used.map(({ id }) => id)).toEqual([0, 1, 2])
+    expect(receive.completed.map(({ id }) => id)).toEqual([0, 1, 2])
   })
 
   test('buffers without any room lose frames, and nothing else happens', () => {
@@ -353,7 +353,7 @@ test('what waits, the filter and the counters survive a snapshot', () => {
   expect(after.net.save()).toEqual(saved)
   after.receive.post(new Uint8Array(), 1526)
   after.net.service(p.RECEIVE_QUEUE)
-  expect(after.receive.used.length).toBe(1)
+  expect(after.receive.completed.length).toBe(1)
   after.net.receive(frame(60, OTHER_MAC))
   expect(after.net.counters.filtered).toBe(1)
 })

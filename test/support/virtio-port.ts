@@ -1,4 +1,4 @@
-/** A virtio core for unit tests of devices: queues whose chains are arrays of bytes. */
+/** A virtio device's surroundings without rings or guest memory: chains are put in and taken out as they are. */
 
 import type {
   Chain,
@@ -6,20 +6,27 @@ import type {
   DeviceQueue,
   VirtioDevice,
   VirtioPort,
-} from '../../../../src/devices/virtio/virtio-device.ts'
+} from '../../src/devices/virtio/virtio-device.ts'
 
+/** A chain of one readable and one writable run, the second of bytes EEh: what a device wrote can be told from it. */
 export class FakeChain implements Chain {
   readonly id: number
   readonly readable: Uint8Array
   readonly writable: Uint8Array
-  readonly buffers: readonly ChainBuffer[] = []
-  /** Bytes, once it is used. */
+  /** How it was completed: bytes written; undefined before. */
   written: number | undefined
 
   constructor(id: number, readable: Uint8Array, writableLength: number) {
     this.id = id
     this.readable = readable
-    this.writable = new Uint8Array(writableLength)
+    this.writable = new Uint8Array(writableLength).fill(0xee)
+  }
+
+  get buffers(): readonly ChainBuffer[] {
+    return [
+      { gpa: 0x1000, length: this.readable.length, writable: false },
+      { gpa: 0x2000, length: this.writable.length, writable: true },
+    ].filter(({ length }) => length > 0)
   }
 
   get readableLength(): number {
@@ -35,7 +42,7 @@ export class FakeChain implements Chain {
   }
 
   readWritable(offset: number, length: number): Uint8Array {
-    return this.writable.slice(offset, offset + length)
+    return this.writable.slice(Math.max(0, offset), offset + length)
   }
 
   readInto(offset: number, bytes: Uint8Array): number {
@@ -45,29 +52,34 @@ export class FakeChain implements Chain {
   }
 
   write(offset: number, bytes: Uint8Array): number {
-    const fitting = bytes.subarray(0, Math.max(0, this.writable.length - offset))
-    this.writable.set(fitting, offset)
-    return fitting.length
+    const fits = Math.max(0, Math.min(bytes.length, this.writable.length - offset))
+    this.writable.set(bytes.subarray(0, fits), offset)
+    return fits
   }
 }
 
+/** Throws where a device completes or puts back what it has not taken. */
 export class FakeQueue implements DeviceQueue {
   readonly index: number
   readonly enabled = true
   readonly size = 256
   readonly available: FakeChain[] = []
-  readonly used: FakeChain[] = []
+  readonly completed: FakeChain[] = []
+  flushes = 0
+  /** Flushes with something completed since the one before. */
   interrupts = 0
   readonly #taken: FakeChain[] = []
   #next = 0
-  #completed = 0
+  #unflushed = 0
 
   constructor(index: number) {
     this.index = index
   }
 
+  /** A chain whose writable run is zeros, as memory that a driver has just got. */
   post(readable: Uint8Array, writableLength = 0): FakeChain {
     const chain = new FakeChain(this.#next++, readable, writableLength)
+    chain.writable.fill(0)
     this.available.push(chain)
     return chain
   }
@@ -85,31 +97,34 @@ export class FakeQueue implements DeviceQueue {
   }
 
   complete(chain: Chain, written: number): void {
-    const index = this.#taken.findIndex(({ id }) => id === chain.id)
-    if (index < 0) throw new Error('a chain completed that was not taken')
+    const index = this.#taken.findIndex(taken => taken === chain)
+    if (index < 0) throw new Error(`chain ${chain.id} completed that the device does not have`)
     const [taken] = this.#taken.splice(index, 1)
     taken.written = written
-    this.used.push(taken)
-    this.#completed++
+    this.completed.push(taken)
+    this.#unflushed++
   }
 
   flush(): void {
-    if (this.#completed > 0) this.interrupts++
-    this.#completed = 0
+    this.flushes++
+    if (this.#unflushed > 0) this.interrupts++
+    this.#unflushed = 0
   }
 }
 
 export class FakePort implements VirtioPort {
-  readonly features: bigint
+  features: bigint
   running = true
-  readonly queues: FakeQueue[]
+  readonly queues: readonly FakeQueue[]
+  readonly failures: string[] = []
   configurationChanges = 0
-  failure: string | undefined
 
-  constructor(device: VirtioDevice, features: bigint) {
+  /** Connects the device. @param features that the driver accepts: all if absent. */
+  constructor(device: VirtioDevice, features = device.features) {
     this.features = features
     this.queues = device.queues.map((_, index) => new FakeQueue(index))
     device.connect(this)
+    device.negotiated()
   }
 
   configurationChanged(): void {
@@ -117,6 +132,12 @@ export class FakePort implements VirtioPort {
   }
 
   fail(reason: string): void {
-    this.failure = reason
+    this.running = false
+    this.failures.push(reason)
   }
+}
+
+/** A device's features but for some. */
+export function featuresWithout({ features }: VirtioDevice, ...bits: readonly number[]): bigint {
+  return bits.reduce((left, bit) => left & ~(1n << BigInt(bit)), features)
 }
