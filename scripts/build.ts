@@ -1,6 +1,7 @@
 /**
  * Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named; without a name
- * also the extension, into `dist/extension.cjs`, and its language server, into `dist/language-server.mjs`.
+ * also the extension, into `dist/extension.cjs`, the scripts of its pages, into `dist/pages/`, and its language server,
+ * into `dist/language-server.mjs`.
  */
 
 import { chmod } from 'node:fs/promises'
@@ -10,6 +11,9 @@ import { embedIced } from './embed-iced.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
+
+/** Views that are webviews: a folder of `src/extension/` with a `page.tsx` each. */
+const PAGES = ['translation']
 
 /** What the programs that run under Node have in common. */
 const program = {
@@ -48,9 +52,10 @@ if (process.argv[2] === undefined) {
   })
   await build({
     absWorkingDir: root,
-    entryPoints: ['src/extension/translation/page.ts'],
-    outfile: 'dist/translation-page.js',
+    entryPoints: PAGES.map(name => ({ in: `src/extension/${name}/page.tsx`, out: name })),
+    outdir: 'dist/pages',
     bundle: true,
+    minify: true,
     // A webview: the browser of VS Code.
     platform: 'browser',
     target: 'es2022',

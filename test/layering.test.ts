@@ -14,7 +14,7 @@ function violationsIn(file: string, source: string): string[] {
 describe('the layering of src/', () => {
   const files = readdirSync(`${root}src`, { recursive: true, encoding: 'utf8' })
     .map(path => `src/${path.replaceAll('\\', '/')}`)
-    .filter(path => path.endsWith('.ts'))
+    .filter(path => /\.tsx?$/.test(path))
 
   test('imports point down only', () => {
     expect(files.length).toBeGreaterThan(10)

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { isHostMessage, parsePageMessage, parseState } from '../../src/extension/translation/messages.ts'
-import { pageHtml } from '../../src/extension/translation/page-html.ts'
 import { translationModel } from '../../src/extension/translation/translation-model.ts'
 import type { TranslateBody } from '../../src/protocol/custom-requests.ts'
 
@@ -153,12 +152,4 @@ describe('messages of the page', () => {
     expect(parseState({ expression: '$rsp', access: 'write' })).toEqual({ expression: '$rsp', access: 'write' })
     for (const state of [undefined, 7, {}, { expression: '$rsp' }]) expect(parseState(state)).toBeUndefined()
   })
-})
-
-test('the page loads nothing but its own script and style', () => {
-  const html = pageHtml({ nonce: 'abc', script: 'https://w/s.js', style: 'https://w/s.css', cspSource: 'https://w' })
-  expect(html).toContain(`content="default-src 'none'; style-src https://w; script-src 'nonce-abc'"`)
-  expect(html.match(/<script/g)).toHaveLength(1)
-  expect(html).toContain('<script nonce="abc" src="https://w/s.js">')
-  expect(html).not.toMatch(/\son[a-z]+=|style=|unsafe/)
 })

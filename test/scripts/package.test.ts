@@ -35,7 +35,7 @@ describe('the package', () => {
       'extension/dist/extension.cjs',
       'extension/dist/language-server.mjs',
       'extension/dist/ringside.mjs',
-      'extension/dist/translation-page.js',
+      'extension/dist/pages/translation.js',
       'extension/guests/entry/entry.asm',
       'extension/guests/entry/kernel.ld',
       'extension/guests/entry/ports.h',

@@ -1,65 +1,42 @@
 /** The view of address translation: evaluates what the user types, asks for its translation, lets the page draw it. */
 
-import { randomBytes } from 'node:crypto'
 import * as vscode from 'vscode'
 import { TRANSLATE, type TranslateBody } from '../../protocol/custom-requests.ts'
 import type { MemoryDocuments } from '../memory-documents.ts'
+import { WebviewPage } from '../pages/webview-page.ts'
 import { members } from '../session-messages.ts'
-import type { MachineState, SessionWatch } from '../session-watch.ts'
+import type { SessionWatch } from '../session-watch.ts'
 import { type Access, type HostMessage, type PageMessage, parsePageMessage } from './messages.ts'
-import { pageHtml } from './page-html.ts'
 import { translationModel } from './translation-model.ts'
 
 const VIEW = 'ringside.translation'
-const FILES = 'media'
 
-export class TranslationView implements vscode.WebviewViewProvider, vscode.Disposable {
-  readonly #extension: vscode.Uri
+export class TranslationView implements vscode.Disposable {
   readonly #watch: SessionWatch
   readonly #memory: MemoryDocuments
-  readonly #disposable: vscode.Disposable
-  #view: vscode.WebviewView | undefined
+  readonly #page: WebviewPage<HostMessage, PageMessage>
+  readonly #command: vscode.Disposable
   /** What was asked for before there was a page. */
   #waiting: HostMessage | undefined
   /** Counts questions: a late answer to an earlier one is dropped. */
   #question = 0
 
   constructor(extension: vscode.Uri, watch: SessionWatch, memory: MemoryDocuments) {
-    this.#extension = extension
     this.#watch = watch
     this.#memory = memory
-    this.#disposable = vscode.Disposable.from(
-      vscode.window.registerWebviewViewProvider(VIEW, this),
-      watch.onDidChange(state => this.#tell(state)),
-      vscode.commands.registerCommand('ringside.translate', (node: unknown) => this.#ask(node)),
-    )
-  }
-
-  resolveWebviewView(view: vscode.WebviewView): void {
-    this.#view = view
-    const files = vscode.Uri.joinPath(this.#extension, FILES)
-    const { webview } = view
-    webview.options = { enableScripts: true, localResourceRoots: [files, vscode.Uri.joinPath(this.#extension, 'dist')] }
-    webview.html = pageHtml({
-      nonce: randomBytes(18).toString('base64url'),
-      script: webview.asWebviewUri(vscode.Uri.joinPath(this.#extension, 'dist', 'translation-page.js')).toString(),
-      style: webview.asWebviewUri(vscode.Uri.joinPath(files, 'translation.css')).toString(),
-      cspSource: webview.cspSource,
+    this.#page = new WebviewPage(extension, watch, {
+      view: VIEW,
+      title: 'Address translation',
+      name: 'translation',
+      parse: parsePageMessage,
+      answer: message => this.#answer(message),
     })
-    webview.onDidReceiveMessage((value: unknown) => {
-      const message = parsePageMessage(value)
-      if (message !== undefined) void this.#answer(message)
-    })
-    view.onDidChangeVisibility(() => {
-      if (view.visible) this.#tell(this.#watch.state)
-    })
-    view.onDidDispose(() => {
-      if (this.#view === view) this.#view = undefined
-    })
+    this.#command = vscode.commands.registerCommand('ringside.translate', (node: unknown) => this.#ask(node))
   }
 
   dispose(): void {
-    this.#disposable.dispose()
+    this.#command.dispose()
+    this.#page.dispose()
   }
 
   async #ask(node: unknown): Promise<void> {
@@ -69,45 +46,32 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
     if (typeof linear !== 'string') return
     this.#waiting = { type: 'ask', expression: linear, access: code === linear ? 'execute' : 'read' }
     // A page that was there already gets it at once; one that is being loaded asks when it is ready.
-    if (this.#view !== undefined) this.#send(this.#waiting)
+    if (this.#page.open) this.#page.send(this.#waiting)
   }
 
   async #answer(message: PageMessage): Promise<void> {
-    try {
-      switch (message.type) {
-        case 'ready':
-          if (this.#waiting !== undefined) this.#send(this.#waiting)
-          this.#waiting = undefined
-          return this.#tell(this.#watch.state)
-        case 'translate':
-          return await this.#translate(message.expression, message.access)
-        case 'openMemory':
-          return await this.#memory.openMemory(message.memory)
-        case 'openCode':
-          return await this.#memory.openCode(message.address)
-      }
-    } catch (error) {
-      this.#send({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+    switch (message.type) {
+      case 'ready':
+        if (this.#waiting !== undefined) this.#page.send(this.#waiting)
+        this.#waiting = undefined
+        return this.#page.tellState()
+      case 'translate':
+        return await this.#translate(message.expression, message.access)
+      case 'openMemory':
+        return await this.#memory.openMemory(message.memory)
+      case 'openCode':
+        return await this.#memory.openCode(message.address)
     }
   }
 
   async #translate(expression: string, access: Access): Promise<void> {
     const { state } = this.#watch
-    if (state.kind !== 'stopped') return this.#tell(state)
+    if (state.kind !== 'stopped') return this.#page.tellState()
     const question = ++this.#question
     const { session, threadId } = state
     const address = await addressOf(session, threadId, expression)
     const body: TranslateBody = await session.customRequest(TRANSLATE, { address, access, threadId })
-    if (question === this.#question) this.#send({ type: 'translated', model: translationModel(body) })
-  }
-
-  #tell(state: MachineState): void {
-    if (state.kind === 'none') this.#send({ type: 'ended' })
-    else this.#send({ type: state.kind })
-  }
-
-  #send(message: HostMessage): void {
-    void this.#view?.webview.postMessage(message)
+    if (question === this.#question) this.#page.send({ type: 'translated', model: translationModel(body) })
   }
 }
 
