@@ -1,12 +1,12 @@
 /**
  * Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named; without a name
- * also the extension, into `dist/extension.cjs`, the scripts of its pages, into `dist/pages/`, and its language server,
- * into `dist/language-server.mjs`.
+ * also the extension, into `dist/extension.cjs`, the scripts of its pages, into `dist/pages/`, and its language server
+ * with the client that starts it, into `dist/language-server.mjs` and `dist/language-client.cjs`.
  */
 
 import { chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { type BuildOptions, build } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { embedIced } from './embed-iced.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -33,22 +33,41 @@ const program = {
   logLevel: 'info',
 } satisfies BuildOptions
 
+/** A file of its own, loaded when it is asked for: it is ten times as large as the rest of the extension. */
+const clientApart: Plugin = {
+  name: 'language-client-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/language\/client\.ts$/ }, () => ({ path: './language-client.cjs', external: true }))
+  },
+}
+
 await build({ ...program, entryPoints: ['src/cli/main.ts'], outfile, sourcemap: 'linked' })
 await chmod(outfile, 0o755)
 
 if (process.argv[2] === undefined) {
   await build({ ...program, entryPoints: ['src/language/main.ts'], outfile: 'dist/language-server.mjs', minify: true })
-  await build({
+  const inExtensionHost = {
     absWorkingDir: root,
-    entryPoints: ['src/extension/main.ts'],
-    outfile: 'dist/extension.cjs',
     bundle: true,
     platform: 'node',
     target: 'node20',
-    // What VS Code loads in every version; `vscode` exists in its extension host only.
+    // What VS Code loads in every version; `vscode` exists in its extension host only, and for `require` only.
     format: 'cjs',
     external: ['vscode'],
+    supported: { 'dynamic-import': false },
     logLevel: 'info',
+  } satisfies BuildOptions
+  await build({
+    ...inExtensionHost,
+    entryPoints: ['src/extension/main.ts'],
+    outfile: 'dist/extension.cjs',
+    plugins: [clientApart],
+  })
+  await build({
+    ...inExtensionHost,
+    entryPoints: ['src/language/client.ts'],
+    outfile: 'dist/language-client.cjs',
+    minify: true,
   })
   await build({
     absWorkingDir: root,

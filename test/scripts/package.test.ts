@@ -33,9 +33,10 @@ describe('the package', () => {
       'extension/LICENSE',
       'extension/README.md',
       'extension/dist/extension.cjs',
+      'extension/dist/language-client.cjs',
       'extension/dist/language-server.mjs',
-      'extension/dist/ringside.mjs',
       'extension/dist/pages/translation.js',
+      'extension/dist/ringside.mjs',
       'extension/guests/entry/entry.asm',
       'extension/guests/entry/kernel.ld',
       'extension/guests/entry/ports.h',
@@ -63,6 +64,7 @@ describe('the package', () => {
       'extension/guests/virtqueue/interrupt.asm',
       'extension/guests/virtqueue/kernel.c',
       'extension/guests/virtqueue/virtio.h',
+      'extension/media/page.css',
       'extension/media/ringside.svg',
       'extension/media/translation.css',
       'extension/package.json',
@@ -94,10 +96,10 @@ describe('the package', () => {
   })
 
   test('needs nothing but Node.js and VS Code', () => {
-    const required = [...text('extension/dist/extension.cjs').matchAll(/\brequire\("([^"]+)"\)/g)].map(
-      ([, name]) => name,
+    const required = ['extension', 'language-client'].flatMap(name =>
+      [...text(`extension/dist/${name}.cjs`).matchAll(/\brequire\("([^"]+)"\)/g)].map(([, module]) => module),
     )
-    expect([...new Set(required)].filter(name => !isBuiltin(name))).toEqual(['vscode'])
+    expect([...new Set(required)].filter(name => !isBuiltin(name)).sort()).toEqual(['./language-client.cjs', 'vscode'])
   })
 
   test('holds no path of the machine that built it', () => {
