@@ -1,6 +1,7 @@
 /** The views of the container "Ringside", and what they need of each other. */
 
 import * as vscode from 'vscode'
+import { EventStops } from './event-stops.ts'
 import { ExitStops } from './exit-stops.ts'
 import { MemoryDocuments } from './memory-documents.ts'
 import { SessionWatch } from './session-watch.ts'
@@ -12,7 +13,8 @@ import { MachineTree } from './views/tree-view.ts'
 
 export function showMachine(context: vscode.ExtensionContext): vscode.Disposable {
   const watch = new SessionWatch()
-  const stops = new ExitStops()
+  const eventStops = new EventStops()
+  const stops = new ExitStops(eventStops)
   const memory = new MemoryDocuments(watch)
   const trees = machineViews(stops).map(definition => new MachineTree(definition, watch))
   const translation = new TranslationView(context.extensionUri, watch, memory)
@@ -21,7 +23,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
   }
   return vscode.Disposable.from(
     watch,
-    stops,
+    eventStops,
     memory,
     ...trees,
     translation,
