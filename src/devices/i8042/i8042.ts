@@ -4,6 +4,7 @@ import type { Json } from '../../util/json.ts'
 import { type AccessSize, readByBytes, writeByBytes } from '../bus/byte-ports.ts'
 import type { Device, DeviceBus, InterruptLine, PortHandler, RegisterView } from '../device.ts'
 import { encodeBytes, SavedState } from '../saved-state.ts'
+import { type KeyStroke, scancodes } from './key-codes.ts'
 import { Keyboard } from './keyboard.ts'
 import { Mouse } from './mouse.ts'
 import * as r from './registers.ts'
@@ -74,6 +75,27 @@ export class I8042 implements Device, PortHandler {
     const taken = this.#keyboard.type(bytes)
     this.#refill()
     return taken
+  }
+
+  /**
+   * A key of the host goes down or up. Throws RangeError for one that the keyboard hasn't.
+   * @returns false when there is no room for it, and nothing was taken; true also when the guest won't hear it.
+   */
+  typeKey(stroke: KeyStroke): boolean {
+    const bytes = scancodes(stroke, this.#keyboard.scancodeSet === 1 ? 1 : 2)
+    if (this.#keyboard.scancodeSet === 3) return true
+    if (bytes.length > this.#keyboard.room) return false
+    this.typeScancodes(Uint8Array.from(bytes))
+    return true
+  }
+
+  /** Why keys don't reach the guest now; undefined when they do. */
+  get deafness(): string | undefined {
+    if (!this.#keyboard.enabled) return 'the guest has switched the keyboard off: keys are lost'
+    if (this.#keyboard.scancodeSet === 3) return 'the guest wants scan code set 3, which this keyboard does not send'
+    if (this.#ram[0] & r.CONFIG_KEYBOARD_DISABLED)
+      return 'the guest has disabled the keyboard interface: keys wait until it enables it'
+    return undefined
   }
 
   reset(): void {

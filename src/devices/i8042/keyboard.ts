@@ -55,6 +55,16 @@ export class Keyboard {
     return taken
   }
 
+  /** Does it send keys, or has the guest told it not to? */
+  get enabled(): boolean {
+    return this.#enabled
+  }
+
+  /** Bytes that there is room for. */
+  get room(): number {
+    return TYPED_LIMIT - this.#typed.length
+  }
+
   /** The next byte for the controller, or undefined. */
   take(): number | undefined {
     const byte = this.#replies.shift() ?? this.#typed.shift()

@@ -36,6 +36,7 @@ export const CRTC_HORIZONTAL_DISPLAY_END = 0x01
 export const CRTC_OVERFLOW = 0x07
 export const CRTC_MAXIMUM_SCAN_LINE = 0x09
 export const CRTC_CURSOR_START = 0x0a
+export const CRTC_CURSOR_END = 0x0b
 export const CRTC_START_HIGH = 0x0c
 export const CRTC_START_LOW = 0x0d
 export const CRTC_CURSOR_HIGH = 0x0e
@@ -44,6 +45,17 @@ export const CRTC_PROTECT = 0x11
 export const CRTC_VERTICAL_DISPLAY_END = 0x12
 export const CRTC_OFFSET = 0x13
 export const CURSOR_OFF = 0x20
+
+export const SEQUENCER_CLOCKING = 0x01
+export const CLOCKING_SCREEN_OFF = 0x20
+export const GRAPHICS_MISC = 0x06
+export const GRAPHICS_MISC_GRAPHICS = 0x01
+export const ATTRIBUTE_MODE = 0x10
+/** Bit 7 of a character's attribute makes it blink; else it is the background's. */
+export const MODE_BLINK = 0x08
+/** Bits 5 and 4 of the DAC's address come from the color select register. */
+export const MODE_PALETTE_BITS = 0x80
+export const ATTRIBUTE_COLOR_SELECT = 0x14
 
 /** Register contents of mode 3, 80 × 25 characters of 9 × 16 dots, as a VGA BIOS sets them. */
 export const MODE_3_MISC = 0x67

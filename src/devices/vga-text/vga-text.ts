@@ -6,17 +6,19 @@ import type { Device, DeviceBus, MmioHandler, PortHandler, RegisterView } from '
 import { encodeBytes, SavedState } from '../saved-state.ts'
 import { CODE_PAGE_437 } from './code-page-437.ts'
 import { IndexedRegisters } from './indexed-registers.ts'
+import { loadDefaultPalette, PALETTE_SIZE, textColors } from './palette.ts'
+import type { CursorPicture, Picture } from './picture.ts'
 import * as r from './registers.ts'
 
 const FIRST_PORT = 0x3b0
 const PORTS = 0x30
-const PALETTE_SIZE = 768
 const MAX_COLUMNS = 256
 const MAX_ROWS = 100
 
 /** There are no bit planes: memory is 128 KiB in a row, whatever the registers say. */
 export class VgaText implements Device, PortHandler, MmioHandler {
   readonly name = 'vga'
+  readonly memoryWindow = { base: r.VGA_MEMORY_BASE, size: r.VGA_MEMORY_SIZE }
   readonly #memory = new Uint8Array(r.VGA_MEMORY_SIZE)
   readonly #crtc = new IndexedRegisters(32, r.MODE_3_CRTC)
   readonly #sequencer = new IndexedRegisters(8, r.MODE_3_SEQUENCER)
@@ -38,6 +40,7 @@ export class VgaText implements Device, PortHandler, MmioHandler {
 
   constructor() {
     this.#clear()
+    loadDefaultPalette(this.#palette)
   }
 
   attach(bus: DeviceBus): void {
@@ -45,19 +48,34 @@ export class VgaText implements Device, PortHandler, MmioHandler {
     bus.addMmio(r.VGA_MEMORY_BASE, r.VGA_MEMORY_SIZE, this)
   }
 
-  /** The screen, a string for each row, without trailing blanks. */
+  /** What is to be seen; changes nothing. */
+  picture(): Picture {
+    if (this.#graphics.values[r.GRAPHICS_MISC] & r.GRAPHICS_MISC_GRAPHICS) return { kind: 'graphics' }
+    const { columns, rows } = this.#size
+    const codes = new Uint8Array(columns * rows)
+    const attributes = new Uint8Array(columns * rows)
+    for (let row = 0, cell = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++, cell++) {
+        const offset = this.#cell(row, column)
+        codes[cell] = this.#memory[offset]
+        attributes[cell] = this.#memory[offset + 1]
+      }
+    return {
+      kind: 'text',
+      ...{ columns, rows, codes, attributes },
+      blinks: (this.#attributes.values[r.ATTRIBUTE_MODE] & r.MODE_BLINK) !== 0,
+      colors: textColors(this.#attributes.values, this.#palette, this.#dacMask),
+      height: this.#cellHeight,
+      cursor: this.#cursorPicture(columns, rows),
+      off: (this.#sequencer.values[r.SEQUENCER_CLOCKING] & r.CLOCKING_SCREEN_OFF) !== 0,
+    }
+  }
+
+  /** The screen, a string for each row, without trailing blanks, whatever the mode. */
   text(): string[] {
-    const crtc = this.#crtc.values
-    const columns = Math.min(MAX_COLUMNS, crtc[r.CRTC_HORIZONTAL_DISPLAY_END] + 1)
-    const scanLines = this.#displayEnd + 1
-    const rows = Math.min(MAX_ROWS, Math.floor(scanLines / ((crtc[r.CRTC_MAXIMUM_SCAN_LINE] & 0x1f) + 1)))
-    const start = (crtc[r.CRTC_START_HIGH] << 8) | crtc[r.CRTC_START_LOW]
-    const pitch = crtc[r.CRTC_OFFSET] * 2
+    const { columns, rows } = this.#size
     return Array.from({ length: rows }, (_, row) => {
-      const cells = Array.from({ length: columns }, (_, column) => {
-        const offset = ((start + row * pitch + column) * 2) % r.TEXT_SIZE
-        return CODE_PAGE_437[this.#memory[r.TEXT_OFFSET + offset]]
-      })
+      const cells = Array.from({ length: columns }, (_, column) => CODE_PAGE_437[this.#memory[this.#cell(row, column)]])
       return cells.join('').trimEnd()
     })
   }
@@ -66,11 +84,45 @@ export class VgaText implements Device, PortHandler, MmioHandler {
   cursor(): { readonly row: number; readonly column: number } | undefined {
     const crtc = this.#crtc.values
     if (crtc[r.CRTC_CURSOR_START] & r.CURSOR_OFF) return undefined
-    const start = (crtc[r.CRTC_START_HIGH] << 8) | crtc[r.CRTC_START_LOW]
-    const position = ((crtc[r.CRTC_CURSOR_HIGH] << 8) | crtc[r.CRTC_CURSOR_LOW]) - start
-    const pitch = crtc[r.CRTC_OFFSET] * 2
-    if (position < 0 || pitch === 0) return undefined
-    return { row: Math.floor(position / pitch), column: position % pitch }
+    const position = ((crtc[r.CRTC_CURSOR_HIGH] << 8) | crtc[r.CRTC_CURSOR_LOW]) - this.#start
+    if (position < 0 || this.#pitch === 0) return undefined
+    return { row: Math.floor(position / this.#pitch), column: position % this.#pitch }
+  }
+
+  /** With its shape; none where its first scan line lies behind its last one, as on a VGA. */
+  #cursorPicture(columns: number, rows: number): CursorPicture | undefined {
+    const place = this.cursor()
+    const first = this.#crtc.values[r.CRTC_CURSOR_START] & 0x1f
+    const last = Math.min(this.#crtc.values[r.CRTC_CURSOR_END] & 0x1f, this.#cellHeight - 1)
+    if (place === undefined || place.row >= rows || place.column >= columns || first > last) return undefined
+    return { ...place, first, last }
+  }
+
+  get #size(): { readonly columns: number; readonly rows: number } {
+    return {
+      columns: Math.min(MAX_COLUMNS, this.#crtc.values[r.CRTC_HORIZONTAL_DISPLAY_END] + 1),
+      rows: Math.min(MAX_ROWS, Math.floor((this.#displayEnd + 1) / this.#cellHeight)),
+    }
+  }
+
+  /** Scan lines of a row of characters. */
+  get #cellHeight(): number {
+    return (this.#crtc.values[r.CRTC_MAXIMUM_SCAN_LINE] & 0x1f) + 1
+  }
+
+  /** Cells of memory before the first one shown. */
+  get #start(): number {
+    return (this.#crtc.values[r.CRTC_START_HIGH] << 8) | this.#crtc.values[r.CRTC_START_LOW]
+  }
+
+  /** Cells of memory from one row to the next. */
+  get #pitch(): number {
+    return this.#crtc.values[r.CRTC_OFFSET] * 2
+  }
+
+  /** Where a cell is in memory: its character, and its attribute behind it. */
+  #cell(row: number, column: number): number {
+    return r.TEXT_OFFSET + (((this.#start + row * this.#pitch + column) * 2) % r.TEXT_SIZE)
   }
 
   /** Last scan line displayed; bits 8 and 9 are in the overflow register. */
@@ -82,7 +134,7 @@ export class VgaText implements Device, PortHandler, MmioHandler {
   reset(): void {
     this.#clear()
     for (const group of [this.#crtc, this.#sequencer, this.#graphics, this.#attributes]) group.reset()
-    this.#palette.fill(0)
+    loadDefaultPalette(this.#palette)
     this.#misc = r.MODE_3_MISC
     this.#feature = 0
     this.#enable = 1

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { I8042 } from '../../../src/devices/i8042/i8042.ts'
+import { KEY_NAMES, scancodes } from '../../../src/devices/i8042/key-codes.ts'
+import { strokesFor } from '../../../src/devices/i8042/us-layout.ts'
 import { Bench, ProbeLine } from '../bench.ts'
 
 const DATA = 0x60
@@ -211,5 +213,76 @@ describe('the mouse', () => {
     expect(mouse(0x42)).toEqual([0x42])
     expect(mouse(0xec)).toEqual([0xfa])
     expect(mouse(0x42)).toEqual([0xfe])
+  })
+})
+
+describe('keys of the host', () => {
+  const press = (code: string): void => {
+    for (const down of [true, false]) expect(controller.typeKey({ code, down })).toBe(true)
+  }
+
+  test('arrive in scan code set 1, as the controller translates them', () => {
+    press('KeyA')
+    press('ArrowUp')
+    expect(drain()).toEqual([0x1e, 0x9e, 0xe0, 0x48, 0xe0, 0xc8])
+    press('PrintScreen')
+    expect(drain()).toEqual([0xe0, 0x2a, 0xe0, 0x37, 0xe0, 0xb7, 0xe0, 0xaa])
+    press('Pause')
+    expect(drain()).toEqual([0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5])
+  })
+
+  test('arrive in the set that the guest has chosen, when nothing translates', () => {
+    command(0x60, 0x04)
+    press('ArrowUp')
+    expect(drain()).toEqual([0xe0, 0x75, 0xe0, 0xf0, 0x75])
+    bench.out(DATA, 0xf0)
+    bench.out(DATA, 0x01)
+    expect(drain()).toEqual([0xfa, 0xfa])
+    press('ArrowUp')
+    expect(drain()).toEqual([0xe0, 0x48, 0xe0, 0xc8])
+  })
+
+  test('are each taken as a whole or not at all', () => {
+    let taken = 0
+    while (controller.typeKey({ code: 'ArrowUp', down: false })) taken++
+    expect(drain().length).toBe(taken * 2)
+    expect(taken).toBeGreaterThan(1000)
+  })
+
+  test('reach a guest that listens, and otherwise it is said why not', () => {
+    expect(controller.deafness).toBeUndefined()
+    command(0xad)
+    expect(controller.deafness).toMatch(/keys wait/)
+    press('KeyA')
+    expect(drain()).toEqual([])
+    command(0xae)
+    expect(drain()).toEqual([0x1e, 0x9e])
+    bench.out(DATA, 0xf5)
+    expect(controller.deafness).toMatch(/keys are lost/)
+    press('KeyA')
+    expect(drain()).toEqual([0xfa])
+    bench.out(DATA, 0xf0)
+    bench.out(DATA, 0x03)
+    bench.out(DATA, 0xf4)
+    drain()
+    expect(controller.deafness).toMatch(/set 3/)
+    press('KeyA')
+    expect(drain()).toEqual([])
+  })
+
+  test('have names, and no others', () => {
+    for (const code of KEY_NAMES)
+      for (const set of [1, 2] as const) expect(scancodes({ code, down: true }, set).length).toBeGreaterThan(0)
+    const makes = KEY_NAMES.map(code => scancodes({ code, down: true }, 1).join())
+    expect(new Set(makes).size).toBe(KEY_NAMES.length)
+    for (const code of ['Fn', 'constructor', '']) expect(() => press(code)).toThrow(`there is no key "${code}"`)
+  })
+
+  test('type every printable character of a US keyboard', () => {
+    for (let code = 0x20; code < 0x7f; code++) expect(strokesFor(String.fromCharCode(code))).toBeDefined()
+    expect(strokesFor('A')?.map(({ code, down }) => `${code} ${down}`)).toEqual([
+      ...['ShiftLeft true', 'KeyA true', 'KeyA false', 'ShiftLeft false'],
+    ])
+    expect(strokesFor('ä')).toBeUndefined()
   })
 })
