@@ -1,13 +1,16 @@
 /**
- * `npm run fuzz:virtio`: drivers of noise (test/fuzz/virtio-noise.ts) against each virtio device, until each has borne
- * so many operations. A seed that fails is written to test/fuzz/virtio-seeds.json, which the tests play again.
+ * `npm run fuzz:virtio`: drivers of noise (test/fuzz/virtio-noise.ts) against each virtio device over each transport,
+ * until each pair has borne so many operations. A seed that fails is written to test/fuzz/virtio-seeds.json, which the
+ * tests play again.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { VirtualClock } from '../src/util/virtual-clock.ts'
 import { emptyReport, type NoiseReport, VirtioNoise } from '../test/fuzz/virtio-noise.ts'
 import { type FuzzSeed, parseSeeds, SEEDS_FILE } from '../test/fuzz/virtio-seeds.ts'
 import { VIRTIO_SUBJECTS } from '../test/fuzz/virtio-subjects.ts'
+import { hasTransport, type TransportName, VIRTIO_TRANSPORTS } from '../test/fuzz/virtio-transports.ts'
 
 /** Operations before a new device and driver. */
 const OPERATIONS_EACH = 2000
@@ -19,38 +22,49 @@ const { values } = parseArgs({
     operations: { type: 'string', default: '1e6' },
     seed: { type: 'string', default: '1' },
     device: { type: 'string' },
+    transport: { type: 'string' },
   },
 })
 const operations = Number(values.operations)
 const first = Number(values.seed)
 const names = values.device === undefined ? Object.keys(VIRTIO_SUBJECTS) : [values.device]
-if (![operations, first].every(n => Number.isInteger(n) && n > 0) || names.some(name => !(name in VIRTIO_SUBJECTS))) {
-  console.error(`usage: npm run fuzz:virtio -- [--operations N] [--seed FIRST] [--device NAME]
-devices: ${Object.keys(VIRTIO_SUBJECTS).join(', ')}`)
+const transports = VIRTIO_TRANSPORTS.filter(name => values.transport === undefined || values.transport === name)
+const numbersAreRight = [operations, first].every(n => Number.isInteger(n) && n > 0)
+if (!numbersAreRight || names.some(name => !(name in VIRTIO_SUBJECTS)) || transports.length === 0) {
+  console.error(`usage: npm run fuzz:virtio -- [--operations N] [--seed FIRST] [--device NAME] [--transport NAME]
+devices: ${Object.keys(VIRTIO_SUBJECTS).join(', ')}
+transports: ${VIRTIO_TRANSPORTS.join(', ')}`)
   process.exit(64)
 }
-for (const name of names) fuzz(name)
+for (const name of names) for (const transport of transports) if (exists(name, transport)) fuzz(name, transport)
 
-function fuzz(name: string): void {
+function exists(name: string, transport: TransportName): boolean {
+  const { device, close } = VIRTIO_SUBJECTS[name].make(new VirtualClock())
+  close?.()
+  return hasTransport(device, transport)
+}
+
+function fuzz(name: string, transport: TransportName): void {
   const started = performance.now()
   const total = emptyReport()
   let failures = 0
   let seed = first
   for (; total.operations < operations && failures < MOST_FAILURES; seed++) {
-    const noise = new VirtioNoise(VIRTIO_SUBJECTS[name], seed)
+    const noise = new VirtioNoise(VIRTIO_SUBJECTS[name], seed, transport)
     try {
       noise.play(OPERATIONS_EACH)
     } catch (error) {
       failures++
       process.exitCode = 1
-      console.error(`${name}, seed ${seed}, operation ${noise.report.operations}:`, error)
-      remember({ device: name, seed, operations: OPERATIONS_EACH })
+      console.error(`${name} over ${transport}, seed ${seed}, operation ${noise.report.operations}:`, error)
+      remember({ device: name, transport, seed, operations: OPERATIONS_EACH })
     }
     add(total, noise.report)
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0)
   const counts = Object.entries(total).map(([what, count]) => `${count} ${what}`)
-  console.log(`${name}: seeds ${first} to ${seed - 1}, ${counts.join(', ')}, ${failures} failures, ${seconds} s`)
+  const seeds = `seeds ${first} to ${seed - 1}`
+  console.log(`${name} over ${transport}: ${seeds}, ${counts.join(', ')}, ${failures} failures, ${seconds} s`)
 }
 
 function add(total: NoiseReport, more: NoiseReport): void {
@@ -64,6 +78,8 @@ function add(total: NoiseReport, more: NoiseReport): void {
 
 function remember(failed: FuzzSeed): void {
   const seeds = parseSeeds(readFileSync(SEEDS_FILE, 'utf8'))
-  if (seeds.some(({ device, seed }) => device === failed.device && seed === failed.seed)) return
+  const same = (seed: FuzzSeed) =>
+    seed.device === failed.device && (seed.transport ?? 'mmio') === failed.transport && seed.seed === failed.seed
+  if (seeds.some(same)) return
   writeFileSync(SEEDS_FILE, `${JSON.stringify([...seeds, failed], undefined, 2)}\n`)
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { VirtioNoise } from './virtio-noise.ts'
 import { parseSeeds, SEEDS_FILE } from './virtio-seeds.ts'
 import { VIRTIO_SUBJECTS } from './virtio-subjects.ts'
+import { VIRTIO_TRANSPORTS } from './virtio-transports.ts'
 
 const OPERATIONS = 2000
 const SEEDS = [1, 2, 3, 4, 5]
@@ -24,6 +25,19 @@ describe.each(Object.keys(VIRTIO_SUBJECTS))('the device %s', name => {
   })
 })
 
+test.each(VIRTIO_TRANSPORTS)('over %s, too, drivers of noise are borne, and they reach the device', transport => {
+  const total = { kicks: 0, used: 0, broken: 0, resets: 0 }
+  for (const seed of SEEDS) {
+    const noise = new VirtioNoise(VIRTIO_SUBJECTS.block, seed, transport)
+    noise.play(OPERATIONS)
+    total.kicks += noise.report.kicks
+    total.used += noise.report.used
+    total.broken += noise.report.broken
+    total.resets += noise.report.resets
+  }
+  expect(Object.entries(total).filter(([, count]) => count === 0)).toEqual([])
+})
+
 test('the same seed plays the same', () => {
   const reports = [7, 7, 8].map(seed => {
     const noise = new VirtioNoise(VIRTIO_SUBJECTS.echo, seed)
@@ -35,6 +49,6 @@ test('the same seed plays the same', () => {
 })
 
 test('seeds that once failed do not any more', () => {
-  for (const { device, seed, operations } of parseSeeds(readFileSync(SEEDS_FILE, 'utf8')))
-    new VirtioNoise(VIRTIO_SUBJECTS[device], seed).play(operations)
+  for (const { device, transport, seed, operations } of parseSeeds(readFileSync(SEEDS_FILE, 'utf8')))
+    new VirtioNoise(VIRTIO_SUBJECTS[device], seed, transport).play(operations)
 })

@@ -1,11 +1,14 @@
 /** Seeds that once failed, kept so that they don't again. */
 
 import { fileURLToPath } from 'node:url'
+import { type TransportName, VIRTIO_TRANSPORTS } from './virtio-transports.ts'
 
 export const SEEDS_FILE = fileURLToPath(new URL('virtio-seeds.json', import.meta.url))
 
 export interface FuzzSeed {
   readonly device: string
+  /** `mmio` if absent. */
+  readonly transport?: TransportName
   readonly seed: number
   readonly operations: number
 }
@@ -18,6 +21,7 @@ export function parseSeeds(text: string): FuzzSeed[] {
 
 function isSeed(value: unknown): value is FuzzSeed {
   if (typeof value !== 'object' || value === null) return false
-  const { device, seed, operations }: Partial<Record<keyof FuzzSeed, unknown>> = value
-  return typeof device === 'string' && Number.isInteger(seed) && Number.isInteger(operations)
+  const { device, transport = 'mmio', seed, operations }: Partial<Record<keyof FuzzSeed, unknown>> = value
+  const known = VIRTIO_TRANSPORTS.some(name => name === transport)
+  return typeof device === 'string' && known && Number.isInteger(seed) && Number.isInteger(operations)
 }

@@ -1,7 +1,7 @@
 /**
- * A virtio driver without a guest, over virtio-mmio: it negotiates, lays out rings of either kind, posts chains, and
- * takes what was used, as well-behaved drivers do; and it lets tests write anything anywhere, as hostile ones do.
- * Unit tests, fuzzing and benchmarks share it.
+ * A virtio driver without a guest: it negotiates, lays out rings of either kind, posts chains, and takes what was used,
+ * as well-behaved drivers do; and it lets tests write anything anywhere, as hostile ones do. It speaks of registers by
+ * their names in virtio-mmio; `virtio-pci-bench.ts` says the same over PCI. Unit tests, fuzzing and benchmarks share it.
  */
 
 import * as m from '../../src/devices/virtio/mmio-registers.ts'
@@ -15,6 +15,8 @@ export const [NEXT, WRITE, INDIRECT] = [1, 2, 4]
 export const [VERSION_1, RING_PACKED, IN_ORDER, INDIRECT_DESC, EVENT_IDX] = [32, 34, 35, 28, 29].map(
   bit => 1n << BigInt(bit),
 )
+/** Virtio 1.2, 2.2.3: a legacy driver sees 32 bits. */
+const LEGACY_FEATURES = 0xffff_ffffn
 export const [ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, NEEDS_RESET] = [1, 2, 4, 8, 64]
 
 /** RAM from 0 to its size, and nothing behind it: an access there is a failure of the device. */
@@ -75,35 +77,57 @@ export class DriverMemory implements DmaMemory {
   }
 }
 
-/** A device with what it needs around it, reached by its MMIO registers. */
-export class VirtioBench {
+export interface BenchOptions {
+  readonly memory?: DriverMemory
+  readonly clock?: VirtualClock
+  /** The device offers packed rings. */
+  readonly packed?: boolean
+}
+
+/** Where the three areas of a ring are. */
+export interface RingPlaces {
+  readonly descriptors: number
+  readonly driver: number
+  readonly device: number
+}
+
+/** A device with what it needs around it, whatever its transport is. */
+export abstract class DriverBench {
   readonly clock: VirtualClock
   readonly memory: DriverMemory
   readonly core: VirtioCore
-  readonly transport: VirtioMmioTransport
+  /** The interface of before virtio 1.0: no VERSION_1, no FEATURES_OK, rings of one size and layout. */
+  readonly legacy: boolean = false
   /** Level of the interrupt line, and how often it rose. */
   line = false
   interrupts = 0
+  protected readonly interrupt = {
+    set: (asserted: boolean) => {
+      if (asserted && !this.line) this.interrupts++
+      this.line = asserted
+    },
+  }
 
-  constructor(device: VirtioDevice, { memory = new DriverMemory(), clock = new VirtualClock(), packed = true } = {}) {
+  protected constructor(
+    device: VirtioDevice,
+    { memory = new DriverMemory(), clock = new VirtualClock(), packed = true }: BenchOptions,
+  ) {
     this.clock = clock
     this.memory = memory
     this.core = new VirtioCore({ device, memory, clock, packed })
-    const interrupt = {
-      set: (asserted: boolean) => {
-        if (asserted && !this.line) this.interrupts++
-        this.line = asserted
-      },
+  }
+
+  /** @param register of virtio-mmio, below the device's configuration; that of another transport which means the same. */
+  abstract read(register: number): number
+  abstract write(register: number, value: number): void
+
+  /** Room for a ring of so many descriptors, and so many bytes for what driver and device write besides. */
+  allocateRing(size: number, driverBytes: number, deviceBytes: number): RingPlaces {
+    return {
+      descriptors: this.memory.allocate(16 * size),
+      driver: this.memory.allocate(driverBytes),
+      device: this.memory.allocate(deviceBytes),
     }
-    this.transport = new VirtioMmioTransport({ core: this.core, base: 0, interrupt })
-  }
-
-  read(register: number): number {
-    return this.transport.readMmio(register, 4)
-  }
-
-  write(register: number, value: number): void {
-    this.transport.writeMmio(register, 4, value >>> 0)
   }
 
   /** Virtual time passes, with instructions: every timer that falls due goes off. */
@@ -114,6 +138,24 @@ export class VirtioBench {
       this.clock.fireDue()
     }
     this.clock.count += end - this.clock.now
+  }
+}
+
+/** Reached by its MMIO registers. */
+export class VirtioBench extends DriverBench {
+  readonly transport: VirtioMmioTransport
+
+  constructor(device: VirtioDevice, options: BenchOptions = {}) {
+    super(device, options)
+    this.transport = new VirtioMmioTransport({ core: this.core, base: 0, interrupt: this.interrupt })
+  }
+
+  read(register: number): number {
+    return this.transport.readMmio(register, 4)
+  }
+
+  write(register: number, value: number): void {
+    this.transport.writeMmio(register, 4, value >>> 0)
   }
 }
 
@@ -153,24 +195,25 @@ interface RawDescriptor {
 }
 
 export class VirtioDriver {
-  readonly bench: VirtioBench
+  readonly bench: DriverBench
   readonly packed: boolean
   readonly features: bigint
   readonly queues: DriverQueue[] = []
 
-  constructor(bench: VirtioBench, { packed = false, features = INDIRECT_DESC, size }: DriverOptions = {}) {
+  constructor(bench: DriverBench, { packed = false, features = INDIRECT_DESC, size }: DriverOptions = {}) {
     this.bench = bench
-    this.packed = packed
-    this.features = features | VERSION_1 | (packed ? RING_PACKED : 0n)
+    this.packed = packed && !bench.legacy
+    this.features = bench.legacy ? features & LEGACY_FEATURES : features | VERSION_1 | (this.packed ? RING_PACKED : 0n)
+    const agreed = bench.legacy ? 0 : FEATURES_OK
     bench.write(m.MMIO_STATUS, 0)
     bench.write(m.MMIO_STATUS, ACKNOWLEDGE | DRIVER)
     for (const half of [0, 1]) {
       bench.write(m.MMIO_DRIVER_FEATURES_SEL, half)
       bench.write(m.MMIO_DRIVER_FEATURES, Number((this.features >> BigInt(32 * half)) & 0xffff_ffffn))
     }
-    bench.write(m.MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK)
+    bench.write(m.MMIO_STATUS, ACKNOWLEDGE | DRIVER | agreed)
     for (const index of bench.core.queues.keys()) this.queues.push(this.#setUp(index, size))
-    bench.write(m.MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
+    bench.write(m.MMIO_STATUS, ACKNOWLEDGE | DRIVER | agreed | DRIVER_OK)
   }
 
   get needsReset(): boolean {
@@ -187,7 +230,8 @@ export class VirtioDriver {
   #setUp(index: number, wanted: number | undefined): DriverQueue {
     const { bench } = this
     bench.write(m.MMIO_QUEUE_SEL, index)
-    const size = wanted ?? bench.read(m.MMIO_QUEUE_NUM_MAX)
+    const most = bench.read(m.MMIO_QUEUE_NUM_MAX)
+    const size = bench.legacy ? most : (wanted ?? most)
     const queue = this.packed
       ? new PackedDriverQueue(bench, index, size, this.features)
       : new SplitDriverQueue(bench, index, size, this.features)
@@ -198,7 +242,7 @@ export class VirtioDriver {
 
 /** One queue from the driver's side. */
 export abstract class DriverQueue {
-  readonly bench: VirtioBench
+  readonly bench: DriverBench
   readonly index: number
   readonly size: number
   /** Guest-physical addresses of the three areas. */
@@ -208,13 +252,14 @@ export abstract class DriverQueue {
   protected readonly eventIndex: boolean
   protected readonly indirect: boolean
 
-  protected constructor(bench: VirtioBench, index: number, size: number, features: bigint, areas: [number, number]) {
+  protected constructor(bench: DriverBench, index: number, size: number, features: bigint, areas: [number, number]) {
     this.bench = bench
     this.index = index
     this.size = size
-    this.descriptors = bench.memory.allocate(16 * size)
-    this.driver = bench.memory.allocate(areas[0])
-    this.device = bench.memory.allocate(areas[1])
+    const places = bench.allocateRing(size, ...areas)
+    this.descriptors = places.descriptors
+    this.driver = places.driver
+    this.device = places.device
     this.eventIndex = (features & EVENT_IDX) !== 0n
     this.indirect = (features & INDIRECT_DESC) !== 0n
   }
@@ -284,7 +329,7 @@ export class SplitDriverQueue extends DriverQueue {
   #used = 0
   #asked = 0
 
-  constructor(bench: VirtioBench, index: number, size: number, features: bigint) {
+  constructor(bench: DriverBench, index: number, size: number, features: bigint) {
     super(bench, index, size, features, [6 + 2 * size, 6 + 8 * size])
     this.#free = Array.from({ length: size }, (_, i) => i)
   }
@@ -361,7 +406,7 @@ export class PackedDriverQueue extends DriverQueue {
   /** Slots posted since {@link wantsKick}. */
   #since = 0
 
-  constructor(bench: VirtioBench, index: number, size: number, features: bigint) {
+  constructor(bench: DriverBench, index: number, size: number, features: bigint) {
     super(bench, index, size, features, [4, 4])
     this.#freeSlots = size
   }

@@ -13,12 +13,25 @@ const TABLE = 0x1_0000
 const LONG_ENOUGH_NS = 1_000_000
 
 export class DmaFlatMemory extends FlatMemory {
+  /** By devices. */
+  accesses = 0
+
   containsRam(gpa: number, length: number): boolean {
     return gpa >= 0 && length >= 0 && gpa + length <= this.size
   }
 
   readInto(gpa: number, bytes: Uint8Array): void {
     bytes.set(this.read(gpa, bytes.length))
+  }
+
+  override read(gpa: number, length: number): Uint8Array {
+    this.accesses++
+    return super.read(gpa, length)
+  }
+
+  override write(gpa: number, bytes: Uint8Array): void {
+    this.accesses++
+    super.write(gpa, bytes)
   }
 }
 
@@ -38,10 +51,18 @@ export class IdeBench extends Bench {
   readonly failures: string[] = []
 
   constructor(
-    options: { sectors?: number; readOnly?: boolean; position?: number; line?: (irq: number) => ProbeLine } = {},
+    options: {
+      sectors?: number
+      readOnly?: boolean
+      position?: number
+      line?: (irq: number) => ProbeLine
+      /** Instead of one of so many sectors. */
+      disk?: MemoryDisk
+    } = {},
   ) {
     super()
-    this.disk = new MemoryDisk(numbered(options.sectors ?? SECTORS), { readOnly: options.readOnly ?? false })
+    const { sectors = SECTORS, readOnly = false } = options
+    this.disk = options.disk ?? new MemoryDisk(numbered(sectors), { readOnly })
     this.ide = new Piix3Ide({
       clock: this.clock,
       memory: this.memory,

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DiskError } from '../../../src/backends/disk/disk.ts'
 import * as r from '../../../src/devices/ide/registers.ts'
-import { random } from '../bench.ts'
 import { BUS_MASTER_BASE, IdeBench, numbered, SECTORS } from './ata-driver.ts'
 
 const READY = r.STATUS_DRDY | r.STATUS_DSC
@@ -381,54 +380,4 @@ describe('the bus master', () => {
     expect(Buffer.compare(bench.disk.bytes, numbered(SECTORS))).toBe(0)
     expect(bench.lines[0].edges).toBe(0)
   })
-})
-
-test('whatever a driver does, nothing throws, and the disk changes only by writes', () => {
-  const bench = new IdeBench({ sectors: 300 })
-  const next = random(2024)
-  const commands = [
-    0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0xc4, 0xc5, 0xc6, 0xc8, 0xca, 0xec, 0xef, 0x90, 0x91, 0xe7,
-  ]
-  const table = new DataView(bench.memory.bytes.buffer, 0x1_0000)
-  for (let step = 0; step < 200_000; step++) {
-    const size = ([1, 2, 4] as const)[next(3)]
-    switch (next(12)) {
-      case 0:
-        bench.bus.writePort(0x1f7, 1, next(3) === 0 ? next(256) : commands[next(commands.length)])
-        break
-      case 1:
-        bench.bus.writePort(0x1f0 + next(8), size, next(2 ** 32))
-        break
-      case 2:
-        bench.out(0x1f2 + next(4), next(4))
-        break
-      case 3:
-        bench.out(0x1f6, [0x40, 0xe0, 0x50, next(256)][next(4)])
-        break
-      case 4:
-        bench.control(next(20) === 0 ? next(256) : 0)
-        break
-      case 5:
-        bench.bus.writePort(BUS_MASTER_BASE + next(16), size, next(2 ** 32))
-        break
-      case 6:
-        bench.bus.writePort(BUS_MASTER_BASE + 4, 4, [0x1_0000, 0x1_fff8, 2 ** 21 - 8, next(2 ** 32)][next(4)])
-        break
-      case 7:
-        bench.out(BUS_MASTER_BASE, [1, 9, 0, next(256)][next(4)])
-        break
-      case 8:
-        table.setUint32(4 * next(16), [0x2_0000, 0x8000_0200, next(2 ** 32), 0xffff_fffe][next(4)], true)
-        break
-      case 9:
-        bench.advance(next(50_000))
-        break
-      default:
-        for (let i = next(300); i >= 0; i--) bench.bus.readPort(0x1f0 + (i & 7 ? 0 : next(8)), size)
-    }
-  }
-  for (const { name, value, width } of bench.ide.registers())
-    expect(value >= 0 && value < 2 ** width, `${name} is ${value}`).toBe(true)
-  expect(bench.disk.bytes.length).toBe(300 * 512)
-  expect(bench.failures).toEqual([])
 })

@@ -98,8 +98,10 @@ export class EchoDevice implements VirtioDevice {
   }
 
   save(): Json {
+    // A chain of a queue that the driver took away is nobody's any more.
+    const held = this.held.filter(chain => this.port.queues[this.#origin.get(chain) ?? 0].taken?.includes(chain))
     return {
-      held: this.held.map(chain => [this.#origin.get(chain) ?? 0, chain.id]),
+      held: held.map(chain => [this.#origin.get(chain) ?? 0, chain.id]),
       configuration: [...this.configuration],
     }
   }
