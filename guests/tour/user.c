@@ -33,7 +33,7 @@ static void wait_for_ticks(uint64_t count) {
 static void touch_new_memory(void) {
   volatile uint64_t *word = (volatile uint64_t *)USER_HEAP;
   *word = 42;
-  say(*word == 42 ? "user: wrote to new memory and read it back\n" : "user: memory forgot\n");
+  say(*word == 42 ? "user: wrote to new memory and read it back\n" : "user: memory forgot\n"); // #read-back
 }
 
 /* First in the page: the kernel starts here. */
