@@ -14,12 +14,20 @@ export interface RegisterView {
 export interface Device {
   /** Unique in the machine, for example `uart0`; saved state refers to devices by it. */
   readonly name: string
+  /** Where it always lies in guest-physical memory, for inspection; absent for a device that has no such place. */
+  readonly memoryWindow?: MemoryWindow
   /** Power-on state, as after a hardware reset. */
   reset(): void
   save(): Json
   restore(state: Json): void
   /** For inspection: changes nothing. */
   registers(): readonly RegisterView[]
+}
+
+/** Bytes of guest-physical memory. */
+export interface MemoryWindow {
+  readonly base: number
+  readonly size: number
 }
 
 /** Handles accesses to a range of I/O ports. Values are unsigned and fit `size`. */

@@ -32,6 +32,8 @@ export interface VcpuView {
 /** A device as inspection sees it. */
 export interface DeviceView {
   readonly name: string
+  /** Where it always lies in guest-physical memory; absent for those that have no such place. */
+  readonly memoryWindow?: { readonly base: number; readonly size: number }
   /** Looking has no side effect. */
   registers(): readonly DeviceRegister[]
 }
@@ -119,6 +121,13 @@ export interface IsaRequestView {
   readonly irq: number
 }
 
+export interface MemoryMapEntry {
+  readonly start: number
+  /** Bytes. */
+  readonly length: number
+  readonly type: number
+}
+
 export interface MachineView {
   readonly vcpus: readonly VcpuView[]
   readonly devices: readonly DeviceView[]
@@ -128,6 +137,8 @@ export interface MachineView {
   readonly isaRequests: readonly IsaRequestView[]
   /** undefined where the guest can't tell of itself. */
   readonly guestEvents: GuestEventLogView | undefined
+  /** What firmware reports of guest-physical memory, ascending: E820 type 1 usable, others reserved. Empty where unknown. */
+  readonly memoryMap: readonly MemoryMapEntry[]
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */
   readonly eptPointer: number | undefined
   /** Host memory as 32-bit words, for the walk of EPT; undefined exactly when {@link eptPointer} is. */

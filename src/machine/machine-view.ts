@@ -8,6 +8,7 @@ import { PCI_CONFIG_SIZE } from '../devices/pci/registers.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
 import type { GuestEventLog } from '../vmm/guest-events.ts'
+import type { RamRange } from '../vmm/guest-memory.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { IsaRequest } from './acpi/interrupt-routing.ts'
 import type { PluggedVirtio } from './virtio-devices.ts'
@@ -116,6 +117,10 @@ export class VmView {
 
   get guestEvents(): GuestEventLog {
     return this.#vm.events
+  }
+
+  get memoryMap(): readonly RamRange[] {
+    return this.#vm.memory.map
   }
 
   get eptPointer(): number {

@@ -7,6 +7,7 @@ import type { TaskState } from '../inspect/task-state.ts'
 import type { AccessKind, Translation } from '../inspect/translation.ts'
 import { parseAddress } from './address.ts'
 import { ArgumentError, Fields } from './fields.ts'
+import type { AreaBody, ExtentBody } from './memory-requests.ts'
 import type { OnWire } from './on-wire.ts'
 
 /** How a linear address becomes a host-physical one, step by step. */
@@ -131,6 +132,12 @@ export interface RangeBody {
   readonly pageSizes: readonly number[]
   /** The symbol at the start. */
   readonly symbol?: string
+  /** Where it leads, if that is not contiguous: the first pieces, how many more there are, and a digest of all. */
+  readonly scatter?: { readonly extents: readonly ExtentBody[]; readonly omitted: number; readonly digest: number }
+  /** What is there, at addresses of the range; absent when nothing is known. */
+  readonly contents?: readonly AreaBody[]
+  /** How many more there are. */
+  readonly contentsOmitted?: number
 }
 
 export type EptMappingsArguments = Pick<MappingsArguments, 'start' | 'limit'>

@@ -52,6 +52,7 @@ const SENSIBLE: Readonly<Record<string, object>> = {
   'ringside/translate': { address: '0x100000', access: 'execute', threadId: 1 },
   'ringside/mappings': { start: '0', limit: 10, threadId: 1 },
   'ringside/eptMappings': { start: '0', limit: 10 },
+  'ringside/physicalMap': {},
   'ringside/descriptorTable': { table: 'gdt', start: 0, count: 8, threadId: 1 },
   'ringside/interruptControllers': {},
   'ringside/processors': { rare: true },

@@ -47,6 +47,7 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['ringside/mappings', {}],
   ['ringside/mappings', { cr3: '0x5000', start: '0xffff800000000000' }],
   ['ringside/eptMappings', {}],
+  ['ringside/physicalMap', {}],
   ...['gdt', 'ldt', 'idt', 'tss'].map((table): [string, object] => ['ringside/descriptorTable', { table }]),
   ['ringside/interruptControllers', {}],
   ['ringside/processors', { rare: true }],

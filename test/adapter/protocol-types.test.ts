@@ -52,6 +52,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/translate', { address: '0x101000', access: 'execute' }],
     ['ringside/mappings', { limit: 5 }],
     ['ringside/eptMappings', { limit: 5 }],
+    ['ringside/physicalMap', {}],
     ...['gdt', 'ldt', 'idt', 'tss'].map(table => ['ringside/descriptorTable', { table }] as const),
     ['ringside/interruptControllers', {}],
     ['ringside/processors', { rare: true }],

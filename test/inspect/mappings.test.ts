@@ -32,10 +32,46 @@ describe('mappings of an address space', () => {
     machine.writeEntry(0x4018, 0x5000n | P | US)
     machine.writeEntry(0x4028, 0x6000n | P | US | G)
     expect(listed(machine).ranges).toEqual([
-      { start: 0n, end: 0x3000n, target: 0x8000n, contiguous: false, rights: 'rw-s-', pageSizes: [4096] },
+      {
+        ...{ start: 0n, end: 0x3000n, target: 0x8000n, contiguous: false, rights: 'rw-s-', pageSizes: [4096] },
+        scatter: {
+          extents: [
+            { start: 0n, end: 0x2000n, target: 0x8000n },
+            { start: 0x2000n, end: 0x3000n, target: 0x20000n },
+          ],
+          omitted: 0,
+          digest: expect.any(Number),
+        },
+      },
       { start: 0x3000n, end: 0x4000n, target: 0x5000n, contiguous: true, rights: 'r-xu-', pageSizes: [4096] },
       { start: 0x5000n, end: 0x6000n, target: 0x6000n, contiguous: true, rights: 'r-xug', pageSizes: [4096] },
     ])
+  })
+
+  test('tell of scattered pages the first pieces, and by a digest whether any is elsewhere', () => {
+    const machine = fourLevels()
+    const scatter = () => listed(machine).ranges[0].scatter
+    for (let i = 0; i < 100; i++) machine.writeEntry(0x4000 + i * 8, BigInt(i * 0x2000 + 0x10_0000) | P)
+    const before = scatter()
+    expect([before?.extents.length, before?.omitted]).toEqual([64, 36])
+    expect(before?.extents[63]).toEqual({ start: 0x3f000n, end: 0x40000n, target: 0x17_e000n })
+    expect(scatter()).toEqual(before)
+    machine.writeEntry(0x4000 + 90 * 8, 0x9000n | P)
+    expect(scatter()?.extents).toEqual(before?.extents)
+    expect(scatter()?.digest).not.toBe(before?.digest)
+  })
+
+  test('list a bounded number of pieces in all', () => {
+    const machine = fourLevels()
+    for (let table = 0; table < 16; table++) {
+      machine.writeEntry(0x3000 + table * 8, BigInt(0x4000 + table * 0x1000) | P | RW | US)
+      for (let i = 0; i < 512; i++)
+        machine.writeEntry(0x4000 + table * 0x1000 + i * 8, BigInt(i * 0x2000) | P | (i % 64 === 0 ? 0n : RW) | US)
+    }
+    const { ranges } = listed(machine, 0n, 1000)
+    expect(ranges.reduce((sum, { scatter }) => sum + (scatter?.extents.length ?? 0), 0)).toBe(4096)
+    for (const { start, end, scatter } of ranges)
+      if (scatter) expect(scatter.extents.length + scatter.omitted).toBe(Number((end - start) / 4096n))
   })
 
   test('are limited by every level, and mix page sizes', () => {

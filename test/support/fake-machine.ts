@@ -5,6 +5,7 @@ import type {
   DeviceView,
   IsaRequestView,
   MachineView,
+  MemoryMapEntry,
   PciFunctionView,
   VcpuView,
   VirtioView,
@@ -70,6 +71,7 @@ export class FakeMachine implements MachineView {
   pci: readonly PciFunctionView[] = []
   virtio: readonly VirtioView[] = []
   isaRequests: readonly IsaRequestView[] = []
+  memoryMap: readonly MemoryMapEntry[] = []
   eptPointer: number | undefined
   readonly #memory: Uint8Array
 

@@ -17,6 +17,7 @@ const OWN_BODIES: Readonly<Record<string, string>> = {
   exits: 'Own.ExitsBody',
   mappings: 'Own.MappingsBody',
   eptMappings: 'Own.MappingsBody',
+  physicalMap: 'Memory.PhysicalMapBody',
   descriptorTable: 'Own.DescriptorTableBody',
   interruptControllers: 'Own.InterruptControllersBody',
   processors: 'Processors.ProcessorsBody',
@@ -82,9 +83,10 @@ export function typeErrors(texts: readonly TypedText[]): string {
   const source = [
     "import type { DebugProtocol } from '@vscode/debugprotocol'",
     "import type * as Own from '../../src/protocol/custom-requests.ts'",
+    "import type * as Memory from '../../src/protocol/memory-requests.ts'",
     "import type * as Devices from '../../src/protocol/device-requests.ts'",
     "import type * as Processors from '../../src/protocol/processor-requests.ts'",
-    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Devices.PciBody, Processors.ProcessorsBody]',
+    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Memory.PhysicalMapBody, Devices.PciBody, Processors.ProcessorsBody]',
     ...texts.map(({ type, json }, i) => `export const message${i}: ${type} = ${json}`),
   ].join('\n')
   mkdirSync(join(ROOT, 'build'), { recursive: true })

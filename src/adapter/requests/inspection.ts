@@ -1,9 +1,13 @@
 /** Requests of our own about the machine: mappings, EPT, descriptor tables, interrupt controllers. */
 
+import { linearAreas } from '../../debugger/linear-areas.ts'
+import { AreaIndex } from '../../inspect/area-index.ts'
 import { eptMappings } from '../../inspect/ept-mappings.ts'
 import { interruptControllers } from '../../inspect/interrupt-controllers.ts'
 import type { MappingPortion } from '../../inspect/mapping-ranges.ts'
 import { mappings } from '../../inspect/mappings.ts'
+import { physicalAreas } from '../../inspect/physical-areas.ts'
+import { rangeContents } from '../../inspect/range-contents.ts'
 import { globalDescriptors, interruptGates, localDescriptors } from '../../inspect/system-tables.ts'
 import { taskState } from '../../inspect/task-state.ts'
 import { hex } from '../../protocol/address.ts'
@@ -19,6 +23,7 @@ import {
   parseEptMappingsArguments,
   parseMappingsArguments,
 } from '../../protocol/custom-requests.ts'
+import { PHYSICAL_MAP, type PhysicalMapBody } from '../../protocol/memory-requests.ts'
 import { onWire } from '../../protocol/on-wire.ts'
 import { vcpuOf } from '../frame-ids.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
@@ -27,15 +32,23 @@ import type { Session } from '../session.ts'
 export const inspectionRequests: RequestFamily = {
   [MAPPINGS](session, args): MappingsBody {
     const { threadId, ...request } = parseMappingsArguments(args)
-    const portion = mappings(session.debugger.target.machine, vcpu(session, threadId), request)
-    return portionBody(portion, address => session.debugger.symbols.describe(address))
+    const { target, symbols } = session.debugger
+    const view = vcpu(session, threadId)
+    const own = new AreaIndex(linearAreas(symbols, target.machine, view))
+    const behind = new AreaIndex(physicalAreas(target.machine))
+    return portionBody(mappings(target.machine, view, request), own, behind, address => symbols.describe(address))
   },
 
   [EPT_MAPPINGS](session, args): MappingsBody {
     const { start, limit } = parseEptMappingsArguments(args)
-    const portion = eptMappings(session.debugger.target.machine, start, limit)
+    const { machine } = session.debugger.target
+    const portion = eptMappings(machine, start, limit)
     if (portion === undefined) throw new RequestError('no EPT is in use, or this target does not show it')
-    return portionBody(portion, () => undefined)
+    return portionBody(portion, new AreaIndex(physicalAreas(machine)), undefined, () => undefined)
+  },
+
+  [PHYSICAL_MAP](session): PhysicalMapBody {
+    return { areas: onWire(physicalAreas(session.debugger.target.machine)) }
   },
 
   [DESCRIPTOR_TABLE](session, args): DescriptorTableBody {
@@ -76,10 +89,20 @@ const vcpu = (session: Session, threadId: number | undefined) =>
 
 function portionBody(
   { ranges, next }: MappingPortion,
+  own: AreaIndex,
+  behind: AreaIndex | undefined,
   describe: (address: bigint) => string | undefined,
 ): MappingsBody {
   return {
-    ranges: ranges.map(range => ({ ...onWire(range), ...symbolOf(range.start, describe) })),
+    ranges: ranges.map(range => {
+      const { contents, omitted } = rangeContents(range, own, behind)
+      return {
+        ...onWire(range),
+        ...symbolOf(range.start, describe),
+        ...(contents.length === 0 ? {} : { contents: onWire(contents) }),
+        ...(omitted === 0 ? {} : { contentsOmitted: omitted }),
+      }
+    }),
     ...(next === undefined ? {} : { next: hex(next) }),
   }
 }

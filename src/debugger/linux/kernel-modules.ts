@@ -33,6 +33,11 @@ export function readModules(
   return reader.all(isWanted)
 }
 
+/** Where the code of each module lies, without its sections. Throws as {@link readModules}. */
+export function readModulePlaces(book: SymbolBook, subject: Subject): Omit<LoadedModule, 'sections'>[] {
+  return new ModuleReader(book, subject).places()
+}
+
 /** The name that a kernel gives a module file: `/lib/.../nf-tables.ko.xz` is `nf_tables`. */
 export function moduleNameOf(path: string): string {
   const file = path.slice(path.lastIndexOf('/') + 1)
@@ -51,11 +56,20 @@ class ModuleReader {
   }
 
   all(isWanted: (name: string) => boolean): LoadedModule[] {
+    const wanted = this.#list().filter(({ name }) => isWanted(name))
+    return wanted.map(({ name, address }) => this.#one(name, address))
+  }
+
+  places(): Omit<LoadedModule, 'sections'>[] {
+    return this.#list().map(({ name, address }) => ({ name, ...this.#text(address) }))
+  }
+
+  #list(): { readonly name: string; readonly address: bigint }[] {
     const head = this.#book.byName('modules')?.address
     if (head === undefined) throw new ExpressionError('the kernel has no list "modules": its symbols are not known')
     const list = member(this.#module, 'list').offset
     const next = member(this.#struct('struct list_head'), 'next').offset
-    const modules: LoadedModule[] = []
+    const modules: { name: string; address: bigint }[] = []
     const seen = new Set<bigint>([head])
     for (
       let at = this.#pointer(head, next);
@@ -65,7 +79,7 @@ class ModuleReader {
       seen.add(at)
       const address = at - BigInt(list)
       const name = this.#string(address + BigInt(member(this.#module, 'name').offset))
-      if (isWanted(name)) modules.push(this.#one(name, address))
+      modules.push({ name, address })
     }
     return modules
   }

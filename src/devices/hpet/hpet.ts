@@ -31,6 +31,7 @@ export interface HpetOptions {
 
 export class Hpet implements Device, MmioHandler {
   readonly name = 'hpet'
+  readonly memoryWindow = { base: r.HPET_BASE, size: r.HPET_SIZE }
   readonly #clock: VirtualClock
   readonly #routes: number
   readonly #outputs: readonly (InterruptLine | undefined)[]

@@ -29,6 +29,7 @@ export interface IoApicOptions {
 /** Inputs are asserted or not; the polarity bit of an entry is stored and changes nothing. */
 export class IoApic implements Device, MmioHandler {
   readonly name = 'ioapic'
+  readonly memoryWindow = { base: r.IOAPIC_BASE, size: r.IOAPIC_SIZE }
   readonly #send: (message: InterruptMessage) => void
   readonly #initialId: number
   #id: number

@@ -1,7 +1,7 @@
 /** Virtio over MMIO, version 2 (Virtio 1.2, 4.2): one page of registers and one interrupt, wherever a bus is too much. */
 
 import type { Json } from '../../util/json.ts'
-import type { Device, DeviceBus, InterruptLine, MmioHandler, RegisterView } from '../device.ts'
+import type { Device, DeviceBus, InterruptLine, MemoryWindow, MmioHandler, RegisterView } from '../device.ts'
 import { SavedState } from '../saved-state.ts'
 import { hasFeature, VIRTIO_F_NOTIFICATION_DATA } from './features.ts'
 import * as m from './mmio-registers.ts'
@@ -44,6 +44,10 @@ export class VirtioMmioTransport implements Device, MmioHandler, VirtioTransport
     this.base = base
     this.#line = interrupt
     core.transport = this
+  }
+
+  get memoryWindow(): MemoryWindow {
+    return { base: this.base, size: MMIO_WINDOW }
   }
 
   attach(bus: DeviceBus): void {

@@ -111,6 +111,16 @@ export class DebugFile implements DebugInfo {
     return this.#program.symbols.count
   }
 
+  /** Sections as they lie in the guest, in the order of the file; without those whose place is not known. */
+  *loadedSections(): Generator<{ readonly name: string; readonly start: bigint; readonly end: bigint }> {
+    const { sections, slide } = this.#program
+    for (const { name, address, size } of sections.loaded()) {
+      const start = slide.toGuest(address)
+      // Per-CPU variables are linked at an offset, and lie elsewhere for each processor.
+      if (!slide.isOffset(address)) yield { name, start, end: start + BigInt(size) }
+    }
+  }
+
   symbolNamed(name: string): CodeSymbol | undefined {
     const symbol = this.#program.symbols.named(name)
     return symbol && this.#guestSymbol(symbol)

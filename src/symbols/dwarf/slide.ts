@@ -19,11 +19,16 @@ export class Slide {
     this.#fixedBelow = BigInt(perCpuOffsets(elf)?.size ?? 0)
   }
 
+  /** Is it no address, but an offset into per-CPU variables? */
+  isOffset(address: bigint): boolean {
+    return address < this.#fixedBelow
+  }
+
   toGuest(address: bigint): bigint {
-    return address < this.#fixedBelow ? address : BigInt.asUintN(64, address + this.value)
+    return this.isOffset(address) ? address : BigInt.asUintN(64, address + this.value)
   }
 
   toFile(address: bigint): bigint {
-    return address < this.#fixedBelow ? address : BigInt.asUintN(64, address - this.value)
+    return this.isOffset(address) ? address : BigInt.asUintN(64, address - this.value)
   }
 }

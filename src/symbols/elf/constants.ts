@@ -31,6 +31,7 @@ export const SHT_NOTE = 7
 export const SHT_NOBITS = 8
 export const SHT_DYNSYM = 11
 export const SHF_ALLOC = 2
+export const SHF_TLS = 0x400
 
 export const STT_NOTYPE = 0
 export const STT_OBJECT = 1

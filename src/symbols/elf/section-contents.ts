@@ -4,7 +4,7 @@
  */
 
 import * as zlib from 'node:zlib'
-import { ET_REL, SHF_ALLOC, SHT_NOBITS } from './constants.ts'
+import { ET_REL, SHF_ALLOC, SHF_TLS, SHT_NOBITS } from './constants.ts'
 import { ElfError } from './elf-error.ts'
 import type { ElfFile, ElfSection } from './elf-file.ts'
 import { applyRelocations } from './relocations.ts'
@@ -130,6 +130,7 @@ export class SectionContents {
 /** The sections of one file by name, each opened once, and where they lie. */
 export class ElfSections {
   readonly elf: ElfFile
+  readonly #placed: ReadonlyMap<string, bigint>
   readonly #addresses: ReadonlyMap<number, bigint>
   readonly #opened = new Map<string, SectionContents>()
 
@@ -139,11 +140,23 @@ export class ElfSections {
    */
   constructor(elf: ElfFile, placed: ReadonlyMap<string, bigint> = new Map()) {
     this.elf = elf
+    this.#placed = placed
     this.#addresses = elf.type === ET_REL ? layOut(elf, placed) : new Map()
   }
 
   addressOf(section: ElfSection): bigint {
     return this.#addresses.get(section.index) ?? section.address
+  }
+
+  /** Sections that a running program has in memory, where they are known to lie. */
+  *loaded(): Generator<{ readonly name: string; readonly address: bigint; readonly size: number }> {
+    for (const section of this.elf.sections) {
+      const { name, flags, size } = section
+      // What is thread-local is a pattern in the file, and lies elsewhere for each thread.
+      if ((flags & SHF_ALLOC) === 0 || (flags & SHF_TLS) !== 0 || size === 0) continue
+      if (this.elf.type === ET_REL && !this.#placed.has(name)) continue
+      yield { name, address: this.addressOf(section), size }
+    }
   }
 
   /** undefined when the file has no section of this name that has contents. */

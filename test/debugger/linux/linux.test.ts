@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { KernelFollower } from '../../../src/debugger/linux/follow-kernel.ts'
 import { kernelIdentity, mismatch } from '../../../src/debugger/linux/kernel-image.ts'
-import { moduleNameOf, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
+import { moduleNameOf, readModulePlaces, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
 import { findKernelSlide } from '../../../src/debugger/linux/kernel-slide.ts'
 import { findModuleFiles } from '../../../src/debugger/linux/module-files.ts'
 import { SymbolBook } from '../../../src/debugger/symbol-book.ts'
@@ -155,6 +155,13 @@ describe('loaded modules', () => {
         ]),
       },
       { name: 'other', base: 0x71_0000n, size: 0x40, sections: new Map([['.text', 0x71_0000n]]) },
+    ])
+  })
+
+  test('are found without their sections where those are of no interest', () => {
+    expect(readModulePlaces(guest.debugger.symbols, guest.subject)).toEqual([
+      { name: 'guest', base: 0x70_0000n, size: 0x500 },
+      { name: 'other', base: 0x71_0000n, size: 0x40 },
     ])
   })
 
