@@ -22,6 +22,7 @@ import { sourceRequests } from './requests/sources.ts'
 import { threadRequests } from './requests/threads-stack.ts'
 import { translateRequests } from './requests/translate.ts'
 import { variableRequests } from './requests/variables.ts'
+import { viewStopRequests } from './requests/view-stops.ts'
 import { type Launcher, Session } from './session.ts'
 
 const FAMILIES: readonly RequestFamily[] = [
@@ -45,6 +46,7 @@ const FAMILIES: readonly RequestFamily[] = [
   deviceRequests,
   consoleRequests,
   balloonRequests,
+  viewStopRequests,
 ]
 
 const HANDLERS = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))

@@ -17,6 +17,8 @@ const REASONS: Record<StopReport['reason'], { reason: string; description: strin
 export function stopBody(report: StopReport): DebugProtocol.StoppedEvent['body'] {
   return {
     ...REASONS[report.reason],
+    // Clients show the description more plainly than the text.
+    ...(report.text !== undefined && report.named === true ? { description: report.text } : {}),
     ...(report.text === undefined ? {} : { text: report.text }),
     threadId: threadOf(report.vcpu),
     // vCPUs take turns: when one stops, all do.

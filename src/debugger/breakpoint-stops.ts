@@ -13,6 +13,8 @@ import type { TargetCapabilities } from './target.ts'
 
 /** Longer ranges would be watched page by page for nothing. */
 const LONGEST_DATA = 2 ** 20
+/** Compared at each exit. */
+const LONGEST_HOST = 4096
 
 export class BreakpointStops {
   readonly #book: SymbolBook
@@ -28,7 +30,7 @@ export class BreakpointStops {
   }
 
   /** What is wrong with a breakpoint before its place is looked for; undefined when nothing is. */
-  problem({ place, ...limits }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
+  problem({ place, name: _name, ...limits }: BreakpointWish, capabilities: TargetCapabilities): string | undefined {
     const problem = placeProblem(place, capabilities) ?? this.#virtioProblem(place)
     if (problem !== undefined) return problem
     if (!capabilities.stopConditions && Object.keys(limits).length > 0)
@@ -143,6 +145,7 @@ function placeProblem(place: BreakpointPlace, { linearBreakpoints, physicalBreak
     case 'event':
       return stops.has(place.event.kind) ? undefined : `this target does not stop at: ${place.event.kind}`
     case 'data':
+      if (place.address.space === 'host') return hostProblem(place, stops)
       if (!stops.has('data')) return 'this target has no data breakpoints'
       if (place.length < 1 || place.length > LONGEST_DATA) return `1 to ${LONGEST_DATA} bytes can be watched`
       break
@@ -157,9 +160,21 @@ function placeProblem(place: BreakpointPlace, { linearBreakpoints, physicalBreak
   return undefined
 }
 
+/** No instruction accesses host-physical memory by that name: only what the hypervisor changes is told. */
+function hostProblem(
+  { access, length }: Extract<BreakpointPlace, { kind: 'data' }>,
+  stops: TargetCapabilities['stops'],
+) {
+  if (!stops.has('host-change')) return 'this target does not tell of changes in host-physical memory'
+  if (access !== 'change')
+    return 'host-physical memory stops at changes by the hypervisor only: name a guest-physical address for accesses'
+  return length < 1 || length > LONGEST_HOST ? `1 to ${LONGEST_HOST} bytes of host memory can be watched` : undefined
+}
+
 function eventOf(place: Extract<BreakpointPlace, { kind: 'data' | 'event' }>): StopEvent & { readonly cr3?: bigint } {
   if (place.kind === 'event') return place.event
   const { address, length, access } = place
+  if (address.space === 'host') return { kind: 'host-change', address: address.address, length }
   return {
     ...{ kind: 'data', address: address.address, length, access },
     space: address.space === 'physical' ? 'physical' : 'linear',

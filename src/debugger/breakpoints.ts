@@ -23,6 +23,8 @@ export type BreakpointPlace =
 
 export interface BreakpointWish {
   readonly place: BreakpointPlace
+  /** What whoever wants it calls it: told when it stops. */
+  readonly name?: string
   /** An expression; stops only where it is not zero. */
   readonly condition?: string
   /** Which of the hits count: `5`, `>= 5`, `% 100`. */
@@ -96,6 +98,10 @@ export class BreakpointBook {
         }),
       )
     return changed
+  }
+
+  wishOf(id: number): BreakpointWish | undefined {
+    return this.all.find(breakpoint => breakpoint.id === id)?.wish
   }
 
   /** Ids of the breakpoints at a linear address. */

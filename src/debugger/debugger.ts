@@ -23,12 +23,12 @@ import { evaluate, numberOf } from './expression/evaluate.ts'
 import { ExpressionError } from './expression/expression-error.ts'
 import { VcpuSubject } from './expression/subject.ts'
 import { FrameScope, pointerSizeNow } from './frame-scope.ts'
-import { hitText } from './hit-text.ts'
+import { changeText, hitText } from './hit-text.ts'
 import type { FollowerOptions } from './linux/follow-kernel.ts'
 import { KernelWatch } from './linux/kernel-watch.ts'
 import { Stack } from './stack/stack.ts'
 import { SourceStep, type SourceStepOptions } from './stepping.ts'
-import type { StopRequest } from './stop-request.ts'
+import type { StopHit, StopRequest } from './stop-request.ts'
 import type { SymbolBook } from './symbol-book.ts'
 import { type ExitReport, type GuestEnd, type OutputSource, type Stop, type Target, TargetError } from './target.ts'
 import { VirtqueueTraces } from './virtqueue-traces.ts'
@@ -36,6 +36,8 @@ import { VirtqueueTraces } from './virtqueue-traces.ts'
 export interface StopReport extends Stop {
   /** Breakpoints that were hit, or stand at the instruction pointer. */
   readonly breakpoints: readonly number[]
+  /** One of them was given a name, and `text` says what happened to what it names. */
+  readonly named?: boolean
 }
 
 export interface DebuggerListener {
@@ -357,7 +359,12 @@ export class Debugger {
     this.#kernel.stopped(stop.vcpu)
     this.#plant()
     const text = stop.text ?? this.#textOf(stop, breakpoints)
-    this.listener?.stopped({ ...stop, breakpoints, ...(text === undefined ? {} : { text }) })
+    const named = breakpoints.some(id => this.#breakpoints.wishOf(id)?.name !== undefined)
+    this.listener?.stopped({
+      ...{ ...stop, breakpoints },
+      ...(text === undefined ? {} : { text }),
+      ...(named ? { named } : {}),
+    })
   }
 
   #breakpointsOf({ reason, hits }: Stop, address: bigint): number[] {
@@ -367,11 +374,34 @@ export class Debugger {
 
   /** What happened, and what was wrong with a condition. */
   #textOf({ hits = [] }: Stop, breakpoints: readonly number[]): string | undefined {
-    const happened = hits.map(hit => hitText(hit, address => this.symbols.describe(address)))
+    const happened = hits.map(hit => this.#namedText(hit) ?? hitText(hit, address => this.symbols.describe(address)))
     const failures = breakpoints.map(id => this.#stops.failure(id)).filter(failure => failure !== undefined)
     const texts = [...happened, ...failures.map(failure => `the condition can't be evaluated: ${failure}`)]
     const known = texts.filter(text => text !== undefined)
     return known.length === 0 ? undefined : known.join('; ')
+  }
+
+  /** Of a breakpoint that was given a name. */
+  #namedText(hit: StopHit): string | undefined {
+    const { name, place } = this.#breakpoints.wishOf(hit.id) ?? {}
+    if (name === undefined) return undefined
+    if (hit.kind === 'code') return name
+    if (hit.kind !== 'data' && hit.kind !== 'host-change') return undefined
+    return changeText(name, hit, address => this.symbols.describe(address), this.#wholeChange(hit, place))
+  }
+
+  /** All bytes that are watched, where an instruction has written some of them. */
+  #wholeChange(
+    hit: StopHit,
+    place: BreakpointPlace | undefined,
+  ): { before: Uint8Array; after: Uint8Array } | undefined {
+    if (hit.kind !== 'data' || place?.kind !== 'data' || hit.after.length === place.length) return undefined
+    const after = this.readMemory(this.#focus, place.address, place.length)
+    const offset = Number(hit.address - place.address.address)
+    if (after.length < place.length || offset < 0 || offset + hit.before.length > place.length) return undefined
+    const before = after.slice()
+    before.set(hit.before, offset)
+    return { before, after }
   }
 
   #stepOverDone(vcpu: number, address: bigint): boolean {

@@ -3,12 +3,20 @@
 import { describeVector } from '../x86/exceptions.ts'
 import type { StopHit, VirtioStep } from './stop-request.ts'
 
+/** What has changed, by the name that it was given: `PT[3] at phys:0x1018 changed from 0x0 to 0x2067, by 0x100a50 <map>`. */
+export function changeText(
+  name: string,
+  hit: Extract<StopHit, { readonly kind: 'data' | 'host-change' }>,
+  describe: (address: bigint) => string | undefined,
+  whole: { readonly before: Uint8Array; readonly after: Uint8Array } = hit,
+): string {
+  const by = hit.kind === 'data' ? placeText(hit.rip, describe) : `the hypervisor, exit: ${hit.reason}`
+  return `${name} changed from ${bytesText(whole.before)} to ${bytesText(whole.after)}, by ${by}`
+}
+
 /** undefined where the place says it all. */
 export function hitText(hit: StopHit, describe: (address: bigint) => string | undefined): string | undefined {
-  const place = (address: bigint): string => {
-    const symbol = describe(address)
-    return symbol === undefined ? hex(address) : `${hex(address)} <${symbol}>`
-  }
+  const place = (address: bigint): string => placeText(address, describe)
   switch (hit.kind) {
     case 'code':
       return undefined
@@ -16,6 +24,8 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
       const change = hit.write ? `: ${bytesText(hit.before)} -> ${bytesText(hit.after)}` : `: ${bytesText(hit.after)}`
       return `${hit.write ? 'write' : 'read'} of ${hit.size} bytes at ${place(hit.linear)}${change}, by ${place(hit.rip)}`
     }
+    case 'host-change':
+      return `${bytesText(hit.before)} -> ${bytesText(hit.after)} at hpa:${hex(hit.address)}, by the hypervisor, exit: ${hit.reason}`
     case 'exception': {
       const code = hit.errorCode === undefined ? '' : `, error code ${hex(BigInt(hit.errorCode))}`
       const address = hit.address === undefined ? '' : `, address ${place(hit.address)}`
@@ -43,6 +53,11 @@ export function hitText(hit: StopHit, describe: (address: bigint) => string | un
     case 'magic':
       return 'XCHG BX, BX'
   }
+}
+
+function placeText(address: bigint, describe: (address: bigint) => string | undefined): string {
+  const symbol = describe(address)
+  return symbol === undefined ? hex(address) : `${hex(address)} <${symbol}>`
 }
 
 const VIRTIO_VERBS: Readonly<Record<VirtioStep, string>> = {

@@ -51,6 +51,11 @@ export type StopEvent =
       readonly access: 'read' | 'write' | 'access' | 'change'
     }
   /**
+   * After an exit, when the hypervisor has written another value to host-physical memory since the exit before it: to an
+   * entry of EPT, which no instruction of the guest writes.
+   */
+  | { readonly kind: 'host-change'; readonly address: bigint; readonly length: number }
+  /**
    * Before the delivery of an exception; of any vector if none is named. `unhandled`: only one that ends in a double
    * fault, when that is about to be delivered (a triple fault always stops).
    */
@@ -93,6 +98,16 @@ export type StopHit = { readonly id: number } & (
       /** The watched bytes of it; empty for a device. */
       readonly before: Uint8Array
       readonly after: Uint8Array
+    }
+  | {
+      readonly kind: 'host-change'
+      /** Host-physical, of the request. */
+      readonly address: bigint
+      /** All bytes of the request; empty where there was, or is, no memory of the machine. */
+      readonly before: Uint8Array
+      readonly after: Uint8Array
+      /** Of the exit. */
+      readonly reason: string
     }
   | {
       readonly kind: 'exception'

@@ -1,5 +1,6 @@
 /** Requests to stop, as predicates that our own virtual machine asks in its run loop. */
 
+import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { CodeBreakpoint, Exit, Observer, ProcessorEvent, Vcpu, WatchedAccess } from '../engine/processor.ts'
 import type { VmBreakpoint, VmWatchpoint } from '../vmm/debug-stops.ts'
 import type { GuestEvent } from '../vmm/guest-events.ts'
@@ -10,6 +11,7 @@ import { type ObservedDevice, VirtioStops } from './virtio-stops.ts'
 type RequestOf<K extends StopKind> = Extract<StopRequest, { readonly kind: K }>
 
 const DOUBLE_FAULT = 8
+const NOTHING = new Uint8Array(0)
 const NO_EVENTS = {
   ...{ exceptions: 0, interrupts: false, controlRegisters: false, msrs: false, transitions: false, returns: false },
 }
@@ -28,6 +30,8 @@ export class VmStops {
   /** Of the stop that is being made. */
   #hits: StopHit[] = []
   readonly #counts = new Map<number, number>()
+  /** What the ranges of `host-change` requests held last, by id. */
+  readonly #hostValues = new Map<number, Uint8Array>()
   readonly #virtio: VirtioStops
   /** Is a breakpoint of a step planted? */
   #stepPlanted = false
@@ -43,14 +47,22 @@ export class VmStops {
     this.#requests = requests
     const ids = new Set(requests.map(({ id }) => id))
     for (const id of this.#counts.keys()) if (!ids.has(id)) this.#counts.delete(id)
+    this.#hostValues.clear()
     this.#plantCode()
     this.#vm.stops.setWatchpoints(this.#of('data').map(request => this.#watchpoint(request)))
     this.#observe()
     this.#observeVirtio(this.#of('virtio'))
     const ports = this.#of('port')
     const exits = this.#of('exit')
-    const wanted = ports.length > 0 || exits.length > 0
-    this.#vm.exitObserver = wanted ? (vcpu, exit) => this.#exited(ports, exits, vcpu, exit) : undefined
+    const host = this.#of('host-change')
+    for (const request of host) this.#hostValues.set(request.id, this.#hostBytes(request))
+    const wanted = ports.length > 0 || exits.length > 0 || host.length > 0
+    this.#vm.exitObserver = wanted
+      ? (vcpu, exit) => {
+          const changed = this.#hostChanged(host, vcpu, exit)
+          return this.#exited(ports, exits, vcpu, exit) || changed
+        }
+      : undefined
   }
 
   /** The guest has told of an event by hypercall: does the run end behind it? */
@@ -184,6 +196,30 @@ export class VmStops {
     const requests = this.#requests.filter(request => concerns(request, event))
     const cpl = event.kind === 'transition' ? event.from : undefined
     return this.#any(requests, view, ({ id }) => ({ ...event, id }), cpl)
+  }
+
+  #hostChanged(requests: readonly RequestOf<'host-change'>[], vcpu: Vcpu, { reason }: Exit): boolean {
+    let stops = false
+    for (const request of requests) {
+      const before = this.#hostValues.get(request.id) ?? NOTHING
+      const after = this.#hostBytes(request)
+      if (before.length === after.length && sameBytes(before, after)) continue
+      this.#hostValues.set(request.id, after)
+      const { id, address } = request
+      const hit = (): StopHit => ({ id, kind: 'host-change', address, before, after, reason })
+      if (this.#isHit(request, vcpu.view, hit)) stops = true
+    }
+    return stops
+  }
+
+  /** Empty where not all of it is in frames of this machine. */
+  #hostBytes({ address, length }: RequestOf<'host-change'>): Uint8Array {
+    const { memory, processor } = this.#vm
+    const first = Number(address)
+    const last = first + length - 1
+    for (let page = first - (first % PAGE_SIZE); page <= last; page += PAGE_SIZE)
+      if (!memory.ownsFrame(page)) return NOTHING
+    return processor.memory.u8.slice(first, first + length)
   }
 
   #exited(ports: readonly RequestOf<'port'>[], exits: readonly RequestOf<'exit'>[], vcpu: Vcpu, exit: Exit): boolean {

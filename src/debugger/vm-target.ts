@@ -66,7 +66,7 @@ export const VM_CAPABILITIES: TargetCapabilities = {
   physicalBreakpoints: true,
   stops: new Set([
     ...(['code', 'data', 'exception', 'interrupt', 'control-register', 'msr'] as const),
-    ...(['port', 'exit', 'transition', 'int3', 'magic', 'guest-event', 'virtio'] as const),
+    ...(['port', 'exit', 'host-change', 'transition', 'int3', 'magic', 'guest-event', 'virtio'] as const),
   ]),
   stopConditions: true,
   steps: new Set(['into', 'over', 'to'] as const),
@@ -353,8 +353,7 @@ export class VmTarget implements Target {
 
   #stopFor(vcpu: number, hits: readonly StopHit[]): void {
     const kinds = hits.map(({ kind }) => kind)
-    const reason =
-      hits.length === 0 || kinds.includes('code') ? 'breakpoint' : kinds.includes('data') ? 'data' : 'event'
+    const reason = hits.length === 0 || kinds.includes('code') ? 'breakpoint' : kinds.some(isAccess) ? 'data' : 'event'
     this.#stop({ reason, vcpu, ...(hits.length > 0 ? { hits } : {}) })
   }
 
@@ -439,6 +438,8 @@ export class VmTarget implements Target {
     this.#machine.hostInputs.deliver()
   }
 }
+
+const isAccess = (kind: StopHit['kind']): boolean => kind === 'data' || kind === 'host-change'
 
 function shutdownText(
   stop: Extract<VmStop, { kind: 'triple-fault' | 'halted-forever' | 'exit' | 'unbacked-page-table' }>,

@@ -42,6 +42,17 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['setInstructionBreakpoints', { breakpoints: [{ instructionReference: 'phys:0x100000' }] }],
   ['setDataBreakpoints', { breakpoints: [{ dataId: '0x100000#8', accessType: 'readWrite' }] }],
   ['setExceptionBreakpoints', { filters: ['exception', 'cr', 'port', 'transition'] }],
+  [
+    'ringside/setViewStops',
+    {
+      stops: [
+        { kind: 'event', filterId: 'exit', condition: 'io' },
+        { kind: 'change', memory: 'phys:0x100000', length: 8, name: 'entry' },
+        { kind: 'change', memory: 'hpa:0x6200000', length: 8, name: 'entry of EPT' },
+        { kind: 'code', address: '0x100000', name: 'code' },
+      ],
+    },
+  ],
   ['ringside/translate', { address: '0x40000000', access: 'write' }],
   ['ringside/translate', { address: 'cr3=0x5000:0xffff800000000000' }],
   ['ringside/mappings', {}],

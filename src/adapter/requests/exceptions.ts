@@ -34,7 +34,7 @@ export const exceptionRequests: RequestFamily = {
     const { state } = session.debugger.target
     if (state.kind !== 'stopped') throw new RequestError('the guest does not stand still')
     const { stop } = state
-    const hit = stop.hits?.find(({ kind }) => kind !== 'code' && kind !== 'data')
+    const hit = stop.hits?.find(({ kind }) => kind !== 'code' && kind !== 'data' && kind !== 'host-change')
     if (hit === undefined) {
       if (stop.reason !== 'shutdown') throw new RequestError('the last stop was at no event')
       return { exceptionId: 'shutdown', description: stop.text, breakMode: 'unhandled' }
