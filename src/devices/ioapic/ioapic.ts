@@ -1,23 +1,12 @@
 /** The I/O APIC: 24 interrupt inputs, each with an entry that says what message it becomes. */
 
-import type { DeliveryMode, InterruptMessage } from '../../engine/processor.ts'
+import type { InterruptMessage } from '../../engine/processor.ts'
 import type { Json } from '../../util/json.ts'
 import type { AccessSize } from '../bus/byte-ports.ts'
+import { deliveryModeOf } from '../bus/delivery-mode.ts'
 import type { Device, DeviceBus, InterruptLine, MmioHandler, RegisterView } from '../device.ts'
 import { SavedState } from '../saved-state.ts'
 import * as r from './registers.ts'
-
-/** By bits 8 to 10 of an entry; 3 and 6 are reserved. */
-const DELIVERY_MODES: readonly (DeliveryMode | undefined)[] = [
-  'fixed',
-  'lowest-priority',
-  'smi',
-  undefined,
-  'nmi',
-  'init',
-  undefined,
-  'extint',
-]
 
 export interface IoApicOptions {
   /** Takes a message to the local APICs. */
@@ -148,7 +137,7 @@ export class IoApic implements Device, MmioHandler {
 
   #deliver(pin: number): void {
     const entry = this.#low[pin]
-    const mode = DELIVERY_MODES[(entry >>> 8) & 7]
+    const mode = deliveryModeOf(entry)
     if (mode === undefined) return
     this.#send({
       mode,
@@ -195,7 +184,7 @@ export class IoApic implements Device, MmioHandler {
 
 function describe(entry: number): string {
   if (entry & r.REDIR_MASKED) return 'masked'
-  const mode = DELIVERY_MODES[(entry >>> 8) & 7] ?? 'reserved'
+  const mode = deliveryModeOf(entry) ?? 'reserved'
   const trigger = entry & r.REDIR_LEVEL ? 'level' : 'edge'
   return `${mode}, vector ${entry & r.REDIR_VECTOR}, ${trigger}${entry & r.REDIR_REMOTE_IRR ? ', in service' : ''}`
 }

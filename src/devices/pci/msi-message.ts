@@ -1,18 +1,7 @@
 /** Message-signalled interrupts on x86: what a write to FEExxxxxh says (SDM vol. 3, 11.11). */
 
-import type { DeliveryMode, InterruptMessage } from '../../engine/processor.ts'
-
-/** By bits 8 to 10 of the data; 3 and 6 are reserved. */
-const DELIVERY_MODES: readonly (DeliveryMode | undefined)[] = [
-  'fixed',
-  'lowest-priority',
-  'smi',
-  undefined,
-  'nmi',
-  'init',
-  undefined,
-  'extint',
-]
+import type { InterruptMessage } from '../../engine/processor.ts'
+import { deliveryModeOf } from '../bus/delivery-mode.ts'
 
 /** Bits 20 to 31 of the address: where local APICs listen. */
 const MESSAGE_ADDRESS = 0xfee
@@ -22,7 +11,7 @@ const LEVEL = 1 << 15
 /** @returns undefined if the address is not the local APICs', or the data is reserved: nobody answers. */
 export function decodeMsi(addressLow: number, addressHigh: number, data: number): InterruptMessage | undefined {
   if (addressHigh !== 0 || addressLow >>> 20 !== MESSAGE_ADDRESS) return undefined
-  const mode = DELIVERY_MODES[(data >>> 8) & 7]
+  const mode = deliveryModeOf(data)
   if (mode === undefined) return undefined
   return {
     mode,
