@@ -20,6 +20,7 @@ import { processorRequests } from './requests/processors.ts'
 import { runControlRequests } from './requests/run-control.ts'
 import { sourceRequests } from './requests/sources.ts'
 import { threadRequests } from './requests/threads-stack.ts'
+import { timelineRequests } from './requests/timeline.ts'
 import { translateRequests } from './requests/translate.ts'
 import { variableRequests } from './requests/variables.ts'
 import { viewStopRequests } from './requests/view-stops.ts'
@@ -43,6 +44,7 @@ const FAMILIES: readonly RequestFamily[] = [
   inspectionRequests,
   processorRequests,
   exitRequests,
+  timelineRequests,
   deviceRequests,
   consoleRequests,
   balloonRequests,
