@@ -1,4 +1,4 @@
-/** Commands about devices: virtqueues, chain, trace, pci, devices. */
+/** Commands about devices: virtqueues, chain, trace, pci, devices, balloon. */
 
 import { placedDevices } from '../../inspect/devices.ts'
 import { type InterruptRoute, interruptRoutes } from '../../inspect/interrupt-routes.ts'
@@ -14,8 +14,9 @@ import type {
 import { hex } from '../../protocol/address.ts'
 import { MOST_CHAINS } from '../../protocol/device-requests.ts'
 import { RequestError } from '../request.ts'
+import { resizeBalloon } from '../requests/balloon.ts'
 import { virtioName, virtqueuesOf } from '../requests/devices.ts'
-import { columns } from './columns.ts'
+import { columns, sizeText } from './columns.ts'
 import type { Command, CommandCall } from './command.ts'
 import { registersText } from './register-text.ts'
 
@@ -278,10 +279,30 @@ function routeText({ source, causes, pirq, irq, ioApic, pic, message }: Interrup
   return `${way.join(' -> ')}${ends.length === 0 ? '' : ` -> ${ends.join('; ')}`}`
 }
 
+const balloonCommand: Command = {
+  name: 'balloon',
+  usage: '[SIZE]',
+  summary: 'memory that the guest has given away, or is to give away in all: balloon 64M',
+  run(call) {
+    if (call.words.length > 1) throw call.wrongUsage()
+    const [text] = call.words
+    const { size, target } = resizeBalloon(call.session, text === undefined ? undefined : bytesOf(call, text))
+    return `${sizeText(size)} in the balloon${size === target ? '' : `, ${sizeText(target)} asked for`}`
+  },
+}
+
+/** A number of bytes, with K, M or G behind it or without. */
+function bytesOf(call: CommandCall, text: string): number {
+  const match = /^([0-9]{1,9})([KMG]?)$/i.exec(text)
+  if (match === null) throw call.wrongUsage()
+  return Number(match[1]) * ({ K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match[2].toUpperCase()] ?? 1)
+}
+
 export const deviceCommands: readonly Command[] = [
   virtqueuesCommand,
   chainCommand,
   traceCommand,
   pciCommand,
   devicesCommand,
+  balloonCommand,
 ]

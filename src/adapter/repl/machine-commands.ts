@@ -1,12 +1,11 @@
-/** Commands about the machine around the processor: exits, events, local APICs, symbols, the balloon. */
+/** Commands about the machine around the processor: exits, events, local APICs, symbols. */
 
 import { eventText } from '../../debugger/hit-text.ts'
 import { interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
 import { hex } from '../../protocol/address.ts'
 import { MOST_RECENT_EXITS } from '../../protocol/custom-requests.ts'
-import { resizeBalloon } from '../requests/balloon.ts'
-import { columns, sizeText } from './columns.ts'
-import type { Command, CommandCall } from './command.ts'
+import { columns } from './columns.ts'
+import type { Command } from './command.ts'
 import { registersText } from './register-text.ts'
 
 const exitsCommand: Command = {
@@ -91,29 +90,9 @@ const symbolCommand: Command = {
   },
 }
 
-const balloonCommand: Command = {
-  name: 'balloon',
-  usage: '[SIZE]',
-  summary: 'memory that the guest has given away, or is to give away in all: balloon 64M',
-  run(call) {
-    if (call.words.length > 1) throw call.wrongUsage()
-    const [text] = call.words
-    const { size, target } = resizeBalloon(call.session, text === undefined ? undefined : bytesOf(call, text))
-    return `${sizeText(size)} in the balloon${size === target ? '' : `, ${sizeText(target)} asked for`}`
-  },
-}
-
-/** A number of bytes, with K, M or G behind it or without. */
-function bytesOf(call: CommandCall, text: string): number {
-  const match = /^([0-9]{1,9})([KMG]?)$/i.exec(text)
-  if (match === null) throw call.wrongUsage()
-  return Number(match[1]) * ({ K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match[2].toUpperCase()] ?? 1)
-}
-
 export const machineCommands: readonly Command[] = [
   exitsCommand,
   timelineCommand,
   apicCommand,
   symbolCommand,
-  balloonCommand,
 ]
