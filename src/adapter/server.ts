@@ -18,6 +18,7 @@ import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
 import { processorRequests } from './requests/processors.ts'
 import { runControlRequests } from './requests/run-control.ts'
+import { screenRequests } from './requests/screen.ts'
 import { sourceRequests } from './requests/sources.ts'
 import { threadRequests } from './requests/threads-stack.ts'
 import { timelineRequests } from './requests/timeline.ts'
@@ -47,6 +48,7 @@ const FAMILIES: readonly RequestFamily[] = [
   timelineRequests,
   deviceRequests,
   consoleRequests,
+  screenRequests,
   balloonRequests,
   viewStopRequests,
 ]

@@ -3,6 +3,7 @@
  * kind fits by implementing this and saying in {@link TargetCapabilities} what it can do.
  */
 
+import type { KeyStroke } from '../devices/i8042/key-codes.ts'
 import type { GuestEventView, MachineView } from '../inspect/machine-view.ts'
 import type { StepRequest, StopHit, StopKind, StopRequest } from './stop-request.ts'
 
@@ -62,6 +63,19 @@ export interface TargetBalloon {
   readonly target: number
   /** Asks for so many bytes in all; the guest gives them when it can. Throws RangeError beyond its RAM. */
   inflateTo(bytes: number): void
+}
+
+/** The keyboard beside the guest's display. */
+export interface TargetKeyboard {
+  /** Keys going down or up that wait: the guest stands still, or does not read them. */
+  readonly waiting: number
+  /** Why keys don't reach the guest now; undefined when they do. */
+  readonly deafness: string | undefined
+  /**
+   * Keys for the guest, which gets them while it runs. Throws RangeError for a key that the keyboard hasn't.
+   * @returns false when too many wait already, and then none was taken.
+   */
+  type(strokes: readonly KeyStroke[]): boolean
 }
 
 /** Calls never come from within a call to the target. */
@@ -126,6 +140,8 @@ export interface Target {
   writeVirtioConsole(bytes: Uint8Array): number
   /** undefined where there is none. */
   readonly balloon: TargetBalloon | undefined
+  /** undefined where there is none. */
+  readonly keyboard: TargetKeyboard | undefined
   /** Sets a register of a vCPU that stands still, by its name in `VcpuView`. Throws {@link TargetError}. */
   writeRegister(vcpu: number, name: string, value: bigint): void
   /** Writes guest-physical RAM; throws {@link TargetError} where there is none, and then nothing is written. */

@@ -6,6 +6,7 @@ import type { GuestEvent } from '../vmm/guest-events.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { VmStop } from '../vmm/vm-stop.ts'
 import { exitDetail } from './exit-detail.ts'
+import { KeyboardQueue, type KeyReceiver } from './keyboard-queue.ts'
 import type { StepRequest, StopHit, StopRequest } from './stop-request.ts'
 import {
   type ExitReport,
@@ -31,6 +32,8 @@ export interface DebuggedMachine {
   readonly hostInputs: HostInput
   /** Gives a byte to the first serial port; false when its receiver is full. */
   sendSerial(byte: number): boolean
+  /** Absent where there is none. */
+  readonly keyboard?: KeyReceiver
   /** Consoles by virtio, and the balloon; absent where there are none. */
   readonly channels?: { input(port: string, bytes: Uint8Array): number; readonly balloon: TargetBalloon | undefined }
   /** Absent where there are no virtio devices to listen to. */
@@ -82,6 +85,7 @@ type Running = { readonly kind: 'run' } | { readonly kind: 'step'; readonly step
 export class VmTarget implements Target {
   readonly capabilities = VM_CAPABILITIES
   listener: TargetListener | undefined
+  readonly keyboard: KeyboardQueue | undefined
 
   readonly #machine: DebuggedMachine
   readonly #stops: VmStops
@@ -109,6 +113,7 @@ export class VmTarget implements Target {
 
   constructor(machine: DebuggedMachine) {
     this.#machine = machine
+    this.keyboard = machine.keyboard && new KeyboardQueue(machine.keyboard, () => this.#wake?.())
     machine.hostInputs.onArrival = () => this.#wake?.()
     this.#stops = new VmStops(machine.vm, machine.chipset?.virtio)
     machine.vm.events.listener = event => this.#guestEvent(event)
@@ -212,6 +217,7 @@ export class VmTarget implements Target {
     this.#shutdown = undefined
     this.#pauseWanted = false
     this.#input = []
+    this.keyboard?.clear()
     this.#sleepOwed = 0
     this.#flushOutput()
     this.#machine.powerCycle()
@@ -406,7 +412,8 @@ export class VmTarget implements Target {
       clearTimeout(timer)
       this.#wake = undefined
       if (this.#disposed || turn !== this.#scheduled) return
-      const arrived = this.#input.length > 0 || this.#machine.hostInputs.waiting
+      const typed = this.#input.length + (this.keyboard?.waiting ?? 0)
+      const arrived = typed > 0 || this.#machine.hostInputs.waiting
       const cut = arrived || this.#pauseWanted || needed > LONGEST_WAIT
       const slept = (performance.now() - started) * 1e6
       vm.passIdleTime(cut ? Math.max(0, Math.min(remaining, slept - this.#sleepOwed)) : remaining)
@@ -435,6 +442,7 @@ export class VmTarget implements Target {
     let taken = 0
     while (taken < this.#input.length && this.#machine.sendSerial(this.#input[taken])) taken++
     this.#input = this.#input.slice(taken)
+    this.keyboard?.deliver()
     this.#machine.hostInputs.deliver()
   }
 }

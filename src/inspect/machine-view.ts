@@ -5,6 +5,7 @@
 
 import type { MsixEntry } from '../devices/pci/msix.ts'
 import type { MessageUse, PciWindow } from '../devices/pci/pci-function.ts'
+import type { Picture } from '../devices/vga-text/picture.ts'
 import type { Chain, ChainContent, ChainDescription } from '../devices/virtio/virtio-device.ts'
 import type { HistoryEntry } from '../devices/virtio/virtqueue/history.ts'
 import type { RingPlace } from '../devices/virtio/virtqueue/ring.ts'
@@ -137,6 +138,8 @@ export interface MachineView {
   readonly isaRequests: readonly IsaRequestView[]
   /** undefined where the guest can't tell of itself. */
   readonly guestEvents: GuestEventLogView | undefined
+  /** undefined where there is none, or it can't be seen. Looking has no side effect. */
+  readonly display: { picture(): Picture } | undefined
   /** What firmware reports of guest-physical memory, ascending: E820 type 1 usable, others reserved. Empty where unknown. */
   readonly memoryMap: readonly MemoryMapEntry[]
   /** Host-physical address of the EPT PML4 table, or undefined when no EPT is in use. */

@@ -80,6 +80,7 @@ export class Chipset {
   readonly console: Uart
   /** Its text can be read. */
   readonly screen = new VgaText()
+  readonly keyboard: I8042
 
   /** @param bridge that the machine's network is plugged into; one of its own if absent. */
   constructor(
@@ -127,6 +128,12 @@ export class Chipset {
           sink: index === 0 ? outputs.console : () => undefined,
         }),
     )
+    this.keyboard = new I8042({
+      keyboardInterrupt: interrupt(KEYBOARD_IRQ),
+      mouseInterrupt: interrupt(MOUSE_IRQ),
+      onReset,
+      onA20,
+    })
     const resetControl = new ResetControl(onReset)
     const pci = new PciHost({ bus, interrupt, resetControl, pirqRoutes: PCI_IRQS })
     const fwCfg = new FwCfg(vm.memory)
@@ -137,12 +144,7 @@ export class Chipset {
       pit,
       rtc,
       ...uarts,
-      new I8042({
-        keyboardInterrupt: interrupt(KEYBOARD_IRQ),
-        mouseInterrupt: interrupt(MOUSE_IRQ),
-        onReset,
-        onA20,
-      }),
+      this.keyboard,
       new FastReset({ onReset, onA20 }),
       pci,
       new AcpiPm({ clock, interrupt: interrupt(SCI_IRQ), onPowerOff: () => vm.requestStop({ kind: 'power-off' }) }),

@@ -5,6 +5,7 @@ import type { MsixEntry } from '../devices/pci/msix.ts'
 import type { MessageUse, PciFunction, PciWindow } from '../devices/pci/pci-function.ts'
 import type { PciHost } from '../devices/pci/pci-host.ts'
 import { PCI_CONFIG_SIZE } from '../devices/pci/registers.ts'
+import type { VgaText } from '../devices/vga-text/vga-text.ts'
 import { PAGE_SIZE } from '../engine/host-memory.ts'
 import type { Activity, ApicRegister, ControlBlock, SegmentName, SegmentRegister, Vcpu } from '../engine/processor.ts'
 import type { GuestEventLog } from '../vmm/guest-events.ts'
@@ -96,6 +97,7 @@ export interface VisibleChipset {
   readonly pci?: PciHost
   readonly virtio?: readonly PluggedVirtio[]
   readonly isaRequests?: readonly IsaRequest[]
+  readonly screen?: VgaText
 }
 
 export class VmView {
@@ -104,14 +106,16 @@ export class VmView {
   readonly pci: readonly PciFunctionView[]
   readonly virtio: readonly PluggedVirtio[]
   readonly isaRequests: readonly IsaRequest[]
+  readonly display: VgaText | undefined
   readonly #vm: Vm
 
-  constructor(vm: Vm, { devices, pci, virtio = [], isaRequests = [] }: VisibleChipset) {
+  constructor(vm: Vm, { devices, pci, virtio = [], isaRequests = [], screen }: VisibleChipset) {
     this.#vm = vm
     this.devices = devices
     this.pci = pci?.functions.map(plugged => new PciFunctionView(plugged)) ?? []
     this.virtio = virtio
     this.isaRequests = isaRequests
+    this.display = screen
     this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
   }
 

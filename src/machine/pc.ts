@@ -4,6 +4,7 @@ import { DiskError } from '../backends/disk/disk.ts'
 import type { Bridge } from '../backends/network/bridge.ts'
 import { loadImage } from '../boot/boot.ts'
 import type { EntryState } from '../boot/boot-target.ts'
+import type { I8042 } from '../devices/i8042/i8042.ts'
 import type { SegmentName, Vcpu } from '../engine/processor.ts'
 import { HostInputs } from '../util/host-input.ts'
 import type { Json } from '../util/json.ts'
@@ -115,6 +116,11 @@ export class Pc {
   /** Virtio consoles and the balloon. */
   get channels(): ChannelDevices {
     return this.chipset.channels
+  }
+
+  /** With the keyboard. */
+  get keyboard(): I8042 {
+    return this.chipset.keyboard
   }
 
   /** Gives a byte to the first serial port; false when its receiver is full. */

@@ -12,7 +12,8 @@ vi.setConfig({ testTimeout: 120_000 })
 const CHANGES = [
   ...['initialize', 'launch', 'configurationDone', 'restart', 'terminate', 'disconnect'],
   ...['continue', 'pause', 'next', 'stepIn', 'stepOut', 'goto'],
-  ...['setVariable', 'setExpression', 'writeMemory', 'ringside/consoleInput', 'ringside/balloon'],
+  ...['setVariable', 'setExpression', 'writeMemory'],
+  ...['ringside/consoleInput', 'ringside/keyboardInput', 'ringside/balloon'],
 ]
 
 /** @param path of a source of the guest */
@@ -67,6 +68,7 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['ringside/virtqueues', {}],
   ['ringside/pci', {}],
   ['ringside/devices', {}],
+  ['ringside/screen', {}],
 ]
 
 /** Of virtqueues, where there are some: `virtqueue.test.ts`. */

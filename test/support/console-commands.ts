@@ -13,7 +13,7 @@ export const CONSOLE_COMMANDS = [
     'x 0x8000000000',
     'x/2a $rsp',
   ],
-  ...['gdt', 'ldt', 'idt', 'idt 14', 'tss', 'exits 3', 'apic', 'devices', 'devices pic', 'devices nothing'],
+  ...['gdt', 'ldt', 'idt', 'idt 14', 'tss', 'exits 3', 'apic', 'devices', 'devices pic', 'devices nothing', 'screen'],
   ...[
     'pci',
     'pci 00:01.0',

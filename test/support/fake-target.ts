@@ -93,6 +93,7 @@ export class FakeTarget implements Target {
     return 0
   }
   readonly balloon = undefined
+  readonly keyboard = undefined
 
   writeRegister(vcpu: number, name: string, value: bigint): void {
     this.machine.vcpus[vcpu].set({ [name]: value })

@@ -1,9 +1,11 @@
-/** Commands about the machine around the processor: exits, events, local APICs, symbols. */
+/** Commands about the machine around the processor: exits, events, local APICs, symbols, the screen. */
 
 import { eventText } from '../../debugger/hit-text.ts'
 import { interruptControllers, type LocalApicModel } from '../../inspect/interrupt-controllers.ts'
+import { screenText } from '../../inspect/screen.ts'
 import { hex } from '../../protocol/address.ts'
 import { MOST_RECENT_EXITS } from '../../protocol/custom-requests.ts'
+import { screenOf } from '../requests/screen.ts'
 import { columns } from './columns.ts'
 import type { Command } from './command.ts'
 import { registersText } from './register-text.ts'
@@ -90,9 +92,25 @@ const symbolCommand: Command = {
   },
 }
 
+const screenCommand: Command = {
+  name: 'screen',
+  usage: '',
+  summary: "the text on the guest's display",
+  run(call) {
+    const screen = screenOf(call.session)
+    if (screen.kind === 'graphics') return 'the guest has set a graphics mode, which is not shown'
+    const text = screenText(screen)
+    const { columns, rows, cursor, off } = screen
+    const place = cursor === undefined ? 'no cursor' : `cursor at row ${cursor.row}, column ${cursor.column}`
+    const size = `${columns} × ${rows.length}, ${place}${off ? ', display off' : ''}`
+    return text === '' ? `${size}: blank` : `${size}\n${text}`
+  },
+}
+
 export const machineCommands: readonly Command[] = [
   exitsCommand,
   timelineCommand,
   apicCommand,
   symbolCommand,
+  screenCommand,
 ]
