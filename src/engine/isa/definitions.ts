@@ -19,6 +19,7 @@ import { defineFlag } from './flag.ts'
 import { defineMmx } from './mmx.ts'
 import { defineMove } from './move.ts'
 import { defineMultiply } from './multiply.ts'
+import { defineProtectionKeys } from './protection-keys.ts'
 import { defineRandomNumber } from './random-number.ts'
 import { defineSegmentRegister } from './segment-register.ts'
 import { codeNumber } from './shapes.ts'
@@ -54,6 +55,7 @@ export function createDefinitions(model?: CpuModel): Definitions {
   defineFlag(table)
   defineSegmentRegister(table)
   defineTimeStamp(table)
+  defineProtectionKeys(table)
   defineRandomNumber(table)
   defineSse(table)
   defineMmx(table)

@@ -1,4 +1,4 @@
-/** RDPKRU and WRPKRU (SDM vol. 2), and what a change of PKRU drops (vol. 3, 4.6.2). */
+/** WRPKRU (SDM vol. 2), and what a change of PKRU drops (vol. 3, 4.6.2). */
 
 import { CR4_PKE } from '../../x86/control-registers.ts'
 import type { Assist, AssistCpu } from '../assist.ts'
@@ -19,21 +19,10 @@ export function writePkru(cpu: AssistCpu, value: number): void {
   cpu.dropProtectionKeys(keys)
 }
 
-function requireProtectionKeys(cpu: AssistCpu): void {
-  if ((cpu.state.get32(S.CR4) & CR4_PKE) === 0) throw invalidOpcode()
-  if (cpu.state.gpr32(RCX) !== 0) throw generalProtection()
-}
-
-const rdpkru: Assist = cpu => {
-  requireProtectionKeys(cpu)
-  cpu.state.setGpr32(RAX, cpu.state.get32(S.PKRU))
-  cpu.state.setGpr32(RDX, 0)
-}
-
 const wrpkru: Assist = cpu => {
-  requireProtectionKeys(cpu)
-  if (cpu.state.gpr32(RDX) !== 0) throw generalProtection()
+  if ((cpu.state.get32(S.CR4) & CR4_PKE) === 0) throw invalidOpcode()
+  if (cpu.state.gpr32(RCX) !== 0 || cpu.state.gpr32(RDX) !== 0) throw generalProtection()
   writePkru(cpu, cpu.state.gpr32(RAX))
 }
 
-export const protectionKeyAssists: Readonly<Record<string, Assist>> = { Rdpkru: rdpkru, Wrpkru: wrpkru }
+export const protectionKeyAssists: Readonly<Record<string, Assist>> = { Wrpkru: wrpkru }
