@@ -2,6 +2,7 @@
 
 import * as vscode from 'vscode'
 import { TRANSLATE, type TranslateBody } from '../../protocol/custom-requests.ts'
+import { addressOf } from '../address-expression.ts'
 import type { MemoryDocuments } from '../memory-documents.ts'
 import { WebviewPage } from '../pages/webview-page.ts'
 import { members } from '../session-messages.ts'
@@ -73,22 +74,4 @@ export class TranslationView implements vscode.Disposable {
     const body: TranslateBody = await session.customRequest(TRANSLATE, { address, access, threadId })
     if (question === this.#question) this.#page.send({ type: 'translated', model: translationModel(body) })
   }
-}
-
-/** Addresses of other address spaces are taken as they are; everything else is an expression of the innermost frame. */
-async function addressOf(session: vscode.DebugSession, threadId: number, expression: string): Promise<string> {
-  const text = expression.trim()
-  if (/^(0x[0-9a-f]{1,16}|cr3=.*)$/i.test(text)) return text
-  const frames = members(await session.customRequest('stackTrace', { threadId, levels: 1 })).stackFrames
-  const frameId = Array.isArray(frames) ? members(frames[0]).id : undefined
-  const format = { hex: true }
-  const value = members(
-    await session.customRequest('evaluate', { expression: text, frameId, context: 'watch', format }),
-  )
-  const { result, memoryReference } = value
-  // The value of a number or pointer; of what has no number for a value, such as a struct, where it lies.
-  const [number] = /^0x[0-9a-f]{1,16}/i.exec(String(result)) ?? []
-  if (number !== undefined) return number
-  if (typeof memoryReference === 'string' && /^0x/.test(memoryReference)) return memoryReference
-  throw new Error(`"${text}" is ${String(result)}, which is no address`)
 }
