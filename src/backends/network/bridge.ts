@@ -29,6 +29,14 @@ export interface PortCounters {
   readonly flooded: number
 }
 
+export interface LearnedAddress {
+  readonly mac: MacAddress
+  /** Name of the port where it was last seen. */
+  readonly port: string
+  /** Frames that the bridge has taken since it was learned anew; no more than there may be before it is forgotten. */
+  readonly age: number
+}
+
 /** Sees every frame that passes, for captures. */
 export interface BridgeObserver {
   /** @param direction seen from the one who is plugged in there: `sent` came into the bridge. */
@@ -104,6 +112,13 @@ export class Bridge {
   /** Addresses in the table. */
   get addresses(): number {
     return this.#table.size
+  }
+
+  /** What is in the table and not too old, in order of learning; for inspection. */
+  get learned(): readonly LearnedAddress[] {
+    return Array.from(this.#table, ([mac, { port, at }]) => ({ mac, port: port.name, age: this.#frames - at })).filter(
+      ({ age }) => age <= this.#ageingFrames,
+    )
   }
 
   #forward(from: BridgePort, frame: EthernetFrame, number: number): void {
@@ -196,7 +211,7 @@ export class BridgePort implements NetworkPort {
     return this.#bridge.portOf(destination)?.device.largestFrame?.(destination) ?? ORDINARY_FRAME
   }
 
-  receive(frame: EthernetFrame, number = this.#bridge.trace?.number() ?? 0): void {
+  receive(frame: EthernetFrame, number = this.#bridge.trace?.number(frame) ?? 0): void {
     this.#forward(frame, number)
   }
 }

@@ -154,7 +154,7 @@ export class Tap implements NetworkPort, HostInput {
     this.#waiting = []
     for (const frame of frames) {
       this.counters.received++
-      const number = this.#trace?.number()
+      const number = this.#trace?.number(frame)
       if (number !== undefined) this.#trace?.note(number, this.#stations.received, frame.length)
       this.port?.receive(frame, number)
     }

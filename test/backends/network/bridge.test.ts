@@ -148,6 +148,33 @@ describe('bridge', () => {
   })
 })
 
+test('the newest frames are told with their beginnings, the ages of what was learned, and who has it', () => {
+  const trace = new PacketTrace({ now: 0, count: 0 })
+  const { bridge, stations } = connected({ trace })
+  stations[0].send(frame(A, B))
+  stations[1].send(frame(B, A))
+  const [first, second] = trace.packets(10)
+  expect([first.number, second.number, trace.frames]).toEqual([1, 2, 2])
+  expect(first.head).toEqual(frame(A, B))
+  expect(second.notes.map(({ station }) => station)).toEqual(['bridge: in from b', 'bridge: out to a'])
+  expect(trace.packets(1).map(({ number }) => number)).toEqual([2])
+  expect(trace.packets(0)).toEqual([])
+  expect(bridge.learned).toEqual([
+    { mac: A, port: 'a', age: 1 },
+    { mac: B, port: 'b', age: 0 },
+  ])
+})
+
+test('a long frame has only its beginning kept, and the oldest give way', () => {
+  const trace = new PacketTrace({ now: 0, count: 0 })
+  const station = trace.station('here')
+  for (let i = 1; i <= 1100; i++) trace.note(trace.number(new Uint8Array(1500).fill(i)), station, 1500)
+  const packets = trace.packets(2000)
+  expect(packets.length).toBe(1100)
+  expect(packets.map(({ head }) => head?.length).slice(74, 78)).toEqual([undefined, undefined, 320, 320])
+  expect(packets[1099].head?.every(byte => byte === (1100 & 0xff))).toBe(true)
+})
+
 test('the trace keeps the newest notes', () => {
   const trace = new PacketTrace({ now: 0, count: 0 }, 4)
   const station = trace.station('here')

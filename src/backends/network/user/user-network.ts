@@ -267,7 +267,7 @@ export class UserNetwork implements NetworkPort, GuestSide {
 
   #send(frame: EthernetFrame): void {
     this.counters.sent++
-    const number = this.#trace?.number()
+    const number = this.#trace?.number(frame)
     if (number !== undefined) this.#trace?.note(number, this.#stations.sent, frame.length)
     this.port?.receive(frame, number)
   }

@@ -128,14 +128,16 @@ export class NetDevice implements VirtioDevice, NetworkPort {
     this.mac = options.mac
     this.#clock = options.clock
     this.#trace = options.trace
-    const station = (text: string) => options.trace?.station(`${options.label ?? options.name}: ${text}`) ?? 0
+    const port = options.label ?? options.name
+    const station = (text: string, queue?: number) =>
+      options.trace?.station(`${port}: ${text}`, queue === undefined ? undefined : { port, queue }) ?? 0
     this.#stations = {
-      taken: station('taken from transmitq'),
-      refused: station('refused, from transmitq'),
+      taken: station('taken from transmitq', p.TRANSMIT_QUEUE),
+      refused: station('refused, from transmitq', p.TRANSMIT_QUEUE),
       arrived: station('arrived'),
       filtered: station('not wanted by the driver'),
       lost: station('lost, no buffer'),
-      received: station('put into receiveq'),
+      received: station('put into receiveq', p.RECEIVE_QUEUE),
     }
     this.#arrival = options.clock.timer(`${options.name} arrival`, () => this.#deliver())
     this.#filter = new ReceiveFilter(options.mac)
@@ -327,7 +329,7 @@ export class NetDevice implements VirtioDevice, NetworkPort {
   }
 
   #send(frame: EthernetFrame, chain: Chain): void {
-    const number = this.#trace?.number() ?? 0
+    const number = this.#trace?.number(frame) ?? 0
     this.#note(number, this.#stations.taken, frame, chain)
     this.counters.transmitted++
     if (this.#linkUp) this.wire?.receive(frame, number)
