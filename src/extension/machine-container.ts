@@ -4,6 +4,7 @@ import * as vscode from 'vscode'
 import { EventStops } from './event-stops.ts'
 import { ExitStops } from './exit-stops.ts'
 import { MemoryDocuments } from './memory-documents.ts'
+import { ScreenView } from './screen/screen-view.ts'
 import { SessionWatch } from './session-watch.ts'
 import { showStatus } from './status-bar.ts'
 import { TranslationView } from './translation/translation-view.ts'
@@ -27,6 +28,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
     memory,
     ...trees,
     translation,
+    new ScreenView(context.extensionUri, watch),
     showStatus(watch),
     registerViewCommands({ watch, stops, memory, refresh }),
   )
