@@ -1,21 +1,19 @@
 /** The views of the container "Ringside", and what they need of each other. */
 
 import * as vscode from 'vscode'
-import { EventStops } from './event-stops.ts'
-import { ExitStops } from './exit-stops.ts'
 import { MemoryDocuments } from './memory-documents.ts'
 import { ScreenView } from './screen/screen-view.ts'
 import { SessionWatch } from './session-watch.ts'
 import { showStatus } from './status-bar.ts'
 import { TranslationView } from './translation/translation-view.ts'
 import { registerViewCommands } from './view-commands.ts'
+import { ViewStops } from './view-stops.ts'
 import { machineViews } from './views/machine-views.ts'
 import { MachineTree } from './views/tree-view.ts'
 
 export function showMachine(context: vscode.ExtensionContext): vscode.Disposable {
   const watch = new SessionWatch()
-  const eventStops = new EventStops()
-  const stops = new ExitStops(eventStops)
+  const stops = new ViewStops()
   const memory = new MemoryDocuments(watch)
   const trees = machineViews(stops).map(definition => new MachineTree(definition, watch))
   const translation = new TranslationView(context.extensionUri, watch, memory)
@@ -24,12 +22,15 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
   }
   return vscode.Disposable.from(
     watch,
-    eventStops,
+    stops,
     memory,
     ...trees,
     translation,
     new ScreenView(context.extensionUri, watch),
     showStatus(watch),
+    stops.onDidChange(() => {
+      for (const tree of trees) if (tree.showsStops) tree.refresh()
+    }),
     registerViewCommands({ watch, stops, memory, refresh }),
   )
 }

@@ -1,14 +1,15 @@
 /** What can be done with a node of the views: set a register, open memory or code, stop at a reason. */
 
 import * as vscode from 'vscode'
-import type { ExitStops } from './exit-stops.ts'
 import type { MemoryDocuments } from './memory-documents.ts'
 import { members } from './session-messages.ts'
 import type { SessionWatch } from './session-watch.ts'
+import type { ViewStops } from './view-stops.ts'
+import { asViewStop } from './views/stops-model.ts'
 
 export interface CommandParts {
   readonly watch: SessionWatch
-  readonly stops: ExitStops
+  readonly stops: ViewStops
   readonly memory: MemoryDocuments
   /** Asks all views again. */
   refresh(): void
@@ -23,14 +24,8 @@ export function registerViewCommands(parts: CommandParts): vscode.Disposable {
       const { label, description } = members(node)
       await vscode.env.clipboard.writeText(String(description ?? label ?? ''))
     }),
-    command('ringside.toggleExitStop', node =>
-      withText(subjectOf(node).exitReason, async reason => {
-        const { state } = parts.watch
-        if (state.kind === 'none') throw new Error('no guest is being debugged')
-        await parts.stops.toggle(state.session, reason)
-        parts.refresh()
-      }),
-    ),
+    command('ringside.toggleStop', node => toggleStop(parts, subjectOf(node).stop)),
+    command('ringside.removeStop', node => toggleStop(parts, subjectOf(node).stop)),
     command('ringside.refreshViews', async () => parts.refresh()),
   )
 }
@@ -50,6 +45,14 @@ const subjectOf = (node: unknown) => members(members(node).subject)
 
 async function withText(text: unknown, run: (text: string) => Promise<void>): Promise<void> {
   if (typeof text === 'string') await run(text)
+}
+
+async function toggleStop({ watch, stops }: CommandParts, wanted: unknown): Promise<void> {
+  const stop = asViewStop(wanted)
+  if (stop === undefined) return
+  const { state } = watch
+  if (state.kind === 'none') throw new Error('no guest is being debugged')
+  await stops.toggle(state.session, stop)
 }
 
 async function editRegister({ watch }: CommandParts, register: { readonly [name: string]: unknown }): Promise<void> {

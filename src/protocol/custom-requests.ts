@@ -52,6 +52,8 @@ export interface ExitsArguments {
   readonly recent: number
   /** How many of the addresses with most exits; default 10. */
   readonly addresses: number
+  /** Spans of equal length in which exits are counted; default 0, at most {@link MOST_SPANS}. */
+  readonly spans: number
 }
 
 export interface ExitsBody {
@@ -62,7 +64,21 @@ export interface ExitsBody {
   readonly byReason: readonly { readonly reason: string; readonly count: number }[]
   /** Oldest first. */
   readonly recent: readonly ExitBody[]
-  readonly byAddress: readonly { readonly address: string; readonly symbol?: string; readonly count: number }[]
+  readonly byAddress: readonly {
+    readonly address: string
+    readonly symbol?: string
+    /** `console.c:23` */
+    readonly source?: string
+    readonly count: number
+  }[]
+  /** The exits that are kept, at most {@link MOST_RECENT_EXITS}, by time; absent when there are none, or no spans. */
+  readonly overTime?: {
+    /** Instructions retired, from the oldest of these exits to now. */
+    readonly first: number
+    readonly last: number
+    /** Exits in each span, oldest first. */
+    readonly counts: readonly number[]
+  }
 }
 
 export interface ExitBody {
@@ -162,7 +178,11 @@ export type DescriptorTableBody = {
   /** Bytes at its end that are not mapped in this address space. */
   readonly unreadable?: number
   readonly segments?: OnWire<readonly SegmentDescriptor[]>
-  readonly gates?: readonly (OnWire<GateDescriptor> & { readonly symbol?: string })[]
+  readonly gates?: readonly (OnWire<GateDescriptor> & {
+    readonly symbol?: string
+    /** `#PF`, of the vectors that are exceptions. */
+    readonly exception?: string
+  })[]
   readonly task?: OnWire<TaskState>
 }
 
@@ -192,6 +212,7 @@ export interface ConsoleOutputBody {
 }
 
 export const MOST_RECENT_EXITS = 4096
+const MOST_SPANS = 1000
 export const MOST_RANGES = 4096
 const USUAL_RANGES = 256
 /** As many as the largest table has. */
@@ -213,6 +234,7 @@ export function parseExitsArguments(value: unknown): ExitsArguments {
   return {
     recent: fields.optionalInteger('recent', { least: 0, most: MOST_RECENT_EXITS }) ?? 20,
     addresses: fields.optionalInteger('addresses', { least: 0, most: MOST_RECENT_EXITS }) ?? 10,
+    spans: fields.optionalInteger('spans', { least: 0, most: MOST_SPANS }) ?? 0,
   }
 }
 

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { isOurs, withStops } from '../../src/extension/exception-filters.ts'
 import { addressIn, hexDump, listing } from '../../src/extension/memory-text.ts'
 import { messageEffect } from '../../src/extension/session-messages.ts'
 
@@ -23,19 +22,6 @@ test.each([
   ['stopped', { kind: 'none' }],
 ])('%j has the effect %j', (message, effect) => {
   expect(messageEffect(message)).toEqual(effect)
-})
-
-test("stops that views have set are sent beside VS Code's own filters, and known again", () => {
-  const theirs = { filters: ['int3'], filterOptions: [{ filterId: 'exception', condition: '13' }] }
-  const stops = [
-    { filterId: 'exit', condition: 'io' },
-    { filterId: 'virtqueue', condition: 'kick virtio-blk0 0' },
-  ]
-  const sent = withStops(theirs, stops)
-  expect(sent).toMatchObject({ filters: ['int3'], filterOptions: [...theirs.filterOptions, ...stops] })
-  expect([isOurs(sent), isOurs(theirs), isOurs(undefined)]).toEqual([true, false, false])
-  expect(withStops(theirs, [])).toMatchObject(theirs)
-  expect(withStops(undefined, [])).toMatchObject({ filters: [], filterOptions: [] })
 })
 
 test('memory as text, 16 bytes a row', () => {

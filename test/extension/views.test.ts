@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { statusOf } from '../../src/extension/status-text.ts'
 import { pciNodes, virtqueueNodes } from '../../src/extension/views/devices-model.ts'
+import { ExitRates, rateNodes, sparkline } from '../../src/extension/views/exit-rates.ts'
 import { exitNodes } from '../../src/extension/views/exits-model.ts'
 import { memoryMapNodes } from '../../src/extension/views/memory-map-model.ts'
 import { processorNodes } from '../../src/extension/views/processor-model.ts'
@@ -156,10 +157,12 @@ describe('the view of exits', () => {
         { reason: 'io', count: 3 },
         { reason: 'ept-violation', count: 1 },
       ],
-      byAddress: [{ address: '0x1000bf', symbol: 'outb', count: 3 }],
+      byAddress: [{ address: '0x1000bf', symbol: 'outb', source: 'console.c:7', count: 3 }],
+      overTime: { first: 0, last: 1000, counts: [0, 3, 1] },
       recent: [exit, { ...exit, instructions: 20, reason: 'ept-violation', detail: '', gpa: '0xfee00000' }],
     },
-    new Set(['io']),
+    new Set(['event exit io']),
+    { exits: 3, instructions: 2_000_000 },
   )
 
   test('has shares by reason, and shows where the guest stops', () => {
@@ -167,9 +170,14 @@ describe('the view of exits', () => {
     expect(byId['reason/io']).toMatchObject({
       description: '3  75.0 %',
       icon: 'debug-breakpoint',
-      subject: { exitReason: 'io' },
+      subject: { stop: { kind: 'event', filterId: 'exit', condition: 'io' } },
+      click: 'stop',
     })
     expect(byId['reason/ept-violation'].icon).toBe('circle-outline')
+  })
+
+  test('has the lines of the places, which a click goes to', () => {
+    expect(all(nodes)['place/0x1000bf']).toMatchObject({ description: '3  75.0 %  console.c:7', click: 'code' })
   })
 
   test('has the last exit first, and its memory where there is some', () => {
@@ -178,7 +186,29 @@ describe('the view of exits', () => {
     expect(oldest.description).toBe('out to port 0x3f8  outb+0x1c  at 10')
   })
 
+  test('has the rate since the last stop and over time, in words for those who see no bars', () => {
+    const byId = all(nodes)
+    expect(byId.rate.description).toBe('3 in 2,000,000 instructions, 1.5 a million')
+    expect(byId.overTime.description).toBe('▁█▄  4000.0 a million')
+    expect(byId.overTime.tooltip).toBe('The last 4 exits, from instruction 0 to 1,000, in 3 spans: 0, 3, 1')
+  })
+
+  test('the rate counts from the stop before, in the same session and run', () => {
+    const rates = new ExitRates()
+    const at = (instructions: number, total: number, session = 'a') => rates.since(session, { instructions, total })
+    expect(at(100, 10)).toBeUndefined()
+    expect(at(100, 10)).toBeUndefined()
+    expect(at(300, 14)).toEqual({ exits: 4, instructions: 200 })
+    // Asked again at the same stop.
+    expect(at(300, 14)).toEqual({ exits: 4, instructions: 200 })
+    expect(at(50, 2)).toBeUndefined()
+    expect(at(60, 2)).toEqual({ exits: 0, instructions: 10 })
+    expect(at(70, 3, 'b')).toBeUndefined()
+  })
+
   test('divides nothing by zero', () => {
+    expect(sparkline([0, 0])).toBe('▁▁')
+    expect(rateNodes({ exits: 0, instructions: 0 }, undefined)[0].description).toMatch(/no instruction between$/)
     expect(exitNodes({ instructions: 0, total: 0, byReason: [], recent: [], byAddress: [] }, new Set())).toHaveLength(4)
   })
 })
@@ -210,74 +240,101 @@ describe('the view of tables', () => {
   const none: DescriptorTableBody = { table: 'x', total: 0 }
   const gate = { type: 'interrupt gate', selector: 8, offset: '0x100a50', dpl: 3, present: true, ist: 1 } as const
   const nodes = all(
-    tableNodes({
-      gdt: {
-        ...{ table: 'gdt', total: 2, base: '0x101000', limit: 15, unreadable: 8 },
-        segments: [
-          { kind: 'null', selector: 0, base: '0x0', limit: 0, type: 'null', dpl: 0, present: false, bits: 16, size: 8 },
-          {
-            kind: 'code',
-            selector: 8,
-            base: '0x0',
-            limit: 0,
-            type: 'code, execute/read',
-            dpl: 0,
-            present: false,
-            bits: 64,
-            size: 8,
-          },
-        ],
-      },
-      ldt: none,
-      idt: {
-        ...{ table: 'idt', total: 2, base: '0x1090a0', limit: 31 },
-        gates: [
-          { ...gate, vector: 14, symbol: 'stub_14' },
-          { ...gate, vector: 15, type: 'unused' },
-        ],
-      },
-      tss: {
-        ...{ table: 'tss', total: 1 },
-        task: {
-          ...{
-            kind: '64-bit',
-            selector: 48,
-            base: '0x109000',
-            limit: 103,
-            ports: [
-              { first: 0x60, last: 0x64 },
-              { first: 0x80, last: 0x80 },
-            ],
-          },
-          fields: [
-            { name: 'RSP0', value: '0x10b3c0' },
-            { name: 'RSP1', value: '0x0' },
+    tableNodes(
+      {
+        gdt: {
+          ...{ table: 'gdt', total: 2, base: '0x101000', limit: 15, unreadable: 8 },
+          segments: [
+            {
+              kind: 'null',
+              selector: 0,
+              base: '0x0',
+              limit: 0,
+              type: 'null',
+              dpl: 0,
+              present: false,
+              bits: 16,
+              size: 8,
+            },
+            {
+              kind: 'code',
+              selector: 8,
+              base: '0x0',
+              limit: 0,
+              type: 'code, execute/read',
+              dpl: 0,
+              present: false,
+              bits: 64,
+              size: 8,
+            },
           ],
         },
-      },
-      controllers: {
-        localApics: [
-          {
-            vcpu: 0,
-            mode: 'xAPIC',
-            enabled: true,
-            requested: [32, 33],
-            inService: [],
-            levelTriggered: [],
-            registers: [{ name: 'TPR', value: 16, width: 32 }],
+        ldt: none,
+        idt: {
+          ...{ table: 'idt', total: 2, base: '0x1090a0', limit: 31 },
+          gates: [
+            { ...gate, vector: 2, dpl: 0 },
+            { ...gate, vector: 14, dpl: 0, symbol: 'stub_14', exception: '#PF' },
+            { ...gate, vector: 32, dpl: 0, present: false },
+            { ...gate, vector: 128, symbol: 'system_call' },
+            { ...gate, vector: 15, type: 'unused' },
+          ],
+        },
+        tss: {
+          ...{ table: 'tss', total: 1 },
+          task: {
+            ...{
+              kind: '64-bit',
+              selector: 48,
+              base: '0x109000',
+              limit: 103,
+              ports: [
+                { first: 0x60, last: 0x64 },
+                { first: 0x80, last: 0x80 },
+              ],
+            },
+            fields: [
+              { name: 'RSP0', value: '0x10b3c0' },
+              { name: 'RSP1', value: '0x0' },
+            ],
           },
-        ],
-        controllers: [{ name: 'pic', registers: [{ name: 'master IMR', value: 254, width: 8, meaning: 'masked' }] }],
+        },
+        controllers: {
+          localApics: [
+            {
+              vcpu: 0,
+              mode: 'xAPIC',
+              enabled: true,
+              requested: [32, 33],
+              inService: [],
+              levelTriggered: [],
+              registers: [{ name: 'TPR', value: 16, width: 32 }],
+            },
+          ],
+          controllers: [{ name: 'pic', registers: [{ name: 'master IMR', value: 254, width: 8, meaning: 'masked' }] }],
+        },
       },
-    }),
+      new Set(['event exception 14']),
+    ),
   )
 
   test('has handlers as symbols, and leaves out what is unused', () => {
     expect(nodes['idt/14']).toMatchObject({
-      description: 'stub_14, interrupt gate, DPL 3, selector 0x8, IST 1',
+      label: '14 #PF',
+      description: 'stub_14, interrupt gate, DPL 0, selector 0x8, IST 1',
       subject: { code: '0x100a50' },
+      click: 'code',
     })
     expect(nodes['idt/15']).toBeUndefined()
+  })
+
+  test('stops at a vector: before its delivery, or at a handler that instructions reach as well', () => {
+    expect(nodes['idt/14'].icon).toBe('debug-breakpoint')
+    expect(nodes['idt/14'].subject?.stop).toEqual({ kind: 'event', filterId: 'exception', condition: '14' })
+    expect(nodes['idt/2'].subject?.stop).toEqual({ kind: 'event', filterId: 'interrupt', condition: '2' })
+    expect(nodes['idt/32'].subject?.stop).toEqual({ kind: 'event', filterId: 'interrupt', condition: '32' })
+    const stop = { kind: 'code', address: '0x100a50', name: 'vector 128, at system_call' }
+    expect(nodes['idt/128'].subject?.stop).toEqual(stop)
   })
 
   test('says what is not present, not mapped, or not there', () => {
@@ -285,7 +342,7 @@ describe('the view of tables', () => {
     expect(nodes.gdt.description).toBe('2 entries at 0x101000, limit 0xf, 8 bytes are not mapped')
     expect(nodes.ldt).toBeUndefined()
     const empty = { localApics: [], controllers: [] }
-    const without = all(tableNodes({ gdt: none, ldt: none, idt: none, tss: none, controllers: empty }))
+    const without = all(tableNodes({ gdt: none, ldt: none, idt: none, tss: none, controllers: empty }, new Set()))
     expect([without.gdt.description, without.tss.description]).toEqual(['none', 'none loaded'])
   })
 

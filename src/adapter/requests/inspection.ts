@@ -25,6 +25,7 @@ import {
 } from '../../protocol/custom-requests.ts'
 import { PHYSICAL_MAP, type PhysicalMapBody } from '../../protocol/memory-requests.ts'
 import { onWire } from '../../protocol/on-wire.ts'
+import { EXCEPTIONS } from '../../x86/exceptions.ts'
 import { vcpuOf } from '../frame-ids.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
@@ -64,6 +65,7 @@ export const inspectionRequests: RequestFamily = {
       const gates = entries.slice(start, start + count).map(gate => ({
         ...onWire(gate),
         ...symbolOf(gate.offset, address => session.debugger.symbols.describe(address)),
+        ...exceptionOf(gate.vector),
       }))
       return { table, total: entries.length, base: hex(base), ...rest, gates }
     }
@@ -110,4 +112,9 @@ function portionBody(
 function symbolOf(address: bigint, describe: (address: bigint) => string | undefined): { symbol?: string } {
   const symbol = describe(address)
   return symbol === undefined ? {} : { symbol }
+}
+
+function exceptionOf(wanted: number): { exception?: string } {
+  const facts = EXCEPTIONS.find(({ vector }) => vector === wanted)
+  return facts === undefined ? {} : { exception: facts.mnemonic }
 }

@@ -15,29 +15,47 @@ import {
 } from '../../protocol/custom-requests.ts'
 import { PCI, type PciBody, VIRTQUEUES, type VirtqueuesBody } from '../../protocol/device-requests.ts'
 import { PROCESSORS, type ProcessorsBody } from '../../protocol/processor-requests.ts'
-import type { ExitStops } from '../exit-stops.ts'
+import type { ViewStops } from '../view-stops.ts'
 import { pciNodes, virtqueueNodes } from './devices-model.ts'
+import { ExitRates } from './exit-rates.ts'
 import { exitNodes } from './exits-model.ts'
 import { memoryMapNodes } from './memory-map-model.ts'
 import { processorNodes } from './processor-model.ts'
-import { tableNodes } from './tables-model.ts'
+import { stopKeys, stopNodes } from './stops-model.ts'
+import { type Tables, tableNodes } from './tables-model.ts'
 import { timelineNodes } from './timeline-model.ts'
 import type { Ask, ViewDefinition } from './tree-view.ts'
 
 /** Ranges and exits that a view has room for. */
 const MOST_RANGES = 1000
 const MOST_EXITS = 200
+/** Of the rate of exits over time, a character each. */
+const RATE_SPANS = 24
 
-export function machineViews(stops: ExitStops): ViewDefinition[] {
+export function machineViews(stops: ViewStops): ViewDefinition[] {
+  const rates = new ExitRates()
   return [
     { id: 'ringside.processor', load: async ask => processorNodes(await ask<ProcessorsBody>(PROCESSORS)) },
     {
       id: 'ringside.exits',
-      load: async (ask, session) =>
-        exitNodes(await ask<ExitsBody>(EXITS, { recent: MOST_EXITS, addresses: 20 }), stops.of(session)),
+      stops: true,
+      load: async (ask, session) => {
+        const body = await ask<ExitsBody>(EXITS, { recent: MOST_EXITS, addresses: 20, spans: RATE_SPANS })
+        return exitNodes(body, stopKeys(stops.of(session)), rates.since(session.id, body))
+      },
+    },
+    {
+      id: 'ringside.stops',
+      ...{ stops: true, live: true },
+      empty: 'No view has set a stop: entries of Address Translation, gates of Tables and reasons of Exits can.',
+      load: async (_ask, session) => stopNodes(stops.of(session)),
     },
     { id: 'ringside.memoryMap', load: loadMemoryMap },
-    { id: 'ringside.tables', load: loadTables },
+    {
+      id: 'ringside.tables',
+      stops: true,
+      load: async (ask, session) => tableNodes(await loadTables(ask), stopKeys(stops.of(session))),
+    },
     {
       id: 'ringside.virtqueues',
       empty: 'This machine has no virtio device.',
@@ -62,7 +80,7 @@ async function loadMemoryMap(ask: Ask) {
   return memoryMapNodes({ guest, ept })
 }
 
-async function loadTables(ask: Ask) {
+async function loadTables(ask: Ask): Promise<Tables> {
   const table = (name: string) => ask<DescriptorTableBody>(DESCRIPTOR_TABLE, { table: name })
   const [gdt, ldt, idt, tss, controllers] = await Promise.all([
     table('gdt'),
@@ -71,5 +89,5 @@ async function loadTables(ask: Ask) {
     table('tss'),
     ask<InterruptControllersBody>(INTERRUPT_CONTROLLERS),
   ])
-  return tableNodes({ gdt, ldt, idt, tss, controllers })
+  return { gdt, ldt, idt, tss, controllers }
 }

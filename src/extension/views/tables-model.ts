@@ -1,6 +1,8 @@
 /** The view of what the processor finds in memory by its table registers, and of interrupt controllers. */
 
 import type { DescriptorTableBody, InterruptControllersBody } from '../../protocol/custom-requests.ts'
+import type { ViewStop } from '../../protocol/view-stops.ts'
+import { stopKey } from './stops-model.ts'
 import { grouped, hexText, type ViewNode } from './view-node.ts'
 
 export interface Tables {
@@ -16,11 +18,20 @@ type Gate = NonNullable<DescriptorTableBody['gates']>[number]
 type LocalApic = InterruptControllersBody['localApics'][number]
 type Register = LocalApic['registers'][number]
 
-export function tableNodes({ gdt, ldt, idt, tss, controllers }: Tables): readonly ViewNode[] {
+/** @param stops keys of those that are set */
+export function tableNodes(
+  { gdt, ldt, idt, tss, controllers }: Tables,
+  stops: ReadonlySet<string>,
+): readonly ViewNode[] {
   return [
     table('gdt', 'GDT', gdt, (gdt.segments ?? []).map(segmentNode('gdt'))),
     ...(ldt.base === undefined ? [] : [table('ldt', 'LDT', ldt, (ldt.segments ?? []).map(segmentNode('ldt')))]),
-    table('idt', 'IDT', idt, (idt.gates ?? []).filter(({ type }) => type !== 'unused').map(gateNode)),
+    table(
+      'idt',
+      'IDT',
+      idt,
+      (idt.gates ?? []).filter(({ type }) => type !== 'unused').map(gate => gateNode(gate, stops)),
+    ),
     taskNode(tss),
     ...controllers.localApics.map(apicNode),
     ...controllers.controllers.map(({ name, registers }) => ({
@@ -58,15 +69,33 @@ function segmentNode(parent: string): (segment: Segment) => ViewNode {
   }
 }
 
-function gateNode({ vector, type, selector, offset, dpl, present, ist, symbol }: Gate): ViewNode {
+function gateNode(gate: Gate, stops: ReadonlySet<string>): ViewNode {
+  const { vector, type, selector, offset, dpl, present, ist, symbol, exception } = gate
+  const stop = vectorStop(gate)
   const parts = [type, `DPL ${dpl}`, `selector ${hexText(selector)}`, ...(ist === 0 ? [] : [`IST ${ist}`])]
   return {
     id: `idt/${vector}`,
-    label: `${vector}`,
+    label: exception === undefined ? `${vector}` : `${vector} ${exception}`,
     description: [symbol ?? offset, ...parts, ...(present ? [] : ['not present'])].join(', '),
-    tooltip: `Vector ${hexText(vector)}: ${offset}`,
-    subject: { code: offset, linear: offset },
+    tooltip: `Vector ${hexText(vector)}: ${offset}. Click to go to the handler`,
+    ...(stops.has(stopKey(stop)) ? { icon: 'debug-breakpoint' } : {}),
+    subject: { code: offset, linear: offset, stop },
+    click: 'code',
   }
+}
+
+/** The last vector of exceptions, and that of the NMI (SDM vol. 3, 6.2 and 6.3). */
+const LAST_EXCEPTION = 31
+const NMI = 2
+
+/**
+ * At the handler where the gate lets an instruction of programs through, INT n: that is no event. Before the delivery of
+ * an exception or an interrupt otherwise.
+ */
+function vectorStop({ vector, dpl, offset, symbol }: Gate): ViewStop {
+  if (dpl === 3) return { kind: 'code', address: offset, name: `vector ${vector}, at ${symbol ?? offset}` }
+  const filterId = vector <= LAST_EXCEPTION && vector !== NMI ? 'exception' : 'interrupt'
+  return { kind: 'event', filterId, condition: `${vector}` }
 }
 
 function taskNode({ task }: DescriptorTableBody): ViewNode {

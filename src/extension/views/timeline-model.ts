@@ -14,6 +14,7 @@ export function timelineNodes({ events, total }: TimelineBody): readonly ViewNod
         tooltip: `vCPU ${vcpu}, CPL ${cpl}, ${symbol ?? rip}`,
         icon: cpl === 3 ? 'person' : 'shield',
         subject: { code: rip, linear: rip },
+        click: 'code',
       }),
     )
     .toReversed()

@@ -12,6 +12,10 @@ export interface ViewDefinition {
   readonly id: string
   /** What stands there when there is nothing to show. */
   readonly empty?: string
+  /** What it shows depends on the stops that are set. */
+  readonly stops?: boolean
+  /** It can be asked for while the guest runs. */
+  readonly live?: boolean
   load(ask: Ask, session: vscode.DebugSession): Promise<readonly ViewNode[]>
 }
 
@@ -24,7 +28,11 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
   readonly #view: vscode.TreeView<ViewNode>
   readonly #disposables: vscode.Disposable[]
   #roots: readonly ViewNode[] = []
+  /** What the view said at the stop before this one, and what it says now. */
   #before: Remembered | undefined
+  #last: Remembered | undefined
+  /** The guest has run since. */
+  #ran = false
   /** The session whose nodes are shown. */
   #shown: string | undefined
   /** Counts loads: an answer that comes late is dropped. */
@@ -47,10 +55,15 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     ]
   }
 
+  get showsStops(): boolean {
+    return this.#definition.stops === true
+  }
+
   /** Asks again, if it is to be seen. */
   refresh(): void {
     this.#stale = true
     const state = this.#watch.state
+    if (state.kind === 'running') this.#ran = true
     if (state.kind === 'none') this.#clear()
     else if (this.#view.visible) void this.#show(state)
   }
@@ -76,8 +89,7 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     item.accessibilityInformation = {
       label: [node.label, node.description ?? '', ...(node.changed ? ['changed'] : [])].join(' '),
     }
-    if (node.subject?.exitReason !== undefined)
-      item.command = { command: 'ringside.toggleExitStop', title: 'Stop at This Reason', arguments: [node] }
+    if (node.click !== undefined) item.command = { ...CLICKS[node.click], arguments: [node] }
     return item
   }
 
@@ -87,7 +99,7 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
 
   #clear(): void {
     this.#load++
-    this.#before = undefined
+    this.#forget()
     this.#shown = undefined
     this.#set([], undefined)
   }
@@ -96,11 +108,11 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     const load = ++this.#load
     const { session } = state
     if (this.#shown !== session.id) {
-      this.#before = undefined
+      this.#forget()
       this.#set([], undefined)
       this.#shown = session.id
     }
-    if (state.kind === 'running') {
+    if (state.kind === 'running' && this.#definition.live !== true) {
       this.#view.message =
         this.#roots.length === 0 ? 'The guest is running; pause it to look.' : 'Running; this was the last stop.'
       return
@@ -109,12 +121,20 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     try {
       const nodes = await this.#definition.load((command, args) => session.customRequest(command, args), session)
       if (load !== this.#load) return
+      // What is asked for again at the same stop, as after an edit, has changed since the same stop before.
+      if (this.#ran) this.#before = this.#last
+      this.#ran = false
+      this.#last = remember(nodes)
       this.#set(markChanges(nodes, this.#before), nodes.length === 0 ? this.#definition.empty : undefined)
-      this.#before = remember(nodes)
     } catch (error) {
       if (load !== this.#load) return
       this.#set([], `The debug adapter did not answer: ${error instanceof Error ? error.message : String(error)}`)
     }
+  }
+
+  #forget(): void {
+    this.#before = undefined
+    this.#last = undefined
   }
 
   #set(roots: readonly ViewNode[], message: string | undefined): void {
@@ -123,6 +143,11 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     this.#view.message = message ?? ''
     this.#changed.fire()
   }
+}
+
+const CLICKS = {
+  stop: { command: 'ringside.toggleStop', title: 'Stop There, or No Longer' },
+  code: { command: 'ringside.goToCode', title: 'Go to Code' },
 }
 
 /** The node itself has changed, not only what is under it. */

@@ -1,5 +1,7 @@
 /** What a tree view shows, before VS Code is involved: made from the body of a response, compared between stops. */
 
+import type { ViewStop } from '../../protocol/view-stops.ts'
+
 export interface ViewNode {
   /** Unique in its view, and the same at each stop: what is expanded stays so. */
   readonly id: string
@@ -11,6 +13,8 @@ export interface ViewNode {
   readonly expanded?: boolean
   readonly children?: readonly ViewNode[]
   readonly subject?: Subject
+  /** What a click, or Enter, does. */
+  readonly click?: 'stop' | 'code'
   /** It, or something under it, is not what it was at the last stop. */
   readonly changed?: boolean
 }
@@ -24,8 +28,8 @@ export interface Subject {
   /** A linear address of code. */
   readonly code?: string
   readonly register?: RegisterSubject
-  /** A reason of exits, to stop at. */
-  readonly exitReason?: string
+  /** A stop that can be set, or removed. */
+  readonly stop?: ViewStop
 }
 
 export interface RegisterSubject {
