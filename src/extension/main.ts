@@ -8,6 +8,7 @@ import { provideImport } from './import-qemu.ts'
 import { showMachine } from './machine-container.ts'
 import { showRegisterValues } from './register-values.ts'
 import { showSerialConsoles } from './serial-consoles.ts'
+import { guideLearners } from './walkthrough/guide.ts'
 
 export function activate(context: vscode.ExtensionContext): void {
   context.subscriptions.push(
@@ -18,5 +19,6 @@ export function activate(context: vscode.ExtensionContext): void {
     showMachine(context),
     supportAssembly(context),
     showRegisterValues(),
+    guideLearners(context),
   )
 }

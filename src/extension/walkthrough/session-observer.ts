@@ -58,10 +58,14 @@ export class SessionObserver {
     if (type !== 'request' || typeof seq !== 'number') return
     if (command === 'launch') this.#begin(kernelOf(members(args).program))
     if (command === 'restart') this.#begin(this.#kernel)
-    const { expression, memoryReference, walkthrough } = members(args)
+    const { expression, memoryReference, offset = 0, walkthrough } = members(args)
     if (this.#kernel === undefined || walkthrough === true || this.#questions.size >= MOST_ANSWERS) return
     if (command === TRANSLATE || command === 'evaluate' || command === 'readMemory' || command === VIRTQUEUES)
-      this.#questions.set(seq, { command, expression: String(expression), reference: String(memoryReference) })
+      this.#questions.set(seq, {
+        command,
+        expression: String(expression),
+        reference: `${memoryReference}${offset === 0 ? '' : ` + ${offset}`}`,
+      })
   }
 
   /** @param message from the adapter to the client */

@@ -17,3 +17,6 @@ export const STEPS: readonly Step[] = [
 
 /** The context key that VS Code ticks a step by. */
 export const contextKey = ({ id }: Pick<Step, 'id'>): string => `ringside.step.${id}`
+
+/** The walkthrough that a step belongs to. */
+export const lessonOf = ({ id }: Step): string => id.split('.')[0]
