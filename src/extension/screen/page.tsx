@@ -81,7 +81,7 @@ function Page() {
       </p>
       {screen?.kind === 'text' ? (
         <>
-          <TextDisplay screen={screen} fit={fit} takesKeys={machine !== 'ended'} ended={machine === 'ended'} />
+          <TextDisplay screen={screen} fit={fit} takesKeys={machine !== 'ended'} />
           <p id="note" role="status" aria-live="polite">
             {note}
           </p>
@@ -107,8 +107,7 @@ function statusText(machine: Machine, screen: Screen | undefined): string {
   return ''
 }
 
-function TextDisplay(props: { screen: TextScreen; fit: boolean; takesKeys: boolean; ended: boolean }) {
-  const { screen, fit, takesKeys, ended } = props
+function TextDisplay({ screen, fit, takesKeys }: { screen: TextScreen; fit: boolean; takesKeys: boolean }) {
   const [captured, setCaptured] = useState(false)
   const display = useRef<HTMLDivElement>(null)
   const toggle = useRef<HTMLButtonElement>(null)
@@ -144,7 +143,7 @@ function TextDisplay(props: { screen: TextScreen; fit: boolean; takesKeys: boole
       <div
         id="screen"
         ref={display}
-        class={[ended ? 'ended' : '', screen.off ? 'off' : ''].join(' ').trim()}
+        class={screen.off ? 'off' : undefined}
         role="application"
         aria-label="Keyboard of the guest"
         aria-describedby="hint"
@@ -171,7 +170,7 @@ function TextDisplay(props: { screen: TextScreen; fit: boolean; takesKeys: boole
             ref={toggle}
             // The focus stays where it is until the click, which would find the keyboard released otherwise.
             onMouseDown={event => event.preventDefault()}
-            onClick={() => (captured ? display.current?.blur() : display.current?.focus())}
+            onClick={() => (captured ? toggle : display).current?.focus()}
           >
             {captured ? 'Release keyboard' : 'Type into the guest'}
           </button>{' '}
