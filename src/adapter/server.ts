@@ -17,6 +17,7 @@ import { inspectionRequests } from './requests/inspection.ts'
 import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
 import { processorRequests } from './requests/processors.ts'
+import { ringRequests } from './requests/ring.ts'
 import { runControlRequests } from './requests/run-control.ts'
 import { screenRequests } from './requests/screen.ts'
 import { sourceRequests } from './requests/sources.ts'
@@ -47,6 +48,7 @@ const FAMILIES: readonly RequestFamily[] = [
   exitRequests,
   timelineRequests,
   deviceRequests,
+  ringRequests,
   consoleRequests,
   screenRequests,
   balloonRequests,

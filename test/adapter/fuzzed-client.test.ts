@@ -60,6 +60,13 @@ const SENSIBLE: Readonly<Record<string, object>> = {
   'ringside/exits': { recent: 10, addresses: 10 },
   'ringside/timeline': { recent: 10 },
   'ringside/virtqueues': { device: 'virtio-rng0', queue: 0, start: 0, count: 4, history: 4 },
+  'ringside/ring': {
+    device: 'virtio-rng0',
+    queue: 0,
+    window: { first: 0, count: 8 },
+    selected: { ring: 'descriptor table', slot: 1 },
+    history: 4,
+  },
   'ringside/traceVirtqueue': { device: 'virtio-rng0', queue: 0, on: true },
   'ringside/pci': { function: '00:03.0' },
   'ringside/devices': { device: 'virtio-rng0', registers: true },

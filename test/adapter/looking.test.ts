@@ -66,6 +66,7 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['ringside/exits', { recent: 100 }],
   ['ringside/timeline', {}],
   ['ringside/virtqueues', {}],
+  ['ringside/ring', {}],
   ['ringside/pci', {}],
   ['ringside/devices', {}],
   ['ringside/screen', {}],

@@ -15,6 +15,7 @@ import { configure, readImage } from '../../src/machine/configuration.ts'
 import { parseDisk } from '../../src/machine/disk-configuration.ts'
 import { Pc } from '../../src/machine/pc.ts'
 import type { DevicesBody, PciBody, VirtqueuesBody } from '../../src/protocol/device-requests.ts'
+import type { RingBody } from '../../src/protocol/ring-request.ts'
 import { GoldenSession } from '../support/golden-session.ts'
 import { GUESTS } from '../support/markers.ts'
 
@@ -123,7 +124,7 @@ test('looking at devices changes nothing', async () => {
   for (const text of [/: kick$/, /: chain taken 0: read.*; .*: chain used 0: read/]) {
     expect(await client.event('stopped')).toMatchObject({ text: expect.stringMatching(text) })
     const before = Buffer.concat(pc.save())
-    for (const request of ['virtqueues', 'pci', 'devices']) await client.request(`ringside/${request}`, {})
+    for (const request of ['virtqueues', 'ring', 'pci', 'devices']) await client.request(`ringside/${request}`, {})
     await client.request('ringside/traceVirtqueue', { device: DISK, queue: 0, on: true })
     await client.request('ringside/traceVirtqueue', { device: DISK, queue: 0, on: false })
     for (const expression of ['virtqueues', `chain ${DISK} 0 0`, `pci ${DISK}`, `devices ${DISK}`, 'devices'])
@@ -158,6 +159,44 @@ test('what is asked for and what is not there', async () => {
     ...{ text: 'trace virtio-b', column: 15 },
   })
   expect(offered.targets).toEqual([expect.objectContaining({ label: DISK, start: 6, length: 8 })])
+  await session.client.close()
+})
+
+test('a ring is told slot by slot, with the chain of the slot that is asked for', async () => {
+  const session = await launched()
+  await session.request('setExceptionBreakpoints', {
+    filters: [],
+    filterOptions: ['kick', 'used'].map(step => ({ filterId: 'virtqueue', condition: `${step} ${DISK} 0` })),
+  })
+  const ask = (args: object = {}) => session.request<RingBody>('ringside/ring', args)
+  const posted = async () => (await ask({ selected: { ring: 'available ring', slot: 0 } })).ring
+  expect(await session.start()).toMatchObject({ text: `${DISK}, queue 0: kick` })
+  expect((await ask()).choices).toEqual([
+    { device: DISK, broken: false, queues: [{ index: 0, name: 'requestq', enabled: true }] },
+  ])
+  expect(await posted()).toMatchObject({
+    maps: [
+      { ring: 'available ring', states: { free: 7, available: 1, taken: 0, used: 0 } },
+      { ring: 'used ring', states: { used: 0 } },
+      { ring: 'descriptor table', states: { free: 5, available: 3 } },
+    ],
+    faults: [],
+    selected: { state: 'available', chain: 0, content: { summary: 'read, sector 2, 512 bytes' } },
+  })
+  expect((await session.go()).text).toMatch(/chain used 0/)
+  const { ring, device } = await ask({ selected: { ring: 'used ring', slot: 0 } })
+  expect(ring).toMatchObject({
+    maps: [{ states: { free: 8 } }, { states: { used: 1 } }, { states: { used: 3 } }],
+    selected: { state: 'used', chain: 0, written: 513 },
+  })
+  expect(device?.queues[0].history).toHaveLength(1)
+  for (const [args, message] of [
+    [{ device: 'virtio-net0' }, 'there are virtio-blk0'],
+    [{ queue: 1 }, 'virtio-blk0 has no queue 1; there are 0 to 0'],
+    [{ window: { first: 0, count: 0 } }, '"count" must be an integer from 1 to 32768'],
+    [{ selected: { ring: 'ring', slot: 0 } }, '"ring" must be one of'],
+  ] as const)
+    await expect(ask(args)).rejects.toThrow(message)
   await session.client.close()
 })
 

@@ -50,6 +50,8 @@ export class ChainReader {
   readonly slots: number[] = []
   /** The first that is wrong. */
   problem: string | undefined
+  /** The descriptor of the ring whose fault it is. */
+  culprit: number | undefined
   /** Buffer id of a packed ring, which its last descriptor has. */
   id: number | undefined
   readonly #ring: RingLook
@@ -109,7 +111,10 @@ export class ChainReader {
   }
 
   #add(descriptor: CheckedDescriptor): void {
-    this.problem ??= descriptor.problem
+    if (descriptor.problem !== undefined && this.problem === undefined) {
+      this.problem = descriptor.problem
+      this.culprit = descriptor.table ?? descriptor.index
+    }
     if (this.descriptors.length < MOST_SHOWN_DESCRIPTORS) this.descriptors.push(descriptor)
     else this.omitted++
     if (descriptor.problem !== undefined || descriptor.direction === 'table') return

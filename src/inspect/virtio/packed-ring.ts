@@ -27,14 +27,10 @@ export function readPackedRing(machine: MachineView, queue: VirtqueueView, windo
   for (let slots = 0; slots < size; pending++) {
     const place = (ring.place.available + slots) % (2 * size)
     if (!isAvailable(table, place % size, place < size)) break
-    const { descriptors, omitted, buffers, slots: taken, problem, id = 0 } = new ChainReader(look, place % size)
-    if (pending >= window.start && pending < window.start + window.count)
-      chains.push({
-        ...{ head: place % size, id, descriptors, omitted, buffers },
-        ...(problem === undefined ? {} : { problem }),
-      })
-    slots += taken.length
-    if (problem === undefined) continue
+    const reader = new ChainReader(look, place % size)
+    if (pending >= window.start && pending < window.start + window.count) chains.push(chainOf(reader, place % size))
+    slots += reader.slots.length
+    if (reader.problem === undefined) continue
     pending++
     break
   }
@@ -49,6 +45,31 @@ export function readPackedRing(machine: MachineView, queue: VirtqueueView, windo
     ...{ pending, chains, used: [], problems: [] },
   }
 }
+
+/** The chain that begins at a slot, whether it is available or not. @param head below the size */
+export function readPackedChain(machine: MachineView, queue: VirtqueueView, head: number): ReadChain | undefined {
+  const { size, format } = queue
+  const table = viewOf(machine, queue.address('descriptors'), DESCRIPTOR_SIZE * size)
+  if (table === undefined) return undefined
+  const look = {
+    ram: machine,
+    packed: true,
+    size,
+    table,
+    budget: new LookBudget(),
+    indirect: format?.indirect ?? false,
+  }
+  return chainOf(new ChainReader(look, head), head)
+}
+
+const chainOf = (
+  { id = 0, descriptors, omitted, buffers, problem, culprit }: ChainReader,
+  head: number,
+): ReadChain => ({
+  ...{ head, id, descriptors, omitted, buffers },
+  ...(problem === undefined ? {} : { problem }),
+  ...(culprit === undefined ? {} : { culprit }),
+})
 
 /** 2.8.1: the driver's wrap counter in one flag, and its opposite in the other. */
 function isAvailable(table: DataView, slot: number, wrap: boolean): boolean {

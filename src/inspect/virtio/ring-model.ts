@@ -22,6 +22,8 @@ export interface ReadChain {
   /** Those before the problem. */
   readonly buffers: readonly ChainBuffer[]
   readonly problem?: string
+  /** The descriptor of the ring whose fault it is. */
+  readonly culprit?: number
 }
 
 export interface RingField {

@@ -52,7 +52,12 @@ export function readSplitRing(machine: MachineView, queue: VirtqueueView, window
     const problem =
       reader.problem ??
       (shared === undefined ? undefined : `descriptor ${shared}: in the chain of ${owners.get(shared)} too`)
-    chains.push({ head, id: head, entry, descriptors, omitted, buffers, ...(problem === undefined ? {} : { problem }) })
+    const culprit = reader.culprit ?? shared
+    chains.push({
+      ...{ head, id: head, entry, descriptors, omitted, buffers },
+      ...(problem === undefined ? {} : { problem }),
+      ...(culprit === undefined ? {} : { culprit }),
+    })
   }
   return {
     format: 'split',

@@ -162,15 +162,20 @@ function areasOf(queue: VirtqueueView, packed: boolean): VirtqueueModel['areas']
   }))
 }
 
-function chainModel(machine: MachineView, device: VirtioView, queue: VirtqueueView, chain: ReadChain): ChainModel {
-  const { buffers, descriptors, ...rest } = chain
+export function chainModel(
+  machine: MachineView,
+  device: VirtioView,
+  queue: VirtqueueView,
+  chain: ReadChain,
+): ChainModel {
+  const { buffers, descriptors, culprit: _culprit, ...rest } = chain
   const content = new MemoryChain(machine, buffers)
   const description = describe(device, queue.index, content)
   return { ...rest, ...description, descriptors: withParts(descriptors, ownerOf(device, queue), description) }
 }
 
 /** Of a split ring what its descriptors say now; of a packed one, where they are overwritten, the device's copy. */
-function takenModel(
+export function takenModel(
   machine: MachineView,
   device: VirtioView,
   queue: VirtqueueView,
