@@ -16,7 +16,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
   const stops = new ViewStops()
   const memory = new MemoryDocuments(watch)
   const trees = machineViews(stops).map(definition => new MachineTree(definition, watch))
-  const translation = new TranslationView(context.extensionUri, watch, memory)
+  const translation = new TranslationView(context.extensionUri, watch, memory, stops)
   const refresh = (): void => {
     for (const tree of trees) tree.refresh()
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isHostMessage, parsePageMessage, parseState } from '../../src/extension/translation/messages.ts'
-import { translationModel } from '../../src/extension/translation/translation-model.ts'
+import { translationModel, watchExpression } from '../../src/extension/translation/translation-model.ts'
 import type { TranslateBody } from '../../src/protocol/custom-requests.ts'
 
 type Level = TranslateBody['levels'][number]
@@ -41,8 +41,12 @@ describe('a translation', () => {
 
   test('names memory with its address space: entries are guest-physical, those of EPT host-physical', () => {
     const [first, second] = translationModel(READ_ONLY).steps
-    expect(first.memory).toBe('phys:0x102000')
-    expect(first.ept?.steps[0].memory).toBe('hpa:0x6104810')
+    expect(first.entry).toEqual({ memory: 'phys:0x102000', length: 8, name: 'PML4[0] at phys:0x102000' })
+    expect(first.ept?.steps[0].entry).toEqual({
+      memory: 'hpa:0x6104810',
+      length: 8,
+      name: 'EPT PT[258] at hpa:0x6104810',
+    })
     expect(second.ept).toBeUndefined()
   })
 
@@ -61,6 +65,7 @@ describe('a translation', () => {
     const permissions = { writable: true, user: true, executable: false }
     const page = { gpa: '0x10f000', hpa: '0x6116000', size: 4096, permissions, global: true, key: 3, ept }
     const { end, text } = translationModel({ ...HEAD, levels: [PML4], page })
+    expect(end).toMatchObject({ content: { memory: 'phys:0x10f000', length: 8 } })
     expect(end).toMatchObject({ kind: 'page', hpa: '0x6116000', size: '4 KiB', notes: ['global', 'protection key 3'] })
     expect(text).toBe(
       [
@@ -94,7 +99,16 @@ describe('a translation', () => {
   test('does not read PDPTE registers from memory', () => {
     const [step] = translationModel({ ...READ_ONLY, levels: [{ ...PT, level: 'PDPT', register: 'PDPTE0' }] }).steps
     expect(step.place).toBe('register PDPTE0')
-    expect(step).not.toHaveProperty('memory')
+    expect(step).not.toHaveProperty('entry')
+  })
+
+  test('has entries of four bytes in 32-bit paging, and is watched as the debugger writes it', () => {
+    const { steps } = translationModel({ ...READ_ONLY, paging: '32-bit paging' })
+    expect(steps.map(({ entry }) => entry?.length)).toEqual([4, 4])
+    expect(watchExpression('phys:0x102000', 4)).toBe('*(u32 *)phys(0x102000)')
+    expect(watchExpression('hpa:0x6104810', 8)).toBe('*(u64 *)hpa(0x6104810)')
+    expect(watchExpression('0x1000', 8)).toBe('*(u64 *)0x1000')
+    expect(() => watchExpression('cr3=0x5000:0x1000', 8)).toThrow(/can not be watched/)
   })
 })
 
@@ -105,6 +119,8 @@ describe('messages of the page', () => {
     [{ type: 'openMemory', memory: 'phys:0x1000' }],
     [{ type: 'openMemory', memory: 'cr3=0x5000:0x1000' }],
     [{ type: 'openCode', address: '0x1000' }],
+    [{ type: 'watch', memory: 'hpa:0x1000', length: 8 }],
+    [{ type: 'toggleStop', memory: 'phys:0x1000', length: 4, name: 'PD[0] at phys:0x1000' }],
   ])('%j is one', message => {
     expect(parsePageMessage({ ...message, more: 1 })).toEqual(message)
   })
@@ -123,6 +139,10 @@ describe('messages of the page', () => {
     [{ type: 'openMemory', memory: 'file:///etc/passwd' }],
     [{ type: 'openMemory', memory: '0x1 ' }],
     [{ type: 'openCode', address: 'workbench' }],
+    [{ type: 'watch', memory: 'system("x")', length: 8 }],
+    [{ type: 'watch', memory: 'phys:0x1000', length: 3 }],
+    [{ type: 'toggleStop', memory: 'phys:0x1000', length: 8 }],
+    [{ type: 'toggleStop', memory: 'phys:0x1000', length: 8, name: 'x'.repeat(201) }],
   ])('%j is none', message => {
     expect(parsePageMessage(message)).toBeUndefined()
   })
@@ -133,6 +153,9 @@ describe('messages of the page', () => {
       { type: 'stopped' },
       { type: 'ask', expression: '1', access: 'read' },
       { type: 'failed', message: 'x' },
+      { type: 'refused', message: 'x' },
+      { type: 'stops', stops: [{ memory: 'phys:0x1', length: 8, name: 'PT', hit: false }] },
+      { type: 'stops', stops: [{ memory: 'phys:0x1', length: 8, name: 'PT', hit: true, said: 'changed' }] },
       { type: 'translated', model },
     ])
       expect(isHostMessage(message)).toBe(true)
@@ -142,6 +165,9 @@ describe('messages of the page', () => {
       {},
       { type: 'ask' },
       { type: 'failed' },
+      { type: 'stops', stops: 7 },
+      { type: 'stops', stops: [null] },
+      { type: 'stops', stops: [{ memory: 'phys:0x1', length: 8, name: 'PT', hit: true, said: 7 }] },
       { type: 'translated', model: {} },
       { type: 'translated', model: null },
     ])

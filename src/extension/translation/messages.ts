@@ -1,6 +1,6 @@
 /** Messages between the translation's page and the extension: neither side believes the other unseen. */
 
-import type { TranslationModel } from './translation-model.ts'
+import type { TranslationModel, Watched } from './translation-model.ts'
 
 export const ACCESSES = ['read', 'write', 'execute'] as const
 export type Access = (typeof ACCESSES)[number]
@@ -12,6 +12,10 @@ export type PageMessage =
   | { readonly type: 'translate'; readonly expression: string; readonly access: Access }
   | { readonly type: 'openMemory'; readonly memory: string }
   | { readonly type: 'openCode'; readonly address: string }
+  /** To VS Code's own view of expressions that are watched. */
+  | { readonly type: 'watch'; readonly memory: string; readonly length: 4 | 8 }
+  /** Sets a stop at a change, or removes it. */
+  | ({ readonly type: 'toggleStop' } & Watched)
 
 /** To the page. */
 export type HostMessage =
@@ -23,8 +27,20 @@ export type HostMessage =
   | { readonly type: 'ended' }
   | { readonly type: 'translated'; readonly model: TranslationModel }
   | { readonly type: 'failed'; readonly message: string }
+  /** What did not work leaves the translation as it is. */
+  | { readonly type: 'refused'; readonly message: string }
+  /** Stops at changes that are set, also for what this page does not show. */
+  | { readonly type: 'stops'; readonly stops: readonly PageStop[] }
+
+export interface PageStop extends Watched {
+  /** The guest stands still because of it. */
+  readonly hit: boolean
+  /** What was said when it was hit last. */
+  readonly said?: string
+}
 
 const LONGEST = 1000
+const LONGEST_NAME = 200
 const REFERENCE = /^(?:phys:|hpa:|cr3=0x[0-9a-f]{1,16}:)?0x[0-9a-f]{1,16}$/i
 
 /** undefined for what is no message of the page's. */
@@ -47,9 +63,25 @@ export function parsePageMessage(value: unknown): PageMessage | undefined {
       const address = 'address' in value ? value.address : undefined
       return typeof address === 'string' && REFERENCE.test(address) ? { type: 'openCode', address } : undefined
     }
+    case 'watch': {
+      const watched = parseWatched({ ...value, name: '' })
+      return watched && { type: 'watch', memory: watched.memory, length: watched.length }
+    }
+    case 'toggleStop': {
+      const watched = parseWatched(value)
+      return watched && { type: 'toggleStop', ...watched }
+    }
     default:
       return undefined
   }
+}
+
+function parseWatched(value: object): Watched | undefined {
+  const memory = 'memory' in value ? value.memory : undefined
+  const length = 'length' in value ? value.length : undefined
+  const name = 'name' in value ? value.name : undefined
+  if (typeof memory !== 'string' || !REFERENCE.test(memory) || (length !== 4 && length !== 8)) return undefined
+  return typeof name === 'string' && name.length <= LONGEST_NAME ? { memory, length, name } : undefined
 }
 
 /** Is it a message of the extension's? What else comes to a page is not for it. */
@@ -64,7 +96,10 @@ export function isHostMessage(value: unknown): value is HostMessage {
       return (
         'expression' in value && typeof value.expression === 'string' && 'access' in value && isAccess(value.access)
       )
+    case 'stops':
+      return 'stops' in value && Array.isArray(value.stops) && value.stops.every(isPageStop)
     case 'failed':
+    case 'refused':
       return 'message' in value && typeof value.message === 'string'
     case 'translated':
       return 'model' in value && isModel(value.model)
@@ -82,6 +117,14 @@ export function parseState(value: unknown): { expression: string; access: Access
 }
 
 const isAccess = (value: unknown): value is Access => ACCESSES.some(access => access === value)
+
+const isPageStop = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  parseWatched(value) !== undefined &&
+  'hit' in value &&
+  typeof value.hit === 'boolean' &&
+  (!('said' in value) || typeof value.said === 'string')
 
 const isModel = (value: unknown): boolean =>
   typeof value === 'object' &&

@@ -1,10 +1,18 @@
 /** The page of address translation: asks the extension, and draws what it answers. */
 
-import { type ComponentChildren, render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { type ComponentChildren, createContext, render } from 'preact'
+import { useContext, useEffect, useState } from 'preact/hooks'
 import { connectPage, pageRoot } from '../pages/page-api.ts'
-import { ACCESSES, type Access, type HostMessage, isHostMessage, type PageMessage, parseState } from './messages.ts'
-import type { Bit, End, Ept, Right, Step, TranslationModel } from './translation-model.ts'
+import {
+  ACCESSES,
+  type Access,
+  type HostMessage,
+  isHostMessage,
+  type PageMessage,
+  type PageStop,
+  parseState,
+} from './messages.ts'
+import type { Bit, End, Ept, Right, Step, TranslationModel, Watched } from './translation-model.ts'
 
 interface Question {
   readonly expression: string
@@ -20,6 +28,7 @@ function Page() {
   const [question, setQuestion] = useState<Question>(parseState(page.saved()) ?? { expression: '$rip', access: 'read' })
   const [status, setStatus] = useState('')
   const [model, setModel] = useState<TranslationModel>()
+  const [stops, setStops] = useState<readonly PageStop[]>([])
 
   const ask = (wanted: Question): void => {
     setQuestion(wanted)
@@ -41,6 +50,10 @@ function Page() {
       case 'failed':
         setModel(undefined)
         return setStatus(message.message)
+      case 'refused':
+        return setStatus(message.message)
+      case 'stops':
+        return setStops(message.stops)
       case 'translated':
         setStatus('')
         return setModel(message.model)
@@ -84,7 +97,12 @@ function Page() {
       <p id="status" role="status" aria-live="polite">
         {status}
       </p>
-      <main id="walk">{model === undefined ? undefined : <Walk model={model} />}</main>
+      {stops.length === 0 ? undefined : <Stops stops={stops} />}
+      <main id="walk">
+        <StopsSet.Provider value={new Set(stops.map(({ memory, length }) => keyOf(memory, length)))}>
+          {model === undefined ? undefined : <Walk model={model} />}
+        </StopsSet.Provider>
+      </main>
       {model === undefined ? undefined : (
         <details id="words">
           <summary>In words</summary>
@@ -93,6 +111,64 @@ function Page() {
         </details>
       )}
     </>
+  )
+}
+
+/** Which memory the guest stops at when it changes. */
+const StopsSet = createContext<ReadonlySet<string>>(new Set())
+const keyOf = (memory: string, length: number): string => `${memory} ${length}`
+
+/** What will stop the guest, shown or not, and what was said when it did. */
+function Stops({ stops }: { stops: readonly PageStop[] }) {
+  return (
+    <section id="stops" aria-label="Stops at changes">
+      <h2>Stops at changes</h2>
+      <ul>
+        {stops.map(({ memory, length, name, hit, said }) => (
+          <li key={keyOf(memory, length)} class={hit ? 'hit' : undefined}>
+            {hit ? 'Stopped here: ' : ''}
+            {said ?? name} <Memory reference={memory}>memory</Memory>{' '}
+            <button
+              type="button"
+              class="link"
+              aria-label={`Remove the stop at ${name}`}
+              onClick={() => page.send({ type: 'toggleStop', memory, length, name })}
+            >
+              remove
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+/** What can be done with an entry beside opening its memory. */
+function Actions({ watched: { memory, length, name } }: { watched: Watched }) {
+  const set = useContext(StopsSet).has(keyOf(memory, length))
+  const who = memory.startsWith('hpa:')
+    ? 'the hypervisor changes it'
+    : "an instruction writes another value there; accessed and dirty bits, which the processor sets, don't stop"
+  return (
+    <span class="actions">
+      <button
+        type="button"
+        title="Add it to the Watch view of the debugger"
+        aria-label={`Watch ${name}`}
+        onClick={() => page.send({ type: 'watch', memory, length })}
+      >
+        watch
+      </button>
+      <button
+        type="button"
+        aria-pressed={set}
+        title={`Stop when ${who}`}
+        aria-label={`Stop when ${name} changes`}
+        onClick={() => page.send({ type: 'toggleStop', memory, length, name })}
+      >
+        stop on change
+      </button>
+    </span>
   )
 }
 
@@ -117,13 +193,16 @@ function Walk({ model: { title, subtitle, steps, end } }: { model: TranslationMo
   )
 }
 
-function StepBox({ step: { name, memory, place, value, bits, rights, ept } }: { step: Step }) {
+function StepBox({ step: { name, entry, place, value, bits, rights, ept } }: { step: Step }) {
   return (
     <section class={bits.length === 0 ? 'node missing' : 'node'}>
       <h2 class="name">
         {name} <span class="value">{value}</span>
       </h2>
-      <p class="faint">entry at {memory === undefined ? place : <Memory reference={memory}>{place}</Memory>}</p>
+      <p class="faint">
+        entry at {entry === undefined ? place : <Memory reference={entry.memory}>{place}</Memory>}{' '}
+        {entry === undefined ? undefined : <Actions watched={entry} />}
+      </p>
       {bits.length === 0 ? <p class="fault">not present</p> : <Bits bits={bits} />}
       <Rights rights={rights} />
       {ept === undefined ? undefined : <EptBox ept={ept} />}
@@ -172,10 +251,13 @@ function EptBox({ ept: { from, to, rights, steps } }: { ept: Ept }) {
             <tr key={step.name}>
               <th>{step.name}</th>
               <td>
-                <Memory reference={step.memory}>{step.memory}</Memory>
+                <Memory reference={step.entry.memory}>{step.entry.memory}</Memory>
               </td>
               <td class="value">{step.value}</td>
               <td>{step.rights}</td>
+              <td>
+                <Actions watched={step.entry} />
+              </td>
             </tr>
           ))}
         </tbody>
@@ -191,12 +273,12 @@ function EndBox({ end }: { end: End }) {
         <p class="fault">{end.fault}</p>
       </section>
     )
-  const { gpa, hpa, size, rights, notes, ept, fault } = end
+  const { gpa, hpa, content, size, rights, notes, ept, fault } = end
   return (
     <section class="node end">
       <h2 class="name">page of {size}</h2>
       <p class="name">
-        guest-physical <Memory reference={`phys:${gpa}`}>{`phys:${gpa}`}</Memory>
+        guest-physical <Memory reference={`phys:${gpa}`}>{`phys:${gpa}`}</Memory> <Actions watched={content} />
       </p>
       <Rights rights={rights} />
       {notes.length === 0 ? undefined : <p class="faint">{notes.join(', ')}</p>}

@@ -13,14 +13,24 @@ export interface TranslationModel {
   readonly text: string
 }
 
+/** Memory that can be watched, and stopped at when it changes. */
+export interface Watched {
+  /** `memoryReference` of DAP. */
+  readonly memory: string
+  /** Bytes. */
+  readonly length: 4 | 8
+  /** `PT[3] at phys:0x1018` */
+  readonly name: string
+}
+
 /** A level of the guest's tables. */
 export interface Step {
   /** `PML4` */
   readonly level: string
   /** `PML4[258]` */
   readonly name: string
-  /** `memoryReference` of the entry; absent where it is in a register. */
-  readonly memory?: string
+  /** The entry; absent where it is in a register. */
+  readonly entry?: Watched
   /** Where the entry lies, in words. */
   readonly place: string
   readonly value: string
@@ -50,7 +60,7 @@ export interface Ept {
   readonly rights: string
   readonly steps: readonly {
     readonly name: string
-    readonly memory: string
+    readonly entry: Watched
     readonly value: string
     readonly rights: string
   }[]
@@ -61,6 +71,8 @@ export type End =
       readonly kind: 'page'
       readonly gpa: string
       readonly hpa?: string
+      /** What lies at the address. */
+      readonly content: Watched
       readonly size: string
       readonly rights: readonly Right[]
       readonly ept?: Ept
@@ -91,21 +103,33 @@ const ALL: Permissions = { writable: true, user: true, executable: true }
 
 export function translationModel(body: TranslateBody): TranslationModel {
   const { linear, cr3, paging, access, cpl, levels } = body
-  const steps = levels.map((level, index) => stepOf(level, levels[index - 1]?.accumulated ?? ALL))
+  const bytes = paging === '32-bit paging' ? 4 : 8
+  const steps = levels.map((level, index) => stepOf(level, levels[index - 1]?.accumulated ?? ALL, bytes))
   const end = endOf(body)
   const subtitle = `${paging}, CR3 ${cr3}, ${access} with the rights of CPL ${cpl}`
   return { title: linear, subtitle, steps, end, text: describe(linear, subtitle, steps, end) }
 }
 
+/** In the debugger's expressions. @param memory `phys:0x…` or `hpa:0x…` */
+export function watchExpression(memory: string, length: Watched['length']): string {
+  const [, space, address] = /^(?:(phys|hpa):)?(0x[0-9a-f]+)$/i.exec(memory) ?? []
+  if (address === undefined) throw new Error(`${memory} can not be watched: it lies in another address space`)
+  const type = length === 4 ? 'u32' : 'u64'
+  return `*(${type} *)${space === undefined ? address : `${space}(${address})`}`
+}
+
 function stepOf(
   { level, index, entryAddress, entry, flags, accumulated, register, ept }: Level,
   before: Permissions,
+  bytes: Watched['length'],
 ): Step {
+  const memory = `phys:${entryAddress}`
+  const name = `${level}[${index}]`
   return {
     level,
-    name: `${level}[${index}]`,
-    ...(register === undefined ? { memory: `phys:${entryAddress}` } : {}),
-    place: register === undefined ? `phys:${entryAddress}` : `register ${register}`,
+    name,
+    ...(register === undefined ? { entry: { memory, length: bytes, name: `${name} at ${memory}` } } : {}),
+    place: register === undefined ? memory : `register ${register}`,
     value: entry,
     bits: flags === 'not present' ? [] : flags.split(' ').map(name => ({ name, meaning: MEANINGS[name] ?? name })),
     rights: flags === 'not present' ? [] : rightsOf(accumulated, before),
@@ -126,12 +150,10 @@ function eptOf({ gpa, steps, rights, hpa }: EptBody): Ept {
     from: gpa,
     ...(hpa === undefined ? {} : { to: hpa }),
     rights,
-    steps: steps.map(({ level, index, entryAddress, entry, rights: own }) => ({
-      name: `${level}[${index}]`,
-      memory: `hpa:${entryAddress}`,
-      value: entry,
-      rights: own,
-    })),
+    steps: steps.map(({ level, index, entryAddress, entry, rights: own }) => {
+      const [name, memory] = [`${level}[${index}]`, `hpa:${entryAddress}`]
+      return { name, entry: { memory, length: 8, name: `EPT ${name} at ${memory}` }, value: entry, rights: own }
+    }),
   }
 }
 
@@ -143,6 +165,7 @@ function endOf({ page, fault, levels }: TranslateBody): End {
     kind: 'page',
     gpa,
     ...(hpa === undefined ? {} : { hpa }),
+    content: { memory: `phys:${gpa}`, length: 8, name: `memory at phys:${gpa}` },
     size: sizeText(BigInt(size)),
     rights: rightsOf(permissions, levels.at(-1)?.accumulated ?? ALL),
     ...(ept === undefined ? {} : { ept: eptOf(ept) }),

@@ -7,8 +7,10 @@ import type { MemoryDocuments } from '../memory-documents.ts'
 import { WebviewPage } from '../pages/webview-page.ts'
 import { members } from '../session-messages.ts'
 import type { SessionWatch } from '../session-watch.ts'
-import { type Access, type HostMessage, type PageMessage, parsePageMessage } from './messages.ts'
-import { translationModel } from './translation-model.ts'
+import type { ViewStops } from '../view-stops.ts'
+import type { SetStop } from '../views/stops-model.ts'
+import { type Access, type HostMessage, type PageMessage, type PageStop, parsePageMessage } from './messages.ts'
+import { translationModel, type Watched, watchExpression } from './translation-model.ts'
 
 const VIEW = 'ringside.translation'
 
@@ -16,14 +18,16 @@ export class TranslationView implements vscode.Disposable {
   readonly #watch: SessionWatch
   readonly #memory: MemoryDocuments
   readonly #page: WebviewPage<HostMessage, PageMessage>
-  readonly #command: vscode.Disposable
+  readonly #stops: ViewStops
+  readonly #disposable: vscode.Disposable
   /** What was asked for before there was a page. */
   #waiting: HostMessage | undefined
   /** Counts questions: a late answer to an earlier one is dropped. */
   #question = 0
 
-  constructor(extension: vscode.Uri, watch: SessionWatch, memory: MemoryDocuments) {
+  constructor(extension: vscode.Uri, watch: SessionWatch, memory: MemoryDocuments, stops: ViewStops) {
     this.#watch = watch
+    this.#stops = stops
     this.#memory = memory
     this.#page = new WebviewPage(extension, watch, {
       view: VIEW,
@@ -32,11 +36,15 @@ export class TranslationView implements vscode.Disposable {
       parse: parsePageMessage,
       answer: message => this.#answer(message),
     })
-    this.#command = vscode.commands.registerCommand('ringside.translate', (node: unknown) => this.#ask(node))
+    this.#disposable = vscode.Disposable.from(
+      vscode.commands.registerCommand('ringside.translate', (node: unknown) => this.#ask(node)),
+      stops.onDidChange(() => this.#tellStops()),
+      watch.onDidChange(() => this.#tellStops()),
+    )
   }
 
   dispose(): void {
-    this.#command.dispose()
+    this.#disposable.dispose()
     this.#page.dispose()
   }
 
@@ -55,6 +63,7 @@ export class TranslationView implements vscode.Disposable {
       case 'ready':
         if (this.#waiting !== undefined) this.#page.send(this.#waiting)
         this.#waiting = undefined
+        this.#tellStops()
         return this.#page.tellState()
       case 'translate':
         return await this.#translate(message.expression, message.access)
@@ -62,7 +71,27 @@ export class TranslationView implements vscode.Disposable {
         return await this.#memory.openMemory(message.memory)
       case 'openCode':
         return await this.#memory.openCode(message.address)
+      case 'watch':
+        return await watch(message.memory, message.length)
+      case 'toggleStop':
+        return await this.#toggleStop(message)
     }
+  }
+
+  async #toggleStop({ memory, length, name }: Watched): Promise<void> {
+    const { state } = this.#watch
+    if (state.kind === 'none') return this.#page.tellState()
+    try {
+      await this.#stops.toggle(state.session, { kind: 'change', memory, length, name })
+    } catch (error) {
+      this.#page.send({ type: 'refused', message: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  #tellStops(): void {
+    const { state } = this.#watch
+    const stops = state.kind === 'none' ? [] : this.#stops.of(state.session)
+    this.#page.send({ type: 'stops', stops: stops.flatMap(pageStop) })
   }
 
   async #translate(expression: string, access: Access): Promise<void> {
@@ -74,4 +103,20 @@ export class TranslationView implements vscode.Disposable {
     const body: TranslateBody = await session.customRequest(TRANSLATE, { address, access, threadId })
     if (question === this.#question) this.#page.send({ type: 'translated', model: translationModel(body) })
   }
+}
+
+function pageStop({ stop, hit = false, said }: SetStop): PageStop[] {
+  if (stop.kind !== 'change') return []
+  const { memory, length, name } = stop
+  if (length !== 4 && length !== 8) return []
+  return [{ memory, length, name, hit, ...(said === undefined ? {} : { said }) }]
+}
+
+/**
+ * Adds an expression to VS Code's Watch view, which shows what changes. There is no API for it: the command is that of
+ * the menu of variables, and takes what the menu gives it.
+ */
+async function watch(memory: string, length: 4 | 8): Promise<void> {
+  const evaluateName = watchExpression(memory, length)
+  await vscode.commands.executeCommand('debug.addToWatchExpressions', { variable: { evaluateName } })
 }
