@@ -61,9 +61,10 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/consoleInput', { text: 'x' }],
     ['ringside/balloon', { size: 0 }],
     ['ringside/virtqueues', {}],
-    ['ringside/ring', {}],
     ['ringside/pci', {}],
     ['ringside/devices', {}],
+    ['ringside/screen', {}],
+    ['ringside/keyboardInput', { text: 'x' }],
   ]
   await client.request('initialize', {
     ...{ adapterID: 'ringside', clientID: 'test', linesStartAt1: true, columnsStartAt1: true, pathFormat: 'path' },

@@ -28,6 +28,8 @@ const OWN_BODIES: Readonly<Record<string, string>> = {
   pci: 'Devices.PciBody',
   devices: 'Devices.DevicesBody',
   consoleInput: 'undefined',
+  screen: 'Screen.ScreenBody',
+  keyboardInput: 'Screen.KeyboardInputBody',
   consoleOutput: 'Own.ConsoleOutputBody',
 }
 
@@ -86,7 +88,8 @@ export function typeErrors(texts: readonly TypedText[]): string {
     "import type * as Memory from '../../src/protocol/memory-requests.ts'",
     "import type * as Devices from '../../src/protocol/device-requests.ts'",
     "import type * as Processors from '../../src/protocol/processor-requests.ts'",
-    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Memory.PhysicalMapBody, Devices.PciBody, Processors.ProcessorsBody]',
+    "import type * as Screen from '../../src/protocol/screen-requests.ts'",
+    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Memory.PhysicalMapBody, Devices.PciBody, Processors.ProcessorsBody, Screen.ScreenBody]',
     ...texts.map(({ type, json }, i) => `export const message${i}: ${type} = ${json}`),
   ].join('\n')
   mkdirSync(join(ROOT, 'build'), { recursive: true })
