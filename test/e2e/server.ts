@@ -1,4 +1,4 @@
-/** A VS Code workbench served to a browser, with one extension and a profile of its own. */
+/** A VS Code workbench served to a browser, with a profile of its own. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs'
@@ -15,11 +15,22 @@ const SETTINGS = {
   'extensions.autoCheckUpdates': false,
   'extensions.autoUpdate': false,
   'git.enabled': false,
+  // A folder that is not trusted says so in a bar, and not in a dialog over everything.
+  'security.workspace.trust.startupPrompt': 'never',
   'telemetry.telemetryLevel': 'off',
   // Text of a terminal is in the page only when no GPU paints it.
   'terminal.integrated.gpuAcceleration': 'off',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'workbench.startupEditor': 'none',
+}
+
+export interface ServerOptions {
+  /** `.vsix` files to install. */
+  readonly extensions: readonly string[]
+  /** Folders are not trusted until somebody says so; otherwise all are. */
+  readonly restricted?: boolean
+  /** Beside ours. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export class Server {
@@ -32,7 +43,8 @@ export class Server {
   }
 
   /** @param directory for the profile and the server's log. */
-  static async start(tools: Tools, directory: string, extension: string): Promise<Server> {
+  static async start(tools: Tools, directory: string, options: ServerOptions): Promise<Server> {
+    const { extensions, restricted = false } = options
     const userData = join(directory, 'user-data')
     mkdirSync(join(userData, 'User'), { recursive: true })
     mkdirSync(join(directory, 'home'), { recursive: true })
@@ -54,11 +66,17 @@ export class Server {
       PATH: `${join(tools.node, '..')}:${process.env.PATH}`,
       // Its sockets lie there too.
       TMPDIR: directory,
+      ...options.env,
     }
-    execFileSync(tools.node, [...profile, '--install-extension', extension], { env, stdio: 'pipe' })
+    const installs = extensions.flatMap(extension => ['--install-extension', extension])
+    execFileSync(tools.node, [...profile, ...installs], { env, stdio: 'pipe' })
 
     const port = await freePort()
-    const quiet = ['--disable-telemetry', '--disable-update-check', '--disable-workspace-trust']
+    const quiet = [
+      '--disable-telemetry',
+      '--disable-update-check',
+      ...(restricted ? [] : ['--disable-workspace-trust']),
+    ]
     const plain = ['--disable-getting-started-override', '--ignore-last-opened', '--auth', 'none']
     const args = [...profile, ...quiet, ...plain, '--bind-addr', `127.0.0.1:${port}`]
     // A process group of its own: the extension host and its children end with it.

@@ -44,7 +44,7 @@ export async function debugTheTour({ tools, directory, work, extension, guests }
   writeFileSync(join(folder, '.vscode', 'launch.json'), JSON.stringify(LAUNCH, undefined, 2))
   const line = lineOf(join(folder, SOURCE), STOP)
 
-  const server = await Server.start(tools, work, extension)
+  const server = await Server.start(tools, work, { extensions: [extension] })
   try {
     const workbench = await Workbench.open(tools.chromium, server.url, folder, directory)
     try {

@@ -5,7 +5,8 @@ import { type Browser, chromium, type FrameLocator, type Locator, type Page } fr
 
 /** Milliseconds; the machine may be busy. */
 const LIMIT = 60_000
-const FLAGS = [
+/** Of Chromium. */
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
