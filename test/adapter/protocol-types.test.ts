@@ -61,6 +61,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/consoleInput', { text: 'x' }],
     ['ringside/balloon', { size: 0 }],
     ['ringside/virtqueues', {}],
+    ['ringside/ring', {}],
     ['ringside/pci', {}],
     ['ringside/devices', {}],
     ['ringside/screen', {}],
