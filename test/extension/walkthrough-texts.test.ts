@@ -7,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import { diskImage } from '../../src/extension/walkthrough/disk-image.ts'
 import { isGuestSource, lineOf } from '../../src/extension/walkthrough/guest-sources.ts'
 import { kernelOf } from '../../src/extension/walkthrough/kernels.ts'
+import { KERNELS } from '../../src/extension/walkthrough/observation.ts'
 import { contextKey, STEPS } from '../../src/extension/walkthrough/steps.ts'
 
 const repositoryFile = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
@@ -39,6 +40,7 @@ test.each(told)('$id says on its page when it is true, and its links lead somewh
     expect(known).toContain(command)
     const args: unknown[] = query === undefined ? [] : JSON.parse(decodeURIComponent(query))
     if (command === 'ringside.openGuestSource') expectPlace(String(args[0]), String(args[1]))
+    if (command === 'ringside.startLesson') expect(KERNELS).toContain(args[0])
     if (command === THEIRS[0])
       expect(walkthroughs.map(({ id }) => `${manifest.publisher}.${manifest.name}#${id}`)).toContain(args[0])
   }

@@ -5,6 +5,7 @@ import * as vscode from 'vscode'
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { DISK_NAME, diskImage } from './disk-image.ts'
 import { isGuestSource, lineOf } from './guest-sources.ts'
+import { KERNELS, type Kernel } from './observation.ts'
 import type { Progress } from './progress.ts'
 import { lessonOf, STEPS } from './steps.ts'
 
@@ -17,6 +18,7 @@ export function registerWalkthroughCommands(context: vscode.ExtensionContext, pr
       // A comma of the path is written twice: options stand behind the first.
       return debug(context, 'virtqueue', { disks: [`${disk.fsPath.replaceAll(',', ',,')},readonly`] })
     }),
+    vscode.commands.registerCommand('ringside.startLesson', (kernel: unknown) => startLesson(context, kernel)),
     vscode.commands.registerCommand('ringside.openGuestSource', (file: unknown, place: unknown) =>
       openSource(context, file, place),
     ),
@@ -34,6 +36,22 @@ function debug(context: vscode.ExtensionContext, kernel: string, more: object = 
     program: join(context.extensionPath, 'guests', 'prebuilt', `${kernel}.elf`),
     ...{ memory: '64M', stopOnEntry: true, ...more },
   })
+}
+
+/** Where each kernel begins, and the command that debugs it. */
+const LESSONS: Readonly<Record<Kernel, { file: string; command: string }>> = {
+  tour: { file: 'entry/entry.asm', command: 'ringside.debugTour' },
+  modes: { file: 'modes/modes.asm', command: 'ringside.debugModes' },
+  virtqueue: { file: 'entry/entry.asm', command: 'ringside.debugVirtqueue' },
+}
+
+/** Opens the kernel's first source, so that stops are shown there, and not in place of the walkthrough. */
+async function startLesson(context: vscode.ExtensionContext, kernel: unknown): Promise<void> {
+  const known = KERNELS.find(each => each === kernel)
+  if (known === undefined) throw new Error(`there is no teaching kernel "${String(kernel)}"`)
+  const { file, command } = LESSONS[known]
+  await openSource(context, file, 'start')
+  await vscode.commands.executeCommand(command)
 }
 
 /** Beside the walkthrough, so that both can be read. */
