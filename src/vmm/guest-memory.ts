@@ -22,6 +22,8 @@ const LEGACY_HOLE_START = 0xa_0000
 export const FIRMWARE_START = 0xe_0000
 /** Open-bus pages mapped at a time: a guest that wanders through holes can't fill host memory with page tables. */
 const OPEN_BUS_PAGES = 16
+/** What a page reads as that was never touched. */
+const ZEROES = new Uint8Array(PAGE_SIZE)
 
 /** One range of the memory map that firmware reports: E820 type 1 usable, 2 reserved. */
 export interface RamRange {
@@ -90,7 +92,9 @@ export class GuestPhysicalMemory {
 
   /** Is the whole range RAM, in one block? */
   containsRam(gpa: number, length: number): boolean {
-    return length >= 0 && this.#blocks.some(block => gpa >= block.start && gpa + length <= block.end)
+    if (length < 0) return false
+    for (const { start, end } of this.#blocks) if (gpa >= start && gpa + length <= end) return true
+    return false
   }
 
   /** Does the host frame at `hpa` belong to this VM, as RAM or as a table? */
@@ -147,6 +151,46 @@ export class GuestPhysicalMemory {
       this.#pool.memory.u8.set(piece, hpa)
       this.#processor.frameWritten(hpa, piece.length)
       done += piece.length
+    }
+  }
+
+  /**
+   * Appends the bytes of a range themselves, in as many pieces as they have in host memory, to be read before the guest
+   * runs again. Without side effect: pages never touched are zeroes of nobody's.
+   */
+  pieces(gpa: number, length: number, into: Uint8Array[]): void {
+    this.#check(gpa, length)
+    for (let done = 0; done < length; ) {
+      const hpa = this.hostAddress(gpa + done)
+      const here = Math.min(length - done, PAGE_SIZE - ((gpa + done) % PAGE_SIZE))
+      if (hpa === undefined) {
+        into.push(ZEROES.subarray(0, here))
+        done += here
+        continue
+      }
+      let piece = here
+      while (done + piece < length && this.hostAddress(gpa + done + piece) === hpa + piece)
+        piece += Math.min(length - done - piece, PAGE_SIZE)
+      into.push(this.#pool.memory.u8.subarray(hpa, hpa + piece))
+      done += piece
+    }
+  }
+
+  /** As {@link pieces}, to be written: whoever does that calls {@link written} before the guest runs again. */
+  piecesToWrite(gpa: number, length: number, into: Uint8Array[]): void {
+    this.#check(gpa, length)
+    for (let at = gpa; at < gpa + length; at += PAGE_SIZE - (at % PAGE_SIZE)) this.frame(at)
+    this.pieces(gpa, length, into)
+  }
+
+  /** A range was written to in place. */
+  written(gpa: number, length: number): void {
+    this.#check(gpa, length)
+    for (let done = 0; done < length; ) {
+      const piece = Math.min(length - done, PAGE_SIZE - ((gpa + done) % PAGE_SIZE))
+      const hpa = this.hostAddress(gpa + done)
+      if (hpa !== undefined) this.#processor.frameWritten(hpa, piece)
+      done += piece
     }
   }
 

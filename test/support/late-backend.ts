@@ -33,8 +33,11 @@ export class LateBackend implements DiskBackend {
   submit(command: DiskCommand, answer: (answer: DiskAnswer) => void): boolean {
     if (this.#waiting.length >= this.#room) return false
     // Data of a write are the device's only during this call.
-    const kept = command.kind === 'write' ? { ...command, bytes: command.bytes.slice() } : command
-    this.#waiting.push({ command: kept, answer })
+    const kept = (): DiskCommand => {
+      if (command.kind === 'write') return { ...command, pieces: command.pieces.map(piece => piece.slice()) }
+      return command.kind === 'read' ? { kind: 'read', sector: command.sector, count: command.count } : command
+    }
+    this.#waiting.push({ command: kept(), answer })
     return true
   }
 

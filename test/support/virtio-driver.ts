@@ -55,6 +55,19 @@ export class DriverMemory implements DmaMemory {
     this.bytes.set(bytes, gpa)
   }
 
+  pieces(gpa: number, length: number, into: Uint8Array[]): void {
+    this.#check(gpa, length)
+    into.push(this.bytes.subarray(gpa, gpa + length))
+  }
+
+  piecesToWrite(gpa: number, length: number, into: Uint8Array[]): void {
+    this.pieces(gpa, length, into)
+  }
+
+  written(gpa: number, length: number): void {
+    this.#check(gpa, length)
+  }
+
   allocate(length: number, alignment = 16): number {
     const at = Math.ceil(this.#free / alignment) * alignment
     if (at + length > this.bytes.length) throw new Error('the driver has used up its memory')

@@ -56,6 +56,14 @@ export class FakeChain implements Chain {
     this.writable.set(bytes.subarray(0, fits), offset)
     return fits
   }
+
+  view(offset: number, length: number): readonly Uint8Array[] {
+    return [this.readable.subarray(offset, offset + length)]
+  }
+
+  fill<T>(offset: number, length: number, use: (pieces: readonly Uint8Array[]) => T): T {
+    return use([this.writable.subarray(offset, offset + length)])
+  }
 }
 
 /** Throws where a device completes or puts back what it has not taken. */

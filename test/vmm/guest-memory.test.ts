@@ -55,6 +55,38 @@ describe('guest memory', () => {
     expect([...memory.touchedPages()]).toEqual([0x1000, 0x2000])
   })
 
+  it('gives its bytes themselves, in as few pieces as they have in host memory; pages never touched are zeroes', () => {
+    const { memory, pool } = makeMemory()
+    // Tables of the EPT take frames too.
+    memory.write(0, Uint8Array.of(1))
+    memory.write(0x1000, new Uint8Array(0x2000).fill(1))
+    memory.write(0x5000, new Uint8Array(0x1000).fill(2))
+    const before = pool.allocated
+    const pieces: Uint8Array[] = []
+    memory.pieces(0x1800, 0x4000, pieces)
+    expect(pieces.map(({ length }) => length)).toEqual([0x1800, 0x1000, 0x1000, 0x800])
+    expect(Buffer.concat(pieces)).toEqual(Buffer.from(memory.read(0x1800, 0x4000)))
+    expect(pool.allocated).toBe(before)
+    expect(() => memory.pieces(0x9f000, 0x1001, [])).toThrow(RangeError)
+  })
+
+  it('gives its bytes to be written in place, with frames of their own, and tells the processor of the writing', () => {
+    const { memory, processor } = makeMemory()
+    const pieces: Uint8Array[] = []
+    memory.piecesToWrite(0x1ffe, 4, pieces)
+    let value = 1
+    for (const piece of pieces) for (let i = 0; i < piece.length; i++) piece[i] = value++
+    memory.written(0x1ffe, 4)
+    expect(memory.read(0x1ffe, 4)).toEqual(Uint8Array.of(1, 2, 3, 4))
+    expect(memory.read(0x2002, 4)).toEqual(new Uint8Array(4))
+    expect(processor.written).toEqual([
+      { hpa: memory.ept.translate(0x1ffe), length: 2 },
+      { hpa: memory.ept.translate(0x2000), length: 2 },
+    ])
+    expect(() => memory.piecesToWrite(0x9f000, 0x1001, [])).toThrow(RangeError)
+    expect([...memory.touchedPages()]).toEqual([0x1000, 0x2000])
+  })
+
   it('throws a RangeError outside of RAM, also where only the end is outside', () => {
     const { memory } = makeMemory()
     expect(() => memory.read(0xa0000, 1)).toThrow(RangeError)

@@ -7,14 +7,28 @@ import { type Disk, DiskError, SECTOR_SIZE } from './disk.ts'
 import { checkRange } from './disk-range.ts'
 
 export type DiskCommand =
-  | { readonly kind: 'read'; readonly sector: number; readonly count: number }
-  | { readonly kind: 'write'; readonly sector: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'read'
+      readonly sector: number
+      readonly count: number
+      /**
+       * For a back end that answers within {@link DiskBackend.submit}: has `read` called with the pieces of memory that
+       * the data is for. Others answer with bytes.
+       */
+      readonly fill?: (read: (pieces: readonly Uint8Array[]) => void) => void
+    }
+  /** Pieces together are whole sectors; they are the back end's only until {@link DiskBackend.submit} returns. */
+  | { readonly kind: 'write'; readonly sector: number; readonly pieces: readonly Uint8Array[] }
   | { readonly kind: 'flush' }
   | { readonly kind: 'discard' | 'write-zeroes'; readonly sector: number; readonly count: number }
 
 export type DiskAnswer =
-  /** `bytes` are those of a read, and may be used only until the callback returns; else there are none. */
-  { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly reason: string }
+  /**
+   * `bytes` are those of a read, and may be used only until the callback returns; else there are none. A read that was
+   * `filled` has its data where it belongs.
+   */
+  | { readonly ok: true; readonly bytes: Uint8Array; readonly filled?: true }
+  | { readonly ok: false; readonly reason: string }
 
 export interface DiskBackend {
   /** As the user named the disk. */
@@ -42,12 +56,16 @@ export function execute(disk: Disk, command: DiskCommand, room: (bytes: number) 
     switch (command.kind) {
       case 'read': {
         checkRange(disk, command.sector, command.count)
+        if (command.fill !== undefined) {
+          command.fill(pieces => disk.readPieces(command.sector, pieces))
+          return { ok: true, bytes: NOTHING, filled: true }
+        }
         const bytes = room(command.count * SECTOR_SIZE)
         disk.readInto(command.sector, bytes)
         return { ok: true, bytes }
       }
       case 'write':
-        disk.write(command.sector, command.bytes)
+        disk.writePieces(command.sector, command.pieces)
         break
       case 'flush':
         disk.flush()

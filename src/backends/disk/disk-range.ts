@@ -1,6 +1,7 @@
 /** Checks that every disk makes before it touches its medium. */
 
 import { type Disk, DiskError, SECTOR_SIZE } from './disk.ts'
+import { lengthOf } from './pieces.ts'
 
 /** Bytes that one request moves at most: whoever asks for more splits it. */
 export const MAXIMUM_REQUEST_BYTES = 8 * 2 ** 20
@@ -26,9 +27,10 @@ export function checkWrite(disk: Disk, sector: number, count: number): void {
   checkRange(disk, sector, count)
 }
 
-/** Sectors in `bytes`; throws {@link DiskError} when they are not whole. */
-export function sectorsOf(disk: Disk, bytes: Uint8Array): number {
-  if (bytes.length % SECTOR_SIZE !== 0)
-    throw new DiskError(`disk "${disk.name}": ${bytes.length} bytes are no whole sectors of ${SECTOR_SIZE}`)
-  return bytes.length / SECTOR_SIZE
+/** Sectors in all `pieces` together; throws {@link DiskError} when they are not whole. */
+export function sectorsOf(disk: Disk, pieces: readonly Uint8Array[]): number {
+  const bytes = lengthOf(pieces)
+  if (bytes % SECTOR_SIZE !== 0)
+    throw new DiskError(`disk "${disk.name}": ${bytes} bytes are no whole sectors of ${SECTOR_SIZE}`)
+  return bytes / SECTOR_SIZE
 }

@@ -15,8 +15,12 @@ export interface Disk {
   read(sector: number, count: number): Uint8Array
   /** As {@link read}, into memory of the caller's: whole sectors. */
   readInto(sector: number, bytes: Uint8Array): void
+  /** As {@link readInto}, into pieces of any lengths, one behind the other: together whole sectors. */
+  readPieces(sector: number, pieces: readonly Uint8Array[]): void
   /** @param bytes whole sectors. */
   write(sector: number, bytes: Uint8Array): void
+  /** @param pieces together whole sectors. */
+  writePieces(sector: number, pieces: readonly Uint8Array[]): void
   /** What was written is on the host's own medium when this returns. */
   flush(): void
   /** The contents of the sectors do not matter any more; they read as zeroes. */

@@ -31,12 +31,29 @@ export class MemoryDisk implements Disk {
   }
 
   readInto(sector: number, bytes: Uint8Array): void {
-    bytes.set(this.read(sector, sectorsOf(this, bytes)))
+    this.readPieces(sector, [bytes])
+  }
+
+  readPieces(sector: number, pieces: readonly Uint8Array[]): void {
+    checkRange(this, sector, sectorsOf(this, pieces))
+    let at = sector * SECTOR_SIZE
+    for (const piece of pieces) {
+      piece.set(this.bytes.subarray(at, at + piece.length))
+      at += piece.length
+    }
   }
 
   write(sector: number, bytes: Uint8Array): void {
-    checkWrite(this, sector, sectorsOf(this, bytes))
-    this.bytes.set(bytes, sector * SECTOR_SIZE)
+    this.writePieces(sector, [bytes])
+  }
+
+  writePieces(sector: number, pieces: readonly Uint8Array[]): void {
+    checkWrite(this, sector, sectorsOf(this, pieces))
+    let at = sector * SECTOR_SIZE
+    for (const piece of pieces) {
+      this.bytes.set(piece, at)
+      at += piece.length
+    }
   }
 
   flush(): void {

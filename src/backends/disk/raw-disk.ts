@@ -9,15 +9,18 @@ import {
   fdatasyncSync,
   fstatSync,
   openSync,
-  readSync,
+  readvSync,
   type Stats,
   statSync,
-  writeSync,
+  writevSync,
 } from 'node:fs'
 import { type Disk, DiskError, SECTOR_SIZE } from './disk.ts'
 import { DiskLock } from './disk-lock.ts'
 import { checkRange, checkWrite, sectorsOf } from './disk-range.ts'
+import { rest } from './pieces.ts'
 
+/** Pieces of memory that Linux moves by one call (IOV_MAX). */
+const MOST_PIECES = 1024
 /** Bytes of zeroes written, and looked for, at once. */
 const ZEROES = new Uint8Array(64 * 1024)
 
@@ -58,19 +61,26 @@ export class RawDisk implements Disk {
   }
 
   readInto(sector: number, bytes: Uint8Array): void {
-    checkRange(this, sector, sectorsOf(this, bytes))
+    this.readPieces(sector, [bytes])
+  }
+
+  readPieces(sector: number, pieces: readonly Uint8Array[]): void {
+    checkRange(this, sector, sectorsOf(this, pieces))
     const file = this.#open()
-    for (let done = 0; done < bytes.length; ) {
-      const at = sector * SECTOR_SIZE + done
-      const length = this.#on('be read', () => readSync(file, bytes, done, bytes.length - done, at))
+    this.#move(sector * SECTOR_SIZE, pieces, (batch, at) => {
+      const length = this.#on('be read', () => readvSync(file, batch, at))
       if (length === 0) throw new DiskError(`disk "${this.name}" has become shorter than it was: it ends at byte ${at}`)
-      done += length
-    }
+      return length
+    })
   }
 
   write(sector: number, bytes: Uint8Array): void {
-    checkWrite(this, sector, sectorsOf(this, bytes))
-    this.#write(sector * SECTOR_SIZE, bytes)
+    this.writePieces(sector, [bytes])
+  }
+
+  writePieces(sector: number, pieces: readonly Uint8Array[]): void {
+    checkWrite(this, sector, sectorsOf(this, pieces))
+    this.#write(sector * SECTOR_SIZE, pieces)
   }
 
   flush(): void {
@@ -91,7 +101,7 @@ export class RawDisk implements Disk {
       const sectors = Math.min(count - done, ZEROES.length / SECTOR_SIZE)
       const zeroes = ZEROES.subarray(0, sectors * SECTOR_SIZE)
       const present = this.read(sector + done, sectors)
-      if (Buffer.compare(present, zeroes) !== 0) this.#write((sector + done) * SECTOR_SIZE, zeroes)
+      if (Buffer.compare(present, zeroes) !== 0) this.#write((sector + done) * SECTOR_SIZE, [zeroes])
       done += sectors
     }
   }
@@ -103,12 +113,25 @@ export class RawDisk implements Disk {
   }
 
   /** A write that the host cuts short is continued: either all of it happens, or the host says what is wrong. */
-  #write(position: number, bytes: Uint8Array): void {
+  #write(position: number, pieces: readonly Uint8Array[]): void {
     const file = this.#open()
-    for (let done = 0; done < bytes.length; ) {
-      const length = this.#on('be written', () => writeSync(file, bytes, done, bytes.length - done, position + done))
+    this.#move(position, pieces, (batch, at) => {
+      const length = this.#on('be written', () => writevSync(file, batch, at))
       if (length === 0) throw new DiskError(`disk "${this.name}" can't be written: the host takes no more bytes`)
-      done += length
+      return length
+    })
+  }
+
+  /** Has all pieces moved, from a byte of the file on. @param move moves some of a batch; returns how many bytes. */
+  #move(position: number, pieces: readonly Uint8Array[], move: (batch: Uint8Array[], at: number) => number): void {
+    let at = position
+    for (let first = 0; first < pieces.length; first += MOST_PIECES) {
+      let batch = pieces.slice(first, first + MOST_PIECES).filter(({ length }) => length > 0)
+      while (batch.length > 0) {
+        const moved = move(batch, at)
+        at += moved
+        batch = rest(batch, moved)
+      }
     }
   }
 

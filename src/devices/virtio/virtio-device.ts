@@ -117,6 +117,13 @@ export interface Chain extends ChainContent {
   readInto(offset: number, bytes: Uint8Array): number
   /** Writes into the writable part. Returns how many bytes fit. */
   write(offset: number, bytes: Uint8Array): number
+  /**
+   * As {@link ChainContent.read}, but the guest's memory itself, in pieces: the driver may have given the same bytes
+   * twice, and they are these only until the guest runs again.
+   */
+  view(offset: number, length: number): readonly Uint8Array[]
+  /** The same of the writable part, for `use` to write to; what it throws is passed on. */
+  fill<T>(offset: number, length: number, use: (pieces: readonly Uint8Array[]) => T): T
 }
 
 /** A chain in words: `read, sector 2048, 4096 bytes`, and its parts by name. */

@@ -72,6 +72,26 @@ describe.each(Object.entries(KINDS))('%s', (_name, create) => {
     disk.close()
   })
 
+  test('moves pieces of any lengths, and as many as a chain may have, as if they were one', () => {
+    const disk = create()
+    const next = random(7)
+    const lengths = Array.from({ length: 2500 }, () => next(4) * next(20))
+    lengths.push(512 - (lengths.reduce((sum, length) => sum + length, 0) % 512))
+    const pieces = lengths.map(length => Uint8Array.from({ length }, () => next(256)))
+    const all = Buffer.concat(pieces)
+    disk.writePieces(3, pieces)
+    expect(Buffer.compare(disk.read(3, all.length / 512), all)).toBe(0)
+    const room = lengths.map(length => new Uint8Array(length))
+    disk.readPieces(3, room)
+    expect(Buffer.concat(room)).toEqual(all)
+    expect(disk.read(2, 1)).toEqual(pattern().subarray(2 * 512, 3 * 512))
+    for (const odd of [[new Uint8Array(511)], [new Uint8Array(512), new Uint8Array(1)]]) {
+      expect(() => disk.readPieces(0, odd)).toThrow(DiskError)
+      expect(() => disk.writePieces(0, odd)).toThrow(DiskError)
+    }
+    disk.close()
+  })
+
   test('refuses ranges that are not its own, and leaves everything as it is', () => {
     const disk = create()
     for (const [sector, count] of [

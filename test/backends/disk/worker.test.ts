@@ -52,7 +52,7 @@ describe('a worker', () => {
     const backend = start()
     expect([backend.sectors, backend.readOnly, backend.name]).toEqual([SECTORS, false, image])
     const bytes = new Uint8Array(1024).fill(0xab)
-    expect(ask(backend, { kind: 'write', sector: 3, bytes })).toEqual(DONE)
+    expect(ask(backend, { kind: 'write', sector: 3, pieces: [bytes] })).toEqual(DONE)
     expect(ask(backend, { kind: 'read', sector: 3, count: 2 })).toEqual({ ok: true, bytes })
     expect(ask(backend, { kind: 'flush' })).toEqual(DONE)
     expect(ask(backend, { kind: 'discard', sector: 3, count: 1 })).toEqual(DONE)
@@ -111,7 +111,7 @@ describe('a worker', () => {
     const reason = `disk "${image}" has become shorter than it was: it ends at byte 512`
     expect(ask(backend, { kind: 'read', sector: 0, count: 2 })).toEqual({ ok: false, reason })
     expect(ask(backend, { kind: 'read', sector: 0, count: 1 })).toMatchObject({ ok: true })
-    expect(ask(start({ readOnly: true }), { kind: 'write', sector: 0, bytes: new Uint8Array(512) })).toMatchObject({
+    expect(ask(start({ readOnly: true }), { kind: 'write', sector: 0, pieces: [new Uint8Array(512)] })).toMatchObject({
       ok: false,
     })
   })
@@ -120,9 +120,9 @@ describe('a worker', () => {
     const backend = start()
     const heard: string[] = []
     for (let i = 0; i < 20; i++)
-      backend.submit({ kind: 'write', sector: 0, bytes: new Uint8Array(512).fill(1) }, () => heard.push('old'))
+      backend.submit({ kind: 'write', sector: 0, pieces: [new Uint8Array(512).fill(1)] }, () => heard.push('old'))
     backend.cancel()
-    backend.submit({ kind: 'write', sector: 0, bytes: new Uint8Array(512).fill(2) }, () => heard.push('new'))
+    backend.submit({ kind: 'write', sector: 0, pieces: [new Uint8Array(512).fill(2)] }, () => heard.push('new'))
     backend.drain()
     expect(heard).toEqual(['new'])
     expect(readFileSync(image)[0]).toBe(2)
@@ -131,7 +131,7 @@ describe('a worker', () => {
   test('carries out what was submitted before it is closed', () => {
     const backend = start()
     for (let sector = 0; sector < 100; sector++)
-      backend.submit({ kind: 'write', sector, bytes: new Uint8Array(512).fill(0x55) }, () => {})
+      backend.submit({ kind: 'write', sector, pieces: [new Uint8Array(512).fill(0x55)] }, () => {})
     backend.close()
     expect(
       readFileSync(image)
@@ -148,7 +148,7 @@ describe('a worker', () => {
     const died = new Promise<void>(resolve => {
       backend.onArrival = resolve
     })
-    backend.submit({ kind: 'write', sector: 0, bytes: new Uint8Array(512) }, answer => answers.push(answer))
+    backend.submit({ kind: 'write', sector: 0, pieces: [new Uint8Array(512)] }, answer => answers.push(answer))
     backend.submit({ kind: 'flush' }, answer => answers.push(answer))
     await died
     backend.deliver()
@@ -180,7 +180,7 @@ describe('the ring', () => {
         const bytes = new Uint8Array(next(3) === 0 ? 0 : count * 512)
         // Only the ends are looked at: what overlaps would show there.
         if (bytes.length > 0) bytes[0] = bytes[bytes.length - 1] = submitted & 0xff
-        if (ring.submit(bytes.length > 0 ? { kind: 'write', sector: submitted, bytes } : { kind: 'flush' })) {
+        if (ring.submit(bytes.length > 0 ? { kind: 'write', sector: submitted, pieces: [bytes] } : { kind: 'flush' })) {
           expected.push(bytes.length > 0 ? submitted & 0xff : -1)
           submitted++
         } else {

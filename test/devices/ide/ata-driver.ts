@@ -24,6 +24,16 @@ export class DmaFlatMemory extends FlatMemory {
     bytes.set(this.read(gpa, bytes.length))
   }
 
+  pieces(gpa: number, length: number, into: Uint8Array[]): void {
+    into.push(this.bytes.subarray(gpa, gpa + length))
+  }
+
+  piecesToWrite(gpa: number, length: number, into: Uint8Array[]): void {
+    this.pieces(gpa, length, into)
+  }
+
+  written(): void {}
+
   override read(gpa: number, length: number): Uint8Array {
     this.accesses++
     return super.read(gpa, length)

@@ -7,6 +7,7 @@
 import { SECTOR_SIZE } from '../disk.ts'
 import type { DiskAnswer, DiskCommand } from '../disk-backend.ts'
 import { MAXIMUM_REQUEST_BYTES } from '../disk-range.ts'
+import { gather, lengthOf } from '../pieces.ts'
 
 const SLOTS = 128
 const SLOT_BYTES = 256
@@ -139,12 +140,12 @@ export class RequestRing {
   submit(command: DiskCommand): boolean {
     if (this.underWay === SLOTS) return false
     const count =
-      command.kind === 'write' ? command.bytes.length / SECTOR_SIZE : command.kind === 'flush' ? 0 : command.count
+      command.kind === 'write' ? lengthOf(command.pieces) / SECTOR_SIZE : command.kind === 'flush' ? 0 : command.count
     const length = command.kind === 'read' || command.kind === 'write' ? count * SECTOR_SIZE : 0
     const offset = this.#allocate(length)
     if (offset === undefined) return false
     const data = this.#memory.data.subarray(offset, offset + length)
-    if (command.kind === 'write') data.set(command.bytes)
+    if (command.kind === 'write') gather(command.pieces, data)
     const sector = command.kind === 'flush' ? 0 : command.sector
     this.#memory.write(this.#submitted, { kind: command.kind, sector, count, data })
     this.#submitted = (this.#submitted + 1) | 0

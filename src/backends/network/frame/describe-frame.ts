@@ -3,8 +3,8 @@
 import type { EthernetFrame } from '../network-port.ts'
 import { ARP_REQUEST, parseArp } from './arp.ts'
 import { read16, read32 } from './big-endian.ts'
-import { DHCP_SERVER_PORT, parseDhcp } from './dhcp.ts'
-import { DNS_PORT, parseDnsQuery } from './dns.ts'
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, dhcpType } from './dhcp.ts'
+import { DNS_PORT, parseDnsAnswer, parseDnsQuery } from './dns.ts'
 import {
   ETHERNET_HEADER,
   ETHERTYPE_ARP,
@@ -36,6 +36,8 @@ const ETHERTYPES: Readonly<Record<number, string>> = {
   [ETHERTYPE_IPV6]: 'IPv6',
 }
 const DHCP_TYPES = ['', 'discover', 'offer', 'request', 'decline', 'acknowledge', 'refuse', 'release', 'inform']
+/** RFC 1035, 4.1.1. */
+const DNS_RESULTS = ['answer', 'format error', 'server failure', 'no such name', 'not implemented', 'refusal']
 const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG']
 
 /** @param frame or its beginning. Checksums are not looked at: they may be the device's to complete. */
@@ -138,14 +140,18 @@ function describeTransport(
   }
 }
 
-function describeDatagram(ports: readonly number[], data: Uint8Array): string {
-  if (ports[1] === DHCP_SERVER_PORT) {
-    const type = DHCP_TYPES[parseDhcp(data)?.type ?? 0]
+function describeDatagram([source, destination]: readonly number[], data: Uint8Array): string {
+  if (destination === DHCP_SERVER_PORT || destination === DHCP_CLIENT_PORT) {
+    const type = DHCP_TYPES[dhcpType(data) ?? 0]
     if (type) return `DHCP ${type}`
   }
-  if (ports[1] === DNS_PORT) {
+  if (destination === DNS_PORT) {
     const query = parseDnsQuery(data)
     if (query !== undefined && 'name' in query) return `DNS query for ${query.name}`
+  }
+  if (source === DNS_PORT) {
+    const answer = parseDnsAnswer(data)
+    if (answer !== undefined) return `DNS ${DNS_RESULTS[answer.rcode] ?? `error ${answer.rcode}`} for ${answer.name}`
   }
   return `${data.length} bytes`
 }

@@ -53,32 +53,43 @@ export interface DhcpRequest {
 
 /** Undefined for what is no request of a client on Ethernet. */
 export function parseDhcp(data: Uint8Array): DhcpRequest | undefined {
-  if (data.length < OPTIONS_AT || data[0] !== BOOT_REQUEST || data[1] !== HARDWARE_ETHERNET || data[2] !== 6)
-    return undefined
-  if (read32(data, COOKIE_AT) !== COOKIE) return undefined
-  let type: number | undefined
-  let requested: number | undefined
-  let server: number | undefined
+  if (data[0] !== BOOT_REQUEST || data[1] !== HARDWARE_ETHERNET || data[2] !== 6) return undefined
+  const options = optionsOf(data)
+  const type = options?.get(OPTION_TYPE)
+  if (options === undefined || type?.length !== 1) return undefined
+  const address = (option: number) => {
+    const bytes = options.get(option)
+    return bytes?.length === 4 ? read32(bytes, 0) : undefined
+  }
+  return {
+    ...{ type: type[0], requested: address(OPTION_REQUESTED), server: address(OPTION_SERVER) },
+    transaction: read32(data, 4),
+    client: readMac(data, 28),
+    clientIp: read32(data, 12),
+    broadcast: (data[10] & FLAG_BROADCAST) !== 0,
+  }
+}
+
+/** {@link DHCP_DISCOVER} and the like, of a message of a client or of a server; undefined if it is none. */
+export function dhcpType(data: Uint8Array): number | undefined {
+  return optionsOf(data)?.get(OPTION_TYPE)?.[0]
+}
+
+/** By code, of those that come twice the last; undefined for what is no DHCP message, or has options that end behind it. */
+function optionsOf(data: Uint8Array): ReadonlyMap<number, Uint8Array> | undefined {
+  if (data.length < OPTIONS_AT || read32(data, COOKIE_AT) !== COOKIE) return undefined
+  const options = new Map<number, Uint8Array>()
   for (let at = OPTIONS_AT; at < data.length && data[at] !== OPTION_END; ) {
     if (data[at] === OPTION_PAD) {
       at++
       continue
     }
     const length = data[at + 1]
-    if (at + 2 + length > data.length || length === undefined) return undefined
-    if (data[at] === OPTION_TYPE && length === 1) type = data[at + 2]
-    if (data[at] === OPTION_REQUESTED && length === 4) requested = read32(data, at + 2)
-    if (data[at] === OPTION_SERVER && length === 4) server = read32(data, at + 2)
+    if (length === undefined || at + 2 + length > data.length) return undefined
+    options.set(data[at], data.subarray(at + 2, at + 2 + length))
     at += 2 + length
   }
-  if (type === undefined) return undefined
-  return {
-    ...{ type, requested, server },
-    transaction: read32(data, 4),
-    client: readMac(data, 28),
-    clientIp: read32(data, 12),
-    broadcast: (data[10] & FLAG_BROADCAST) !== 0,
-  }
+  return options
 }
 
 export interface DhcpReply {

@@ -50,6 +50,16 @@ export interface DnsRefusal {
   readonly rcode: typeof RCODE_FORMAT_ERROR | typeof RCODE_NOT_IMPLEMENTED
 }
 
+/** The name that an answer is about, and its RCODE; undefined for what is no answer, or says no name. */
+export function parseDnsAnswer(data: Uint8Array): { readonly name: string; readonly rcode: number } | undefined {
+  if (data.length < HEADER || (read16(data, 2) & FLAG_RESPONSE) === 0) return undefined
+  // An answer repeats its question: without the flag it is the query.
+  const query = data.slice()
+  query[2] &= ~(FLAG_RESPONSE >>> 8)
+  const parsed = parseDnsQuery(query)
+  return parsed !== undefined && 'name' in parsed ? { name: parsed.name, rcode: data[3] & 0xf } : undefined
+}
+
 /** Undefined for what is no query, and must not be answered. */
 export function parseDnsQuery(data: Uint8Array): DnsQuery | DnsRefusal | undefined {
   if (data.length < HEADER) return undefined

@@ -6,6 +6,7 @@
 import { SECTOR_SIZE } from '../../../backends/disk/disk.ts'
 import type { DiskAnswer, DiskBackend, DiskCommand } from '../../../backends/disk/disk-backend.ts'
 import { MAXIMUM_REQUEST_BYTES, MAXIMUM_REQUEST_SECTORS } from '../../../backends/disk/disk-range.ts'
+import { gather, lengthOf } from '../../../backends/disk/pieces.ts'
 import type { Json } from '../../../util/json.ts'
 import type { RegisterView } from '../../device.ts'
 import { SavedState } from '../../saved-state.ts'
@@ -25,8 +26,8 @@ import { type BlockRequest, readHeader, readRequest } from './request.ts'
 
 const QUEUE_SIZE = 256
 /** Segments of data in a request, beside its header and status, and bytes of one: together what a request may have. */
-const SEG_MAX = 126
-const SIZE_MAX = MAXIMUM_REQUEST_BYTES / 128
+const SEG_MAX = QUEUE_SIZE - 2
+const SIZE_MAX = MAXIMUM_REQUEST_BYTES / QUEUE_SIZE
 /** Of requests that a host does well, 4 KiB. */
 const PHYSICAL_BLOCK_EXP = 3
 /** PCI 3.0, appendix D: SCSI mass storage, as other virtual machines have it. */
@@ -71,8 +72,6 @@ export class BlockDevice implements VirtioDevice {
   #stalled: Waiting[] = []
   /** Requests that the back end has. */
   #underWay = 0
-  /** Data of the write that is being submitted: new memory for each would have to be collected. */
-  #buffer = new Uint8Array(0)
 
   constructor(options: BlockDeviceOptions) {
     const count = options.queues ?? 1
@@ -197,7 +196,7 @@ export class BlockDevice implements VirtioDevice {
       )
       return false
     }
-    const request = this.#checked(readRequest(header, chain, bytes => this.#room(bytes)))
+    const request = this.#checked(readRequest(header, chain))
     switch (request.kind) {
       case 'disk':
         return this.#submit({ queue, chain, command: request.command })
@@ -233,7 +232,7 @@ export class BlockDevice implements VirtioDevice {
   /** A driver's own mistake is no failure of the host, which people are told of. */
   #isOnDisk(command: DiskCommand): boolean {
     if (command.kind === 'flush') return true
-    const count = command.kind === 'write' ? command.bytes.length / SECTOR_SIZE : command.count
+    const count = command.kind === 'write' ? lengthOf(command.pieces) / SECTOR_SIZE : command.count
     if (command.kind !== 'read' && this.#backend.readOnly) return false
     return count <= MAXIMUM_REQUEST_SECTORS && command.sector + count <= this.#backend.sectors
   }
@@ -247,11 +246,6 @@ export class BlockDevice implements VirtioDevice {
     return false
   }
 
-  #room(bytes: number): Uint8Array {
-    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes)
-    return this.#buffer.subarray(0, bytes)
-  }
-
   #answered(waiting: Waiting, answer: DiskAnswer): void {
     this.#underWay--
     // Without a flush command the driver counts on what was completed to be on the medium (5.2.6.2).
@@ -260,9 +254,12 @@ export class BlockDevice implements VirtioDevice {
     else this.#finish(waiting, answer)
   }
 
-  #finish({ queue, chain }: Waiting, answer: DiskAnswer): void {
-    if (answer.ok) this.#complete(queue, chain, p.VIRTIO_BLK_S_OK, chain.write(0, answer.bytes))
-    else {
+  #finish({ queue, chain, command }: Waiting, answer: DiskAnswer): void {
+    if (answer.ok) {
+      const filled = answer.filled === true && command.kind === 'read'
+      const written = filled ? command.count * SECTOR_SIZE : chain.write(0, answer.bytes)
+      this.#complete(queue, chain, p.VIRTIO_BLK_S_OK, written)
+    } else {
       this.#onFailure(`${this.name}: ${answer.reason}; the guest is told of an I/O error`)
       this.#complete(queue, chain, p.VIRTIO_BLK_S_IOERR, 0)
     }
@@ -323,7 +320,8 @@ export class BlockDevice implements VirtioDevice {
 
 /** A command that waits: its data must not change with the next one's. */
 function kept(command: DiskCommand): DiskCommand {
-  return command.kind === 'write' ? { ...command, bytes: command.bytes.slice() } : command
+  if (command.kind !== 'write') return command
+  return { ...command, pieces: [gather(command.pieces, new Uint8Array(lengthOf(command.pieces)))] }
 }
 
 function featureBits(readOnly: boolean, queues: number): bigint {

@@ -33,11 +33,8 @@ export function dataLength({ type }: RequestHeader, chain: ChainContent): number
   return Math.max(0, read ? chain.writableLength - p.STATUS_SIZE : chain.readableLength - p.HEADER_SIZE)
 }
 
-/**
- * @param chain has room for a header and a status byte.
- * @param room where the data of a write goes: as many bytes.
- */
-export function readRequest(header: RequestHeader, chain: Chain, room: (bytes: number) => Uint8Array): BlockRequest {
+/** @param chain has room for a header and a status byte. */
+export function readRequest(header: RequestHeader, chain: Chain): BlockRequest {
   const { type, sector } = header
   switch (type) {
     case p.VIRTIO_BLK_T_IN:
@@ -45,11 +42,13 @@ export function readRequest(header: RequestHeader, chain: Chain, room: (bytes: n
       const length = dataLength(header, chain)
       if (length % SECTOR_SIZE !== 0) return ioError(`${length} bytes of data are no whole sectors`)
       if (length > MAXIMUM_REQUEST_BYTES) return ioError(`${length} bytes of data are more than size_max by seg_max`)
-      if (type === p.VIRTIO_BLK_T_IN)
-        return { kind: 'disk', command: { kind: 'read', sector, count: length / SECTOR_SIZE } }
-      const bytes = room(length)
-      chain.readInto(p.HEADER_SIZE, bytes)
-      return { kind: 'disk', command: { kind: 'write', sector, bytes } }
+      return {
+        kind: 'disk',
+        command:
+          type === p.VIRTIO_BLK_T_IN
+            ? { kind: 'read', sector, count: length / SECTOR_SIZE, fill: read => chain.fill(0, length, read) }
+            : { kind: 'write', sector, pieces: chain.view(p.HEADER_SIZE, length) },
+      }
     }
     case p.VIRTIO_BLK_T_FLUSH:
       return { kind: 'disk', command: { kind: 'flush' } }

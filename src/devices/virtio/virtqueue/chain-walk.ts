@@ -32,16 +32,16 @@ export class ChainWalk {
     this.#indirect = indirect
   }
 
-  /** Adds a descriptor that is a buffer. @param at its index in the ring. @param where how to call it. */
-  add({ gpa, length, flags }: Descriptor, at: number, where = `descriptor ${at}`): RingFault | undefined {
+  /** Adds a descriptor that is a buffer. @param at its index in the ring. @param entry in an indirect table. */
+  add({ gpa, length, flags }: Descriptor, at: number, entry?: number): RingFault | undefined {
     const writable = (flags & VIRTQ_DESC_F_WRITE) !== 0
     // 2.7.4.2: the driver places what the device writes after what it reads.
     if (!writable && this.buffers.at(-1)?.writable)
-      return new RingFault(`${where}: a readable buffer after a writable one`, at)
+      return new RingFault(`${nameOf(at, entry)}: a readable buffer after a writable one`, at)
     if (length !== 0 && !this.#memory.contains(gpa, length))
-      return new RingFault(`${where}: ${length} bytes at ${hex(gpa)} are not all RAM`, at)
+      return new RingFault(`${nameOf(at, entry)}: ${length} bytes at ${hex(gpa)} are not all RAM`, at)
     this.#bytes += length
-    if (this.#bytes > MOST_BYTES) return new RingFault(`${where}: the chain has more than 2^32 bytes`, at)
+    if (this.#bytes > MOST_BYTES) return new RingFault(`${nameOf(at, entry)}: the chain has more than 2^32 bytes`, at)
     this.buffers.push({ gpa, length, writable })
     return undefined
   }
@@ -69,9 +69,12 @@ export class ChainWalk {
 
   /** Adds a descriptor of an indirect table. @param entry its index there. @param at of the one that refers to it. */
   addIndirect(descriptor: Descriptor, entry: number, at: number): RingFault | undefined {
-    const where = `descriptor ${at}, entry ${entry} of its indirect table`
     if ((descriptor.flags & VIRTQ_DESC_F_INDIRECT) !== 0)
-      return new RingFault(`${where}: indirect tables can't be nested`, at)
-    return this.add(descriptor, at, where)
+      return new RingFault(`${nameOf(at, entry)}: indirect tables can't be nested`, at)
+    return this.add(descriptor, at, entry)
   }
+}
+
+function nameOf(at: number, entry: number | undefined): string {
+  return entry === undefined ? `descriptor ${at}` : `descriptor ${at}, entry ${entry} of its indirect table`
 }

@@ -32,6 +32,24 @@ class Run {
     return bytes
   }
 
+  /** The bytes themselves: see {@link Chain.view}. */
+  view(offset: number, length: number): Uint8Array[] {
+    const pieces: Uint8Array[] = []
+    this.#pieces(offset, this.#clip(offset, length), (gpa, size) => this.#memory.pieces(gpa, size, pieces))
+    return pieces
+  }
+
+  fill<T>(offset: number, length: number, use: (pieces: readonly Uint8Array[]) => T): T {
+    const wanted = this.#clip(offset, length)
+    const pieces: Uint8Array[] = []
+    this.#pieces(offset, wanted, (gpa, size) => this.#memory.piecesToWrite(gpa, size, pieces))
+    try {
+      return use(pieces)
+    } finally {
+      this.#pieces(offset, wanted, (gpa, size) => this.#memory.written(gpa, size))
+    }
+  }
+
   readInto(offset: number, bytes: Uint8Array): number {
     const wanted = this.#clip(offset, bytes.length)
     this.#pieces(offset, wanted, (gpa, size, done) => this.#memory.readInto(gpa, bytes.subarray(done, done + size)))
@@ -129,6 +147,14 @@ export class DescriptorChain implements Chain {
 
   write(offset: number, bytes: Uint8Array): number {
     return this.#writable.write(offset, bytes)
+  }
+
+  view(offset: number, length: number): readonly Uint8Array[] {
+    return this.#readable.view(offset, length)
+  }
+
+  fill<T>(offset: number, length: number, use: (pieces: readonly Uint8Array[]) => T): T {
+    return this.#writable.fill(offset, length, use)
   }
 
   save(): Json {

@@ -8,6 +8,11 @@ export interface DmaMemory extends GuestMemory {
   containsRam(gpa: number, length: number): boolean
   /** As `read`, into memory of the caller's. */
   readInto(gpa: number, bytes: Uint8Array): void
+  /** Appends the bytes themselves, in pieces, to be read before the guest runs again. */
+  pieces(gpa: number, length: number, into: Uint8Array[]): void
+  /** As `pieces`, to be written; `written` is called behind that. */
+  piecesToWrite(gpa: number, length: number, into: Uint8Array[]): void
+  written(gpa: number, length: number): void
 }
 
 /** Addresses must lie in RAM: rings check their areas when they are set up, and RAM never goes away. */
@@ -34,6 +39,18 @@ export class QueueMemory {
 
   write(gpa: number, bytes: Uint8Array): void {
     this.#memory.write(gpa, bytes)
+  }
+
+  pieces(gpa: number, length: number, into: Uint8Array[]): void {
+    this.#memory.pieces(gpa, length, into)
+  }
+
+  piecesToWrite(gpa: number, length: number, into: Uint8Array[]): void {
+    this.#memory.piecesToWrite(gpa, length, into)
+  }
+
+  written(gpa: number, length: number): void {
+    this.#memory.written(gpa, length)
   }
 
   read16(gpa: number): number {

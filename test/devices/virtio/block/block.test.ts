@@ -312,7 +312,7 @@ describe('to be seen', () => {
   test('configuration space by name, within its widths', () => {
     const { device } = setUp()
     const registers = Object.fromEntries(device.registers().map(({ name, value }) => [name, value]))
-    expect(registers).toMatchObject({ capacity: SECTORS, blk_size: 512, seg_max: 126, num_queues: 1, writeback: 1 })
+    expect(registers).toMatchObject({ capacity: SECTORS, blk_size: 512, seg_max: 254, num_queues: 1, writeback: 1 })
     for (const { name, value, width } of device.registers()) expect(value < 2 ** width, name).toBe(true)
     for (const size of [1, 2, 4] as const)
       for (let offset = 0; offset + size <= device.configurationSize; offset++) device.readConfiguration(offset, size)
