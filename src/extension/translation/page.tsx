@@ -144,7 +144,7 @@ function Stops({ stops }: { stops: readonly PageStop[] }) {
 }
 
 /** What can be done with an entry beside opening its memory. */
-function Actions({ watched: { memory, length, name } }: { watched: Watched }) {
+function Actions({ watched: { memory, length, name }, short }: { watched: Watched; short?: boolean }) {
   const set = useContext(StopsSet).has(keyOf(memory, length))
   const who = memory.startsWith('hpa:')
     ? 'the hypervisor changes it'
@@ -166,7 +166,7 @@ function Actions({ watched: { memory, length, name } }: { watched: Watched }) {
         aria-label={`Stop when ${name} changes`}
         onClick={() => page.send({ type: 'toggleStop', memory, length, name })}
       >
-        stop on change
+        {short ? 'stop' : 'stop on change'}
       </button>
     </span>
   )
@@ -256,7 +256,7 @@ function EptBox({ ept: { from, to, rights, steps } }: { ept: Ept }) {
               <td class="value">{step.value}</td>
               <td>{step.rights}</td>
               <td>
-                <Actions watched={step.entry} />
+                <Actions watched={step.entry} short />
               </td>
             </tr>
           ))}
