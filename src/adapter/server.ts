@@ -16,6 +16,7 @@ import { gotoRequests } from './requests/goto.ts'
 import { inspectionRequests } from './requests/inspection.ts'
 import { lifecycleRequests } from './requests/lifecycle.ts'
 import { memoryRequests } from './requests/memory.ts'
+import { networkRequests } from './requests/network.ts'
 import { processorRequests } from './requests/processors.ts'
 import { ringRequests } from './requests/ring.ts'
 import { runControlRequests } from './requests/run-control.ts'
@@ -48,6 +49,7 @@ const FAMILIES: readonly RequestFamily[] = [
   exitRequests,
   timelineRequests,
   deviceRequests,
+  networkRequests,
   ringRequests,
   consoleRequests,
   screenRequests,

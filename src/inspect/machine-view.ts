@@ -3,6 +3,8 @@
  * function from it to a model; it never learns how the guest runs, and nothing here changes the guest.
  */
 
+import type { BridgePort, LearnedAddress } from '../backends/network/bridge.ts'
+import type { PacketTrace } from '../backends/network/packet-trace.ts'
 import type { MsixEntry } from '../devices/pci/msix.ts'
 import type { MessageUse, PciWindow } from '../devices/pci/pci-function.ts'
 import type { Picture } from '../devices/vga-text/picture.ts'
@@ -116,6 +118,20 @@ export interface VirtioView {
   }
 }
 
+/** The network card of a machine, and the bridge that it is plugged into. */
+export interface NetworkView {
+  readonly card: { readonly name: string }
+  /** Of the bridge, where the card is plugged in. */
+  readonly port: { readonly name: string }
+  readonly bridge: {
+    readonly ports: readonly Pick<BridgePort, 'name' | 'counters'>[]
+    /** In order of learning. */
+    readonly learned: readonly LearnedAddress[]
+    /** Undefined where packets are not traced. */
+    readonly trace: Pick<PacketTrace, 'frames' | 'packets'> | undefined
+  }
+}
+
 /** A device that is wired to an ISA request of its own. */
 export interface IsaRequestView {
   readonly device: string
@@ -136,6 +152,8 @@ export interface MachineView {
   readonly pci: readonly PciFunctionView[]
   readonly virtio: readonly VirtioView[]
   readonly isaRequests: readonly IsaRequestView[]
+  /** undefined without. */
+  readonly network: NetworkView | undefined
   /** undefined where the guest can't tell of itself. */
   readonly guestEvents: GuestEventLogView | undefined
   /** undefined where there is none, or it can't be seen. Looking has no side effect. */

@@ -12,6 +12,7 @@ import type { GuestEventLog } from '../vmm/guest-events.ts'
 import type { RamRange } from '../vmm/guest-memory.ts'
 import type { Vm } from '../vmm/vm.ts'
 import type { IsaRequest } from './acpi/interrupt-routing.ts'
+import type { MachineNetwork } from './machine-network.ts'
 import type { PluggedVirtio } from './virtio-devices.ts'
 
 export class VcpuRegisters {
@@ -97,6 +98,7 @@ export interface VisibleChipset {
   readonly pci?: PciHost
   readonly virtio?: readonly PluggedVirtio[]
   readonly isaRequests?: readonly IsaRequest[]
+  readonly network?: MachineNetwork | undefined
   readonly screen?: VgaText
 }
 
@@ -106,15 +108,17 @@ export class VmView {
   readonly pci: readonly PciFunctionView[]
   readonly virtio: readonly PluggedVirtio[]
   readonly isaRequests: readonly IsaRequest[]
+  readonly network: MachineNetwork | undefined
   readonly display: VgaText | undefined
   readonly #vm: Vm
 
-  constructor(vm: Vm, { devices, pci, virtio = [], isaRequests = [], screen }: VisibleChipset) {
+  constructor(vm: Vm, { devices, pci, virtio = [], isaRequests = [], network, screen }: VisibleChipset) {
     this.#vm = vm
     this.devices = devices
     this.pci = pci?.functions.map(plugged => new PciFunctionView(plugged)) ?? []
     this.virtio = virtio
     this.isaRequests = isaRequests
+    this.network = network
     this.display = screen
     this.vcpus = vm.vcpus.map(vcpu => new VcpuRegisters(vcpu))
   }

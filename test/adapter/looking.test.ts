@@ -67,6 +67,7 @@ const looks = (path: string): readonly (readonly [command: string, args: object]
   ['ringside/timeline', {}],
   ['ringside/virtqueues', {}],
   ['ringside/ring', {}],
+  ['ringside/packets', {}],
   ['ringside/pci', {}],
   ['ringside/devices', {}],
   ['ringside/screen', {}],

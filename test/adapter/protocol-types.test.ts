@@ -62,6 +62,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ['ringside/balloon', { size: 0 }],
     ['ringside/virtqueues', {}],
     ['ringside/ring', {}],
+    ['ringside/packets', { count: 4 }],
     ['ringside/pci', {}],
     ['ringside/devices', {}],
     ['ringside/screen', {}],
@@ -71,7 +72,7 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ...{ adapterID: 'ringside', clientID: 'test', linesStartAt1: true, columnsStartAt1: true, pathFormat: 'path' },
     ...{ supportsInvalidatedEvent: true, supportsMemoryEvent: true, supportsProgressReporting: true },
   })
-  await client.request('launch', { program: TOUR, memory: '64M', stopOnEntry: true, rng: '', balloon: true })
+  await client.request('launch', { program: TOUR, memory: '64M', stopOnEntry: true, rng: '', balloon: true, net: 'user' })
   await client.request('breakpointLocations', { source, line: 1, endLine: 1000 })
   await client.request('setBreakpoints', { source, breakpoints: [{ line }, { line: 100_000 }] })
   await client.request('setExceptionBreakpoints', {

@@ -198,6 +198,10 @@ class WatchedDisk extends MemoryDisk {
     return super.read(sector, count)
   }
 
+  override readInto(sector: number, bytes: Uint8Array): void {
+    bytes.set(this.read(sector, bytes.length / 512))
+  }
+
   override write(sector: number, bytes: Uint8Array): void {
     this.#perhapsFail()
     super.write(sector, bytes)

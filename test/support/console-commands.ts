@@ -23,6 +23,7 @@ export const CONSOLE_COMMANDS = [
     'virtqueues virtio-blk0',
     'chain',
     'trace x 0 on',
+    'packets',
   ],
   ...['symbol $rip', 'symbol kernel_main', 'number', 'number + 1', '$rflags.IF', '(mode)'],
 ]

@@ -71,6 +71,7 @@ export class FakeMachine implements MachineView {
   pci: readonly PciFunctionView[] = []
   virtio: readonly VirtioView[] = []
   isaRequests: readonly IsaRequestView[] = []
+  network: MachineView['network']
   display: MachineView['display']
   memoryMap: readonly MemoryMapEntry[] = []
   eptPointer: number | undefined

@@ -25,6 +25,7 @@ const OWN_BODIES: Readonly<Record<string, string>> = {
   balloon: 'Own.BalloonBody',
   virtqueues: 'Devices.VirtqueuesBody',
   traceVirtqueue: 'undefined',
+  packets: 'Network.PacketsBody',
   pci: 'Devices.PciBody',
   devices: 'Devices.DevicesBody',
   consoleInput: 'undefined',
@@ -87,9 +88,10 @@ export function typeErrors(texts: readonly TypedText[]): string {
     "import type * as Own from '../../src/protocol/custom-requests.ts'",
     "import type * as Memory from '../../src/protocol/memory-requests.ts'",
     "import type * as Devices from '../../src/protocol/device-requests.ts'",
+    "import type * as Network from '../../src/protocol/network-requests.ts'",
     "import type * as Processors from '../../src/protocol/processor-requests.ts'",
     "import type * as Screen from '../../src/protocol/screen-requests.ts'",
-    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Memory.PhysicalMapBody, Devices.PciBody, Processors.ProcessorsBody, Screen.ScreenBody]',
+    'export type Used = [DebugProtocol.Event, Own.TranslateBody, Memory.PhysicalMapBody, Devices.PciBody, Network.PacketsBody, Processors.ProcessorsBody, Screen.ScreenBody]',
     ...texts.map(({ type, json }, i) => `export const message${i}: ${type} = ${json}`),
   ].join('\n')
   mkdirSync(join(ROOT, 'build'), { recursive: true })

@@ -9,6 +9,7 @@ import { type Command, CommandCall } from './command.ts'
 import { deviceCommands } from './device-commands.ts'
 import { examineCommand } from './examine-command.ts'
 import { machineCommands } from './machine-commands.ts'
+import { networkCommands } from './network-commands.ts'
 import { registerCommands } from './register-commands.ts'
 import { tableCommands } from './table-commands.ts'
 
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   ...tableCommands,
   ...machineCommands,
   ...deviceCommands,
+  ...networkCommands,
 ]
 
 const signature = ({ name, usage }: Command): string => (usage.startsWith('/') ? name + usage : `${name} ${usage}`)
