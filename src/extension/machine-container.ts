@@ -2,6 +2,7 @@
 
 import * as vscode from 'vscode'
 import { MemoryDocuments } from './memory-documents.ts'
+import { MemoryPictureView } from './memory-picture/picture-view.ts'
 import { ScreenView } from './screen/screen-view.ts'
 import { SessionWatch } from './session-watch.ts'
 import { showStatus } from './status-bar.ts'
@@ -26,6 +27,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
     memory,
     ...trees,
     translation,
+    new MemoryPictureView(context.extensionUri, watch, memory),
     new ScreenView(context.extensionUri, watch),
     showStatus(watch),
     stops.onDidChange(() => {

@@ -236,6 +236,25 @@ test('the memory map has both layers, and says that there is more', () => {
   expect(memoryMapNodes({ guest, ept: undefined })).toHaveLength(1)
 })
 
+test('the view of memory tells what is in a range, at addresses of its space', () => {
+  const contents = [
+    { kind: 'section', name: '.text', start: '0x40000000', end: '0x40000c00' },
+    { kind: 'ram', name: 'RAM', start: '0x40000000', end: '0x40001000' },
+  ] as const
+  const range = {
+    ...{ start: '0x40000000', end: '0x40001000', target: '0x10f000', contiguous: true, rights: 'r-xu-' },
+    ...{ pageSizes: [4096], contents, contentsOmitted: 2 },
+  }
+  const nodes = all(memoryMapNodes({ guest: { ranges: [range] }, ept: { ranges: [range] } }))
+  expect(nodes['guest/0x40000000'].children?.map(({ label, description }) => [label, description])).toEqual([
+    ['.text', '0x40000000  3 KiB  section'],
+    ['RAM', '0x40000000  4 KiB'],
+    ['and 2 more', undefined],
+  ])
+  expect(nodes['guest/0x40000000/0x40000000 0'].subject).toEqual({ memory: '0x40000000', linear: '0x40000000' })
+  expect(nodes['ept/0x40000000/0x40000000 0'].subject).toEqual({ memory: 'phys:0x40000000' })
+})
+
 describe('the view of tables', () => {
   const none: DescriptorTableBody = { table: 'x', total: 0 }
   const gate = { type: 'interrupt gate', selector: 8, offset: '0x100a50', dpl: 3, present: true, ist: 1 } as const

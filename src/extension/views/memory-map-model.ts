@@ -1,6 +1,7 @@
 /** The view of memory: what the current address space maps, and what EPT maps below it. */
 
 import type { MappingsBody, RangeBody } from '../../protocol/custom-requests.ts'
+import type { AreaBody } from '../../protocol/memory-requests.ts'
 import { grouped, sizeText, type ViewNode } from './view-node.ts'
 
 export interface MemoryMap {
@@ -40,7 +41,14 @@ function layer(
     icon: 'layers',
     expanded: id === 'guest',
     children: [
-      ...ranges.map(range => ({ ...rangeNode(id, range), ...looks(range) })),
+      ...ranges.map(range => {
+        const look = looks(range)
+        return {
+          ...rangeNode(id, range),
+          ...look,
+          children: contentNodes(id, range, look.subject?.linear !== undefined),
+        }
+      }),
       ...(next === undefined
         ? []
         : [{ id: `${id}/next`, label: `more from ${next} on`, description: 'see "maps" in the debug console' }]),
@@ -62,4 +70,27 @@ function rangeNode(parent: string, { start, end, target, contiguous, rights, pag
     ].join('  '),
     tooltip: `${start} to ${end}: ${size} in pages of ${pages}, ${contiguous ? '' : 'the first '}at ${target}`,
   }
+}
+
+/** What there is in a range, at addresses of its space. */
+function contentNodes(
+  parent: string,
+  { start, contents = [], contentsOmitted }: RangeBody,
+  isLinear: boolean,
+): ViewNode[] {
+  return [
+    ...contents.map(({ kind, name, start: at, end }, index) => ({
+      ...{ id: `${parent}/${start}/${at} ${index}`, label: name, icon: ICONS[kind] },
+      description: [at, sizeText(BigInt(end) - BigInt(at)), ...(name.toLowerCase() === kind ? [] : [kind])].join('  '),
+      subject: isLinear ? { memory: at, linear: at } : { memory: `phys:${at}` },
+    })),
+    ...(contentsOmitted === undefined
+      ? []
+      : [{ id: `${parent}/${start}/more`, label: `and ${grouped(contentsOmitted)} more` }]),
+  ]
+}
+
+const ICONS: Readonly<Record<AreaBody['kind'], string>> = {
+  ...{ section: 'symbol-file', module: 'package', device: 'circuit-board' },
+  ...{ ram: 'chip', reserved: 'lock', table: 'table' },
 }
