@@ -12,6 +12,7 @@ import {
 import { TextDocument } from 'vscode-languageserver-textdocument'
 import { instructionFacts } from './facts/instruction-facts.ts'
 import { assemble } from './features/assembler.ts'
+import { incomingCalls, outgoingCalls, prepareCalls } from './features/calls.ts'
 import { check } from './features/checks.ts'
 import { completion, resolveCompletion } from './features/completion.ts'
 import { hover } from './features/hover.ts'
@@ -77,6 +78,7 @@ class Server {
         definitionProvider: true,
         referencesProvider: true,
         documentHighlightProvider: true,
+        callHierarchyProvider: true,
         renameProvider: { prepareProvider: true },
         documentSymbolProvider: true,
         workspaceSymbolProvider: true,
@@ -139,6 +141,18 @@ class Server {
     connection.onDocumentHighlight(at =>
       this.#at(at, (document, line, column) => highlights(workspace, document, line, column)),
     )
+    const { callHierarchy } = connection.languages
+    callHierarchy.onPrepare(at =>
+      this.#at(at, (document, line, column) => prepareCalls(workspace, document, line, column)),
+    )
+    callHierarchy.onIncomingCalls(({ item }) => {
+      const document = workspace.known(item.uri)
+      return document === undefined ? null : incomingCalls(workspace, document, item)
+    })
+    callHierarchy.onOutgoingCalls(({ item }) => {
+      const document = workspace.known(item.uri)
+      return document === undefined ? null : outgoingCalls(workspace, document, item)
+    })
     connection.onPrepareRename(at => this.#at(at, renameable))
     connection.onRenameRequest(at => {
       try {

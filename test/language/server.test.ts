@@ -62,6 +62,41 @@ describe('rename', () => {
   })
 })
 
+describe('call hierarchy', () => {
+  const files = { 'b.asm': 'extern inner\nother:\n call inner\n.x: jmp inner\n jmp .x\n' }
+  const source = 'global inner\nouter:\n call inn|er\n lea rax, [inner]\n call inner\n ret\ninner:\n jmp inner\n'
+  const found = async (calls: 'incomingCalls' | 'outgoingCalls', from: string) => {
+    await using client = await languageClient(files)
+    const at = await client.open('a.asm', from)
+    const items = await client.request('textDocument/prepareCallHierarchy', 'a.asm', at)
+    const [item] = Array.isArray(items) ? items : []
+    return { item, calls: await client.send(`callHierarchy/${calls}`, { item }) }
+  }
+
+  test('has the routines that call or jump there, in all files, and neither uses of the address nor jumps within', async () => {
+    const { item, calls } = await found('incomingCalls', source)
+    expect(item).toMatchObject({ name: 'inner', range: { start: { line: 6 } } })
+    expect(calls).toMatchObject([
+      { from: { name: 'outer' }, fromRanges: [{ start: { line: 2 } }, { start: { line: 4 } }] },
+      { from: { name: 'other' }, fromRanges: [{ start: { line: 2 } }, { start: { line: 3 } }] },
+    ])
+  })
+
+  test('has the routines that are called', async () => {
+    const { calls } = await found('outgoingCalls', source.replace('inn|er', 'inner').replace('outer', 'out|er'))
+    expect(calls).toMatchObject([
+      { to: { name: 'inner' }, fromRanges: [{ start: { line: 2 } }, { start: { line: 4 } }] },
+    ])
+  })
+
+  test('knows no file outside of the folders', async () => {
+    await using client = await languageClient({})
+    const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 1 } }
+    const item = { name: 'root', kind: 12, uri: 'file:///etc/passwd', range, selectionRange: range }
+    expect(await client.send('callHierarchy/outgoingCalls', { item })).toBeNull()
+  })
+})
+
 describe('hover', () => {
   test.each([
     ['a.asm', ' iret|q\n', 'pops RIP, CS, RFLAGS'],

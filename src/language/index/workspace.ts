@@ -55,6 +55,11 @@ export class Workspace {
     return this.#open.get(uri)
   }
 
+  /** An open source, or one of the workspace's folders. */
+  known(uri: string): SourceDocument | undefined {
+    return this.#open.get(uri) ?? this.all().find(document => document.uri === uri)
+  }
+
   /** Every source of the workspace's folders, and every open one. */
   all(): SourceDocument[] {
     if (!this.#discovered) {
