@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { BOOT_LIMIT, SKIP_REASON, virtioLinux } from './guest.ts'
+import type { PacketsBody } from '../../src/protocol/network-requests.ts'
+import { startAdapter } from '../support/adapter-process.ts'
+import { BOOT_LIMIT, SCENARIO_CMDLINE, SKIP_REASON, virtioLinux } from './guest.ts'
 import { BRING_UP, NETWORK_FILES, NETWORK_MODULES } from './network-guest.ts'
 
 const linux = virtioLinux()
@@ -63,6 +68,63 @@ if (linux === undefined) {
         expect(second.stdout).toBe(first.stdout)
       },
       2 * BOOT_LIMIT,
+    )
+
+    test(
+      'the way of its packets is followed over DAP: queue, bridge and user network, and the answer back to the driver',
+      async () => {
+        const scratch = mkdtempSync(join(tmpdir(), 'ringside-packets-'))
+        const initrd = join(scratch, 'initramfs.gz')
+        writeFileSync(initrd, linux.initramfs({ modules: NETWORK_MODULES, files: NETWORK_FILES, script: BRING_UP }))
+        const client = startAdapter()
+        try {
+          await client.launch({
+            ...{ program: linux.image, initrd, cmdline: SCENARIO_CMDLINE, memory: '256M', net: 'user' },
+          })
+          const stopAt = (condition: string) =>
+            client.request('setExceptionBreakpoints', {
+              ...{ filters: [], filterOptions: [{ filterId: 'virtqueue', condition }] },
+            })
+          await stopAt('kick virtio-net0 1')
+          await client.request('configurationDone')
+          await client.event('stopped', () => true, BOOT_LIMIT)
+          await client.request('ringside/traceVirtqueue', { device: 'virtio-net0', queue: 1, on: true })
+          await stopAt('used virtio-net0 0')
+          // The first that is received answers DHCP: nobody else speaks without having been asked.
+          await client.request('continue', { threadId: 1 })
+          await client.event('stopped', () => true, BOOT_LIMIT)
+          const { network } = await client.request<PacketsBody>('ringside/packets', { count: 64 })
+          const packets = network?.packets ?? []
+          const discover = packets.find(({ summary }) => summary.endsWith('DHCP discover'))
+          expect(discover?.steps.map(({ station }) => station.replace(/chain \d+/, 'chain'))).toEqual(
+            expect.arrayContaining([
+              'virtio-net0: chain kicked',
+              'virtio-net0: taken from transmitq',
+              'virtio-net0: chain in the used ring',
+              'bridge: in from virtio-net0',
+              'bridge: out to user',
+              'user network: received',
+            ]),
+          )
+          const counts = discover?.steps.map(({ instructions }) => instructions) ?? []
+          expect(counts.toSorted((a, b) => a - b)).toEqual(counts)
+          const offer = packets.find(({ summary }) => summary.endsWith('DHCP offer'))
+          expect(offer?.steps.map(({ station }) => station.replace(/chain \d+/, 'chain'))).toEqual(
+            expect.arrayContaining(['user network: sent', 'bridge: out to virtio-net0', 'virtio-net0: arrived']),
+          )
+          expect(network?.addresses).toContainEqual(
+            expect.objectContaining({ mac: '02:52:53:00:00:01', port: 'virtio-net0' }),
+          )
+          const { result } = await client.request<{ result: string }>('evaluate', {
+            ...{ expression: 'packets 64', context: 'repl' },
+          })
+          expect(result).toMatch(/^#\d+ UDP 0\.0\.0\.0:68 > 255\.255\.255\.255:67, DHCP discover \(\d+ bytes\)$/m)
+        } finally {
+          await client.close()
+          rmSync(scratch, { recursive: true })
+        }
+      },
+      BOOT_LIMIT,
     )
   })
 }

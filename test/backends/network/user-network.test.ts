@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { Bridge } from '../../../src/backends/network/bridge.ts'
 import { ARP_REPLY, ARP_REQUEST } from '../../../src/backends/network/frame/arp.ts'
 import { read16, read32, write16, write32 } from '../../../src/backends/network/frame/big-endian.ts'
+import { describeFrame } from '../../../src/backends/network/frame/describe-frame.ts'
 import {
   DHCP_ACK,
   DHCP_DISCOVER,
@@ -263,4 +264,34 @@ describe('user-mode network', () => {
     const damaged = { leases: [[1, -1]], guests: [], broken: [], identification: [[0]], fragments: [], payloads: '' }
     expect(() => after.user.restore(damaged)).toThrow('the snapshot is damaged')
   })
+})
+
+test('what passes is said in words: requests, queries and their answers', () => {
+  const { guest } = network()
+  const said: string[] = []
+  guest.receive = frame => said.push(describeFrame(frame).summary)
+  const { wire } = guest
+  guest.wire = {
+    name: 'spoken',
+    receive: frame => {
+      said.push(describeFrame(frame).summary)
+      wire?.receive(frame)
+    },
+  }
+  guest.udp(0xffff_ffff, 67, dhcp(DHCP_DISCOVER), 68, 0)
+  guest.udp(0xffff_ffff, 67, dhcp(DHCP_REQUEST, { requested: ip('192.168.0.9') }), 68, 0)
+  for (const name of ['gateway', 'nowhere.example']) guest.udp(ip('10.0.2.3'), 53, dnsQuery(name), 4000)
+  guest.udp(ip('10.0.2.3'), 53, Uint8Array.of(1, 2, 3), 4000)
+  const client = '0.0.0.0:68 > 255.255.255.255:67'
+  expect(said.filter(text => text.startsWith('UDP')).map(text => text.replace(/^UDP /, ''))).toEqual([
+    `${client}, DHCP discover`,
+    expect.stringMatching(/^10\.0\.2\.2:67 > .*:68, DHCP offer$/),
+    `${client}, DHCP request`,
+    expect.stringMatching(/^10\.0\.2\.2:67 > .*:68, DHCP refuse$/),
+    '10.0.2.15:4000 > 10.0.2.3:53, DNS query for gateway',
+    '10.0.2.3:53 > 10.0.2.15:4000, DNS answer for gateway',
+    '10.0.2.15:4000 > 10.0.2.3:53, DNS query for nowhere.example',
+    '10.0.2.3:53 > 10.0.2.15:4000, DNS no such name for nowhere.example',
+    '10.0.2.15:4000 > 10.0.2.3:53, 3 bytes',
+  ])
 })
