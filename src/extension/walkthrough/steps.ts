@@ -19,4 +19,4 @@ export const STEPS: readonly Step[] = [
 export const contextKey = ({ id }: Pick<Step, 'id'>): string => `ringside.step.${id}`
 
 /** The walkthrough that a step belongs to. */
-export const lessonOf = ({ id }: Step): string => id.split('.')[0]
+export const lessonOf = ({ id }: Pick<Step, 'id'>): string => id.split('.')[0]

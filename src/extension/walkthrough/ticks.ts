@@ -5,9 +5,8 @@
  */
 
 import * as vscode from 'vscode'
-import type { Step } from './observation.ts'
 import type { Progress } from './progress.ts'
-import { lessonOf, STEPS } from './steps.ts'
+import { tickCorrections } from './tick-corrections.ts'
 
 /** Milliseconds. */
 const INTERVAL = 2000
@@ -26,7 +25,7 @@ export class Ticks implements vscode.Disposable {
     this.#progress = progress
     const look = (): void => this.#look()
     this.#disposable = vscode.Disposable.from(
-      progress.onDidChange(() => this.#correct('all')),
+      progress.onDidChange(() => this.#correct(true)),
       vscode.window.tabGroups.onDidChangeTabs(look),
       vscode.window.tabGroups.onDidChangeTabGroups(look),
       vscode.window.onDidChangeWindowState(look),
@@ -43,37 +42,24 @@ export class Ticks implements vscode.Disposable {
     const visible = vscode.window.state.focused && mayShowWalkthrough()
     if (visible === (this.#timer !== undefined)) return
     clearInterval(this.#timer)
-    this.#timer = visible ? setInterval(() => this.#correct('usual'), INTERVAL) : undefined
-    if (visible) this.#correct('all')
+    this.#timer = visible ? setInterval(() => this.#correct(false), INTERVAL) : undefined
+    if (visible) this.#correct(true)
   }
 
-  #correct(which: 'all' | 'usual'): void {
+  #correct(thorough: boolean): void {
     this.#correcting = this.#correcting
-      .then(() => this.#correctLessons(which))
+      .then(() => this.#mark(thorough))
       .catch(() => {
         // Another editor than VS Code, or one that has not read the walkthroughs yet: it ticks by context keys alone.
       })
   }
 
-  async #correctLessons(which: 'all' | 'usual'): Promise<void> {
-    for (const lesson of new Set(STEPS.map(lessonOf))) {
-      const steps = STEPS.filter(step => lessonOf(step) === lesson)
-      const done = steps.filter(step => this.#progress.isDone(step))
-      const undone = steps.filter(step => !this.#progress.isDone(step))
-      for (const step of done) await this.#mark('Complete', step)
-      // VS Code hides a walkthrough when a step changes while all the others are done, in whichever direction: so it
-      // gets a second one that is not, for a moment. That can be seen, and is not done all the time.
-      const [helper] = undone.length === 1 ? done : []
-      if (helper !== undefined && which === 'usual') continue
-      if (helper !== undefined) await this.#mark('Incomplete', helper)
-      for (const step of undone) await this.#mark('Incomplete', step)
-      if (helper !== undefined) await this.#mark('Complete', helper)
+  async #mark(thorough: boolean): Promise<void> {
+    for (const { step, tick } of tickCorrections(each => this.#progress.isDone(each), thorough)) {
+      const [walkthrough, name] = step.id.split('.')
+      const command = tick ? 'welcome.markStepComplete' : 'welcome.markStepIncomplete'
+      await vscode.commands.executeCommand(command, `${this.#extension}#${walkthrough}#${name}`)
     }
-  }
-
-  #mark(how: 'Complete' | 'Incomplete', { id }: Step): Thenable<unknown> {
-    const [walkthrough, step] = id.split('.')
-    return vscode.commands.executeCommand(`welcome.markStep${how}`, `${this.#extension}#${walkthrough}#${step}`)
   }
 }
 
