@@ -22,6 +22,7 @@ import { ringRequests } from './requests/ring.ts'
 import { runControlRequests } from './requests/run-control.ts'
 import { screenRequests } from './requests/screen.ts'
 import { sourceRequests } from './requests/sources.ts'
+import { statusRequests } from './requests/status.ts'
 import { threadRequests } from './requests/threads-stack.ts'
 import { timelineRequests } from './requests/timeline.ts'
 import { translateRequests } from './requests/translate.ts'
@@ -55,6 +56,7 @@ const FAMILIES: readonly RequestFamily[] = [
   screenRequests,
   balloonRequests,
   viewStopRequests,
+  statusRequests,
 ]
 
 const HANDLERS = new Map<string, RequestHandler>(FAMILIES.flatMap(family => Object.entries(family)))

@@ -1,7 +1,8 @@
 /** The models of the tree views, on bodies as the adapter gives them. */
 
 import { describe, expect, test } from 'vitest'
-import { statusOf } from '../../src/extension/status-text.ts'
+import { SpeedMeter } from '../../src/extension/speed-meter.ts'
+import { runningText, statusOf } from '../../src/extension/status-text.ts'
 import { pciNodes, virtqueueNodes } from '../../src/extension/views/devices-model.ts'
 import { ExitRates, rateNodes, sparkline } from '../../src/extension/views/exit-rates.ts'
 import { exitNodes } from '../../src/extension/views/exits-model.ts'
@@ -94,6 +95,27 @@ describe('the view of processors', () => {
       tooltip: expect.stringContaining('vCPU 1'),
     })
     expect(statusOf({ ...MACHINE, processors: [] }, 1).text).toBe('2,955,543 instructions')
+  })
+
+  test('the status bar has the process where there is one, and the address space behind it', () => {
+    const { text, tooltip } = statusOf(MACHINE, 2, { name: 'sh', pid: 71 })
+    expect(text).toBe('64-bit  CPL 0  sh[71]  2,955,543 instructions')
+    expect(tooltip).toContain('CR3 0x102000')
+  })
+
+  test('the status bar of a guest that runs has its speed, when there are two counts', () => {
+    const meter = new SpeedMeter()
+    const at = (instructions: number, time: number) => meter.sample(instructions, time)
+    expect(runningText({ instructions: 1000 }, at(1000, 0)).text).toBe('running  1,000 instructions')
+    expect(at(2000, 50)).toBeUndefined()
+    expect(runningText({ instructions: 25_001_000 }, at(25_001_000, 1000)).text).toBe(
+      'running  25.0 MIPS  25,001,000 instructions',
+    )
+    // The guest began anew.
+    expect(at(10, 2000)).toBeUndefined()
+    expect(at(1_000_010, 3000)).toBe(1)
+    meter.reset()
+    expect(at(9_000_000, 4000)).toBeUndefined()
   })
 })
 
