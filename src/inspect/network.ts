@@ -7,6 +7,7 @@ import type { PortCounters } from '../backends/network/bridge.ts'
 import { describeFrame, type FrameField } from '../backends/network/frame/describe-frame.ts'
 import { formatMac } from '../backends/network/frame/mac-address.ts'
 import type { PacketNote, TracedPacket } from '../backends/network/packet-trace.ts'
+import { RECEIVE_QUEUE } from '../devices/virtio/net/protocol.ts'
 import type { MachineView, NetworkView } from './machine-view.ts'
 import { type CompletedChainModel, type PostedAt, virtqueues } from './virtio/virtqueues.ts'
 
@@ -126,11 +127,13 @@ function stepsOf(note: PacketNote, { card, port }: NetworkView, chains: readonly
   if (queue === undefined || queue.port !== port.name || id === undefined) return [own]
   const chain = { device: card.name, queue: queue.queue, id }
   const found = chains.find(each => each.queue === queue.queue)?.history.findLast(each => isOf(each, id, note.count))
+  // What comes in goes into room that the driver offered before there was a packet.
+  const subject = queue.queue === RECEIVE_QUEUE ? `buffer for it, chain ${id},` : `chain ${id}`
   const around = (steps: readonly string[]): PacketStep[] =>
     (found?.steps ?? [])
       .filter(({ step }) => steps.includes(step))
       .map(({ step, instructions }) => ({
-        ...{ station: `${port.name}: chain ${id} ${SAID[step] ?? step}`, instructions, chain },
+        ...{ station: `${port.name}: ${subject} ${SAID[step] ?? step}`, instructions, chain },
       }))
   return [...around(['posted', 'kicked']), { ...own, chain }, ...around(['used', 'interrupt'])]
 }

@@ -100,10 +100,10 @@ test('a packet is followed from the driver to the port, and its answer back to t
     'bridge: in from user',
     'bridge: out to virtio-net0',
     'virtio-net0: arrived',
-    `virtio-net0: chain ${room} kicked`,
+    `virtio-net0: buffer for it, chain ${room}, kicked`,
     'virtio-net0: put into receiveq',
-    `virtio-net0: chain ${room} in the used ring`,
-    `virtio-net0: chain ${room} interrupts the driver`,
+    `virtio-net0: buffer for it, chain ${room}, in the used ring`,
+    `virtio-net0: buffer for it, chain ${room}, interrupts the driver`,
   ])
   expect(ports).toMatchObject([
     { name: 'virtio-net0', framesIn: 1, framesOut: 1, bytesIn: 42, flooded: 1 },

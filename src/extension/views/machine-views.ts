@@ -14,12 +14,14 @@ import {
   type TimelineBody,
 } from '../../protocol/custom-requests.ts'
 import { PCI, type PciBody, VIRTQUEUES, type VirtqueuesBody } from '../../protocol/device-requests.ts'
+import { PACKETS, type PacketsBody } from '../../protocol/network-requests.ts'
 import { PROCESSORS, type ProcessorsBody } from '../../protocol/processor-requests.ts'
 import type { ViewStops } from '../view-stops.ts'
 import { pciNodes, virtqueueNodes } from './devices-model.ts'
 import { ExitRates } from './exit-rates.ts'
 import { exitNodes } from './exits-model.ts'
 import { memoryMapNodes } from './memory-map-model.ts'
+import { networkNodes } from './network-model.ts'
 import { processorNodes } from './processor-model.ts'
 import { stopKeys, stopNodes } from './stops-model.ts'
 import { type Tables, tableNodes } from './tables-model.ts'
@@ -59,7 +61,7 @@ export function machineViews(stops: ViewStops): ViewDefinition[] {
     {
       id: 'ringside.virtqueues',
       empty: 'This machine has no virtio device.',
-      load: async ask => virtqueueNodes(await ask<VirtqueuesBody>(VIRTQUEUES)),
+      load: loadVirtqueues,
     },
     { id: 'ringside.pci', load: async ask => pciNodes(await ask<PciBody>(PCI)) },
     {
@@ -68,6 +70,11 @@ export function machineViews(stops: ViewStops): ViewDefinition[] {
       load: async ask => timelineNodes(await ask<TimelineBody>(TIMELINE, { recent: MOST_EXITS })),
     },
   ]
+}
+
+async function loadVirtqueues(ask: Ask) {
+  const [queues, network] = await Promise.all([ask<VirtqueuesBody>(VIRTQUEUES), ask<PacketsBody>(PACKETS)])
+  return [...virtqueueNodes(queues), ...networkNodes(network)]
 }
 
 async function loadMemoryMap(ask: Ask) {
