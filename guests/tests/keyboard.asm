@@ -1,4 +1,5 @@
-; Shows the scan codes of keys on the VGA's screen, and halts between them, until Escape is let go.
+; Shows the scan codes of keys on the VGA's screen, and halts between them, until Escape is let go. After F12 it hears no
+; more of them.
 bits 16
 org 0x7c00
 
@@ -7,9 +8,12 @@ PIC_DATA  equ 0x21
 END_OF_INTERRUPT equ 0x20
 KEYBOARD_VECTOR equ 9
 KEYBOARD_DATA equ 0x60
+KEYBOARD_COMMAND equ 0x64
+DISABLE_KEYBOARD equ 0xad
 CRTC      equ 0x3d4
 DEBUG_EXIT equ 0xf4
 ESCAPE_UP equ 0x81
+F12_DOWN  equ 0x58
 TITLE_COLORS equ 0x1f
 KEY_COLORS equ 0x8e
 
@@ -52,7 +56,12 @@ keyboard:
         mov bl, al
         cmp al, ESCAPE_UP
         je .end
-        mov ah, KEY_COLORS
+        cmp al, F12_DOWN
+        jne .show
+        mov al, DISABLE_KEYBOARD
+        out KEYBOARD_COMMAND, al
+        mov al, bl
+.show:  mov ah, KEY_COLORS
         shr al, 4
         call digit
         mov al, bl

@@ -34,7 +34,9 @@ export interface KeyboardInputArguments {
 export interface KeyboardInputBody {
   /** Keys going down or up that the guest has not been given yet: it stands still, or does not read them. */
   readonly waiting: number
-  /** Why the guest does not hear them now; absent when it does. */
+  /** Those of this request that were not taken, because too many wait: all of them or none. */
+  readonly dropped: number
+  /** Why they were dropped, or why the guest does not hear keys now; absent when it does. */
   readonly problem?: string
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { KEY_NAMES } from '../../src/devices/i8042/key-codes.ts'
 import { Keys } from '../../src/extension/screen/keys.ts'
 import { isHostMessage, parsePageMessage, parseState } from '../../src/extension/screen/messages.ts'
 import { cursorBox, runsOf, type TextScreen, withoutBlanks } from '../../src/extension/screen/screen-model.ts'
@@ -57,6 +58,13 @@ describe('keys', () => {
       expect(keys.press(key(code), 0, false)).toBe('guest')
     expect(keys.press(key('KeyC', { ctrlKey: true }), 0, false)).toBe('guest')
     expect(keys.press(key('KeyV', { ctrlKey: true }), 0, true)).toBe('guest')
+  })
+
+  test('are those of a PC’s keyboard', () => {
+    const use = (code: string) => new Keys().press(key(code), 0, false)
+    for (const code of KEY_NAMES) expect([code, use(code)]).toEqual([code, 'guest'])
+    for (const code of ['AudioVolumeUp', 'F13', 'Fn', 'BrowserBack', 'Power', 'NumpadParenLeft', 'Keys', ''])
+      expect([code, use(code)]).toEqual([code, 'editor'])
   })
 
   test('of the clipboard, of the operating system and of input methods are the editor’s', () => {

@@ -27,11 +27,18 @@ export const screenRequests: RequestFamily = {
   [KEYBOARD_INPUT](session, args): KeyboardInputBody {
     const { keys = [], text = '' } = parseKeyboardInputArguments(args)
     const keyboard = keyboardOf(session)
-    type(keyboard, [...keys.flatMap(strokesOf), ...[...text].flatMap(strokesOfCharacter)])
-    const { waiting, deafness } = keyboard
-    return { waiting, ...(deafness === undefined ? {} : { problem: deafness }) }
+    const strokes = [...keys.flatMap(strokesOf), ...[...text].flatMap(strokesOfCharacter)]
+    const taken = type(keyboard, strokes)
+    const problem = keyboard.deafness ?? (taken ? undefined : UNREAD)
+    return {
+      waiting: keyboard.waiting,
+      dropped: taken ? 0 : strokes.length,
+      ...(problem === undefined ? {} : { problem }),
+    }
   },
 }
+
+const UNREAD = 'the guest stands still, or does not read its keyboard, and too many keys wait already'
 
 /** Throws {@link RequestError}. */
 export function screenOf(session: Session): ScreenModel {
@@ -46,17 +53,13 @@ function keyboardOf({ debugger: { target } }: Session): TargetKeyboard {
   return target.keyboard
 }
 
-function type(keyboard: TargetKeyboard, strokes: readonly KeyStroke[]): void {
-  let taken: boolean
+function type(keyboard: TargetKeyboard, strokes: readonly KeyStroke[]): boolean {
   try {
-    taken = keyboard.type(strokes)
+    return keyboard.type(strokes)
   } catch (error) {
     if (error instanceof RangeError) throw new RequestError(error.message)
     throw error
   }
-  if (taken) return
-  const why = keyboard.deafness ?? 'it stands still, or does not read its keyboard'
-  throw new RequestError(`the guest has ${keyboard.waiting} keys waiting and gets no more: ${why}`)
 }
 
 const strokesOf = ({ code, action }: KeyArgument): KeyStroke[] =>

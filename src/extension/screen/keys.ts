@@ -14,6 +14,16 @@ export type KeyUse = 'guest' | 'editor' | 'release'
 /** Two Escapes within so many milliseconds give the keyboard back. */
 const TWICE_MS = 600
 
+/** Those of a PC's keyboard. What else a keyboard of today has, such as for the volume of sound, stays with the host. */
+const OF_A_PC = new RegExp(
+  `^(${[
+    '(Key[A-Z]|Digit[0-9]|F[1-9]|F1[0-2]|Numpad[0-9]|Arrow(Up|Down|Left|Right)|Page(Up|Down)|Home|End|Insert|Delete)',
+    '((Shift|Control|Alt|Meta|Bracket)(Left|Right)|Intl(Backslash|Ro|Yen)|(Non)?Convert|KanaMode|ContextMenu)',
+    '(Numpad(Divide|Multiply|Subtract|Add|Enter|Decimal|Comma|Equal)|(Caps|Num|Scroll)Lock|PrintScreen|Pause)',
+    '(Escape|Tab|Space|Enter|Backspace|Backquote|Minus|Equal|Backslash|Semicolon|Quote|Comma|Period|Slash)',
+  ].join('|')})$`,
+)
+
 /** Notes what is held, so that nothing stays pressed in the guest when the keyboard is taken from it. */
 export class Keys {
   readonly #held = new Set<string>()
@@ -24,7 +34,7 @@ export class Keys {
    * @param selected is there text to copy?
    */
   press(key: KeyPress, milliseconds: number, selected: boolean): KeyUse {
-    if (key.isComposing || key.metaKey || key.code === '' || isClipboard(key, selected)) return 'editor'
+    if (key.isComposing || key.metaKey || !OF_A_PC.test(key.code) || isClipboard(key, selected)) return 'editor'
     if (key.code === 'Escape' && !this.#held.has('Escape')) {
       const twice = milliseconds - this.#escapeAt <= TWICE_MS
       this.#escapeAt = twice ? Number.NEGATIVE_INFINITY : milliseconds
