@@ -141,6 +141,12 @@ export class CodeCache {
     const { ripLow, ripHigh, context, block, page, crosses, global } = jump
     const at = (JUMP_CACHE + jumpCacheSlot(ripLow)) >>> 2
     const { i32 } = this.#memory
+    const neighbour = at ^ (JUMP_CACHE_ENTRY_SIZE >>> 2)
+    const leadsHere = (entry: number) =>
+      i32[entry] === ripLow && i32[entry + 1] === ripHigh && i32[entry + 2] === context
+    // What is there and leads elsewhere is not lost: a kernel's path through a request has too many branches for that.
+    if (i32[at + 2] !== 0 && !leadsHere(at)) i32.copyWithin(neighbour, at, at + 4)
+    else if (leadsHere(neighbour)) i32[neighbour + 2] = 0
     i32[at] = ripLow
     i32[at + 1] = ripHigh
     i32[at + 2] = context

@@ -146,7 +146,10 @@ export class RegionEmitter {
     )
   }
 
-  /** A transfer to a RIP known at run time: the jump cache may know its block, and that may be one of the region. */
+  /**
+   * A transfer to a RIP known at run time: the jump cache may know its block, and that may be one of the region. Entries
+   * that have moved to their neighbours are the interpreter's to find.
+   */
   #jump(rip: Value<'i64'>, again: Label): void {
     const f = this.#f
     const target = f.let(rip)

@@ -7,9 +7,9 @@ import * as R from '../decoder/record.ts'
 import type { Definitions } from '../isa/definition.ts'
 import { type Handler, listHandlers } from '../isa/handlers.ts'
 import { type Continuation, RecordScope } from '../isa/record-scope.ts'
-import { JUMP_CACHE, JUMP_CACHE_ENTRIES } from '../layout.ts'
+import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE } from '../layout.ts'
 import * as S from '../state.ts'
-import type { FunctionBuilder, Label } from '../wasm/function-builder.ts'
+import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import { ModuleBuilder } from '../wasm/module-builder.ts'
 import { i32, type Value } from '../wasm/value.ts'
 import { CALLED_JUMPED, CALLED_LEFT } from './called-handlers.ts'
@@ -35,7 +35,10 @@ export interface GeneratedInterpreter {
   readonly firstCalled: number
 }
 
-/** Hash of a RIP into the jump cache, as an offset from its start. */
+/**
+ * Hash of a RIP into the jump cache, as an offset from its start. What was there before may have moved to its neighbour,
+ * which is the other entry of the same 32 bytes.
+ */
 export function jumpCacheSlot(ripLow: number): number {
   return ((ripLow ^ (ripLow >>> 11)) & (JUMP_CACHE_ENTRIES - 1)) << 4
 }
@@ -141,18 +144,20 @@ export function generateInterpreter(
         })
         nestBodies(f, bodies, () => f.load('i32', record, R.HANDLER, 2))
       })
-      const slot = f.let(hashOf(target.wrap()))
-      const hit = f
-        .load('i64', slot, JUMP_CACHE)
-        .eq(target)
-        .and(f.load('i32', slot, JUMP_CACHE + 8).eq(f.load('i32', i32(0), S.FETCH_CONTEXT)))
-      f.if(hit, () => {
-        const block = f.let(f.load('i32', slot, JUMP_CACHE + 12))
-        f.if(link.and(f.load('i32', block, R.BLOCK_LINKABLE)), () => f.store(link, block))
-        f.store(i32(0), target, S.BLOCK_RIP)
-        f.set(record, block)
-        f.br(enter)
-      })
+      const first = f.let(hashOf(target.wrap()))
+      for (const slot of [first, f.let(first.xor(JUMP_CACHE_ENTRY_SIZE))]) {
+        const hit = f
+          .load('i64', slot, JUMP_CACHE)
+          .eq(target)
+          .and(f.load('i32', slot, JUMP_CACHE + 8).eq(f.load('i32', i32(0), S.FETCH_CONTEXT)))
+        f.if(hit, () => {
+          const block = f.let(f.load('i32', slot, JUMP_CACHE + 12))
+          f.if(link.and(f.load('i32', block, R.BLOCK_LINKABLE)), () => f.store(link, block))
+          f.store(i32(0), target, S.BLOCK_RIP)
+          f.set(record, block)
+          f.br(enter)
+        })
+      }
       f.store(i32(0), target, S.RIP)
       f.store(i32(0), link, S.LINK_SLOT)
       f.return(i32(RETURN_LOOKUP))
@@ -172,18 +177,9 @@ export function hashOf(rip: Value<'i32'>): Value<'i32'> {
 
 /** `switch (index)` over bodies that never fall through: a block each, the last body for every larger index. */
 export function nestBodies(f: FunctionBuilder, bodies: readonly (() => void)[], index: () => Value<'i32'>): void {
-  const labels: Label[] = []
-  const open = (body: number): void => {
-    if (body < 0) {
-      labels.reverse()
-      f.brTable(index(), labels.slice(0, -1), labels[labels.length - 1])
-      return
-    }
-    f.block(end => {
-      labels.push(end)
-      open(body - 1)
-    })
-    f.scope(bodies[body])
-  }
-  open(bodies.length - 1)
+  f.nest(
+    bodies.length,
+    ends => f.brTable(index(), ends.slice(0, -1), ends[ends.length - 1]),
+    body => f.scope(bodies[body]),
+  )
 }
