@@ -2,7 +2,17 @@
 export const CONSOLE_COMMANDS = [
   ...['help', 'help x', 'help nothing', 'mode', 'regs', 'regs control', 'regs $cr4', 'regs nothing'],
   ...['translate $rip execute', 'translate 0x40000000 write', 'translate 0x8000000000000000', 'translate'],
-  ...['maps', 'maps 0x40000000 1', 'maps phys:0', 'ept', 'ept 0x100000 1'],
+  ...[
+    'maps',
+    'maps 0x40000000 1',
+    'maps phys:0',
+    'maps diff $cr3',
+    'maps diff 0x5000',
+    'maps diff',
+    'help maps',
+    'ept',
+    'ept 0x100000 1',
+  ],
   ...[
     'x/4gx $rsp',
     'x/3i $rip',

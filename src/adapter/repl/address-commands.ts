@@ -9,6 +9,7 @@ import { hex } from '../../protocol/address.ts'
 import { RequestError } from '../request.ts'
 import { columns, sizeText } from './columns.ts'
 import type { Command, CommandCall } from './command.ts'
+import { mapsDifference } from './maps-difference.ts'
 
 const ACCESSES: readonly AccessKind[] = ['read', 'write', 'execute']
 const MOST_RANGES = 4096
@@ -61,8 +62,12 @@ const mapsCommand: Command = {
   name: 'maps',
   usage: '[ADDRESS [COUNT]]',
   summary: 'what the address space maps, as ranges with permissions, from ADDRESS on',
-  details: 'Rights: r w x, then u for user or s for supervisor, g for global. cr3=0x…:ADDRESS names another space.',
+  details: [
+    'Rights: r w x, then u for user or s for supervisor, g for global. cr3=0x…:ADDRESS names another space.',
+    'maps diff CR3 [CR3]: how the current address space, or the second, differs from the first.',
+  ].join('\n'),
   run(call) {
+    if (call.words[0] === 'diff') return mapsDifference(call)
     const start = call.words[0] === undefined ? undefined : call.address(call.words[0])
     if (start !== undefined && start.space !== 'linear')
       throw new RequestError('maps: a linear address is wanted; see "ept" for guest-physical ones')

@@ -43,7 +43,9 @@ export function Strips({ cr3, items, areas, ept, selected, next, select, more }:
   const height = Math.max(linear.height, physical.height, host?.height ?? 0)
   // The strips beside come to where the selected range is, so that the lines to them are short.
   const physicalShift = shiftTo(band?.y, topOf(physical, gpa), height - physical.height)
-  const hostShift = shiftTo(band?.y, host === undefined ? undefined : topOf(host, hpa), height - (host?.height ?? 0))
+  const hostTop = host === undefined || hpa.length === 0 ? undefined : topOf(host, hpa)
+  const hostRoom = height - (host?.height ?? 0)
+  const hostShift = hostTop === undefined ? Math.min(physicalShift, hostRoom) : shiftTo(band?.y, hostTop, hostRoom)
 
   useLayoutEffect(() => {
     const element = scroller.current
