@@ -2,7 +2,7 @@
 
 import { writeMemory } from '../../debugger/write-memory.ts'
 import type { Address } from '../../inspect/address.ts'
-import { advance, formatAddress, parseAddress } from '../../protocol/address.ts'
+import { advance, hex, parseAddress } from '../../protocol/address.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { LARGEST_READ, OFFSETS, RequestError, type RequestFamily } from '../request.ts'
 
@@ -15,7 +15,8 @@ export const memoryRequests: RequestFamily = {
     const count = fields.integer('count', { least: 0, most: LARGEST_READ })
     const bytes = session.debugger.readMemory(session.debugger.focus, address, count)
     return {
-      address: formatAddress(address),
+      // DAP: a number, whatever space it is in; clients take it as one.
+      address: hex(address.address),
       ...(bytes.length < count ? { unreadableBytes: count - bytes.length } : {}),
       ...(bytes.length > 0 ? { data: Buffer.from(bytes).toString('base64') } : {}),
     }
