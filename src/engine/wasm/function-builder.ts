@@ -216,6 +216,23 @@ export class FunctionBuilder {
     this.#open(0x03, body)
   }
 
+  /**
+   * `count` blocks, each in the next: `inner` gets their ends, innermost first, and `after` writes what follows each end.
+   * No recursion: a worker of a browser has no stack for a block for every handler.
+   */
+  nest(count: number, inner: (ends: readonly Label[]) => void, after: (block: number) => void): void {
+    const ends: Label[] = []
+    for (let block = 0; block < count; block++) {
+      this.code.push(0x02, 0x40)
+      ends.unshift({ depth: ++this.#depth })
+    }
+    inner(ends)
+    for (let block = 0; block < count; block++) {
+      this.#end()
+      after(block)
+    }
+  }
+
   #open(opcode: number, body: (label: Label) => void): void {
     this.code.push(opcode, 0x40)
     this.#depth++
