@@ -3,10 +3,9 @@
  * later one may still be cancelled; those that stop something do not wait for their turn.
  */
 
-import type { Readable, Writable } from 'node:stream'
 import { Fields } from '../protocol/fields.ts'
-import { FramingError, LARGEST_MESSAGE, MessageReader } from './framing.ts'
 import { CancelledError } from './progress.ts'
+import type { Transport } from './transport.ts'
 
 export interface ConnectionListener {
   /**
@@ -31,29 +30,24 @@ const CANCELLED = 'cancelled'
 const URGENT = ['cancel', 'pause', 'terminate', 'disconnect']
 /** So many requests may wait; then the client has to. */
 const MOST_WAITING = 1000
-/** Bytes that a client which does not read may leave unread. */
-const MOST_UNREAD = 4 * LARGEST_MESSAGE
 
 export class Connection {
-  readonly #input: Readable
-  readonly #output: Writable
+  readonly #transport: Transport
   readonly #listener: ConnectionListener
-  readonly #reader = new MessageReader()
   #waiting: Request[] = []
   #serving = false
   /** Of the request that is being served in its turn. */
   #current: { readonly seq: number; readonly abort: AbortController } | undefined
   #sequence = 1
 
-  constructor(input: Readable, output: Writable, listener: ConnectionListener) {
-    this.#input = input
-    this.#output = output
+  constructor(transport: Transport, listener: ConnectionListener) {
+    this.#transport = transport
     this.#listener = listener
-    input.on('data', (chunk: Buffer) => this.#receive(chunk))
-    input.on('close', () => listener.closed())
-    input.on('end', () => listener.closed())
-    input.on('error', () => listener.closed())
-    output.on('error', () => listener.closed())
+    transport.listen({
+      message: text => this.#receive(text),
+      unreadable: why => listener.unreadable(why),
+      closed: () => listener.closed(),
+    })
   }
 
   event(name: string, body: object): void {
@@ -68,18 +62,9 @@ export class Connection {
     this.#fail(request, CANCELLED, 'the request was cancelled before its turn')
   }
 
-  #receive(chunk: Buffer): void {
-    try {
-      for (const text of this.#reader.push(chunk)) this.#take(text)
-    } catch (error) {
-      if (!(error instanceof FramingError)) throw error
-      this.#listener.unreadable(error.message)
-      // Where the next message begins is anybody's guess.
-      this.#input.destroy()
-      this.#listener.closed()
-      return
-    }
-    if (this.#waiting.length > MOST_WAITING) this.#input.pause()
+  #receive(text: string): void {
+    this.#take(text)
+    if (this.#waiting.length > MOST_WAITING) this.#transport.pause()
     void this.#serveWaiting()
   }
 
@@ -99,15 +84,17 @@ export class Connection {
   async #serveWaiting(): Promise<void> {
     if (this.#serving) return
     this.#serving = true
+    // All that came together is there before the first of it is served: one message may cancel another.
+    await Promise.resolve()
     for (let request = this.#waiting.shift(); request !== undefined; request = this.#waiting.shift()) {
       const abort = new AbortController()
       this.#current = { seq: request.seq, abort }
       await this.#serve(request, abort.signal)
       this.#current = undefined
-      if (this.#waiting.length === MOST_WAITING) this.#input.resume()
+      if (this.#waiting.length === MOST_WAITING) this.#transport.resume()
     }
     this.#serving = false
-    this.#input.resume()
+    this.#transport.resume()
   }
 
   async #serve(request: Request, signal: AbortSignal): Promise<void> {
@@ -133,13 +120,7 @@ export class Connection {
   }
 
   #send(message: object): void {
-    if (this.#output.destroyed) return
-    const text = JSON.stringify({ seq: this.#sequence++, ...message })
-    this.#output.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`)
-    if (this.#output.writableLength > MOST_UNREAD) {
-      this.#output.destroy()
-      this.#listener.closed()
-    }
+    this.#transport.send(JSON.stringify({ seq: this.#sequence++, ...message }))
   }
 }
 

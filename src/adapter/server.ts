@@ -1,6 +1,7 @@
-/** The debug adapter: a DAP server on a pair of streams. */
+/** The debug adapter: a DAP server on a pair of streams, or on whatever carries messages. */
 
 import type { Readable, Writable } from 'node:stream'
+import { FramedStreams } from './framed-streams.ts'
 import type { RequestFamily, RequestHandler } from './request.ts'
 import { balloonRequests } from './requests/balloon.ts'
 import { breakpointRequests } from './requests/breakpoints.ts'
@@ -29,6 +30,7 @@ import { translateRequests } from './requests/translate.ts'
 import { variableRequests } from './requests/variables.ts'
 import { viewStopRequests } from './requests/view-stops.ts'
 import { type Launcher, Session } from './session.ts'
+import type { Transport } from './transport.ts'
 
 const FAMILIES: readonly RequestFamily[] = [
   lifecycleRequests,
@@ -66,5 +68,10 @@ export const COMMANDS: readonly string[] = [...HANDLERS.keys()]
 
 /** Serves one client. Resolves when the conversation is over. */
 export function serve(input: Readable, output: Writable, launcher: Launcher): Promise<void> {
-  return new Session(HANDLERS, launcher, input, output).closed
+  return serveOver(new FramedStreams(input, output), launcher)
+}
+
+/** As {@link serve}, over another transport. */
+export function serveOver(transport: Transport, launcher: Launcher): Promise<void> {
+  return new Session(HANDLERS, launcher, transport).closed
 }

@@ -3,7 +3,6 @@
  * turns what happens in the debugger into events. State about the guest lives in the debugger, not here.
  */
 
-import type { Readable, Writable } from 'node:stream'
 import type { DebugProtocol } from '@vscode/debugprotocol'
 import type { Breakpoint } from '../debugger/breakpoints.ts'
 import type { Debugger, StopReport } from '../debugger/debugger.ts'
@@ -24,6 +23,7 @@ import { RequestError, type RequestHandler } from './request.ts'
 import { breakpointBody } from './requests/breakpoints.ts'
 import { Sources } from './sources.ts'
 import { stopBody } from './stop-event.ts'
+import type { Transport } from './transport.ts'
 import { VariableHandles } from './variable-handles.ts'
 
 /** Puts a guest together and gives it to a debugger. */
@@ -68,7 +68,7 @@ export class Session {
   #disposed = false
   #terminated = false
 
-  constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher, input: Readable, output: Writable) {
+  constructor(handlers: ReadonlyMap<string, RequestHandler>, launch: Launcher, transport: Transport) {
     this.#launch = launch
     this.#handlers = handlers
     this.closed = new Promise(resolve => {
@@ -79,7 +79,7 @@ export class Session {
       'debug-console': new ConsoleText(output => this.event('output', { category: 'stderr', output })),
       'virtio-console': new ConsoleText(output => this.event('output', { category: 'stdout', output })),
     }
-    this.#connection = new Connection(input, output, {
+    this.#connection = new Connection(transport, {
       request: (request, signal) => this.#serve(request, signal),
       unreadable: why => this.#important(`A message that is no DAP was ignored: ${why}`),
       closed: () => this.shutDown(),
