@@ -77,7 +77,7 @@ const FILTERS: readonly EventFilter[] = [
       label: 'Virtqueues',
       list: 'steps, device, queue, sectors: used virtio-blk0 0 sector 2-9',
     },
-    description: 'A kick of a virtqueue, or the steps named: kick, taken, used, interrupt, reset, broken',
+    description: 'A kick of a virtqueue, or the steps named: ready, kick, taken, used, interrupt, reset, broken',
     event: words => virtio(words),
   },
   {

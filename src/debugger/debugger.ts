@@ -93,7 +93,7 @@ export class Debugger {
   constructor(target: Target, symbols: SymbolBook, linux: FollowerOptions = {}) {
     this.target = target
     this.symbols = symbols
-    this.traces = new VirtqueueTraces(target.machine)
+    this.traces = new VirtqueueTraces(target.machine, () => this.#plant())
     this.#kernel = new KernelWatch(target, symbols, linux, () => this.#symbolsChanged())
     this.#stops = new BreakpointStops(symbols, target.machine, text => this.listener?.logged?.(text))
     target.listener = {

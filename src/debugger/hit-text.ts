@@ -62,7 +62,7 @@ function placeText(address: bigint, describe: (address: bigint) => string | unde
 
 const VIRTIO_VERBS: Readonly<Record<VirtioStep, string>> = {
   ...{ kick: 'kick', taken: 'chain taken', used: 'chain used', interrupt: 'interrupt', reset: 'reset' },
-  broken: 'broken, the device needs a reset',
+  ...{ ready: 'set up by the driver', broken: 'broken, the device needs a reset' },
 }
 
 /** `virtio-blk0, queue 0: chain used: chain 0: read, sector 2, 512 bytes`. */

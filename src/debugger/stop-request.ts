@@ -27,7 +27,7 @@ export interface StopConditions {
   readonly aside?: (vcpu: number) => void
 }
 
-export const VIRTIO_STEPS = ['kick', 'taken', 'used', 'interrupt', 'reset', 'broken'] as const
+export const VIRTIO_STEPS = ['ready', 'kick', 'taken', 'used', 'interrupt', 'reset', 'broken'] as const
 export type VirtioStep = (typeof VIRTIO_STEPS)[number]
 
 /** What it must be about; whatever is absent may be any. */

@@ -25,45 +25,63 @@ interface Posted {
   readonly count: number
 }
 
+/** Where a ring is while it is watched. */
+interface WatchedRing {
+  readonly address: number
+  readonly packed: boolean
+  /** The available index that was seen last, of a split ring. */
+  index: number
+}
+
 class QueueTrace {
   readonly device: string
   readonly queue: number
   readonly posted: Posted[] = []
   readonly #machine: MachineView
   readonly #view: VirtqueueView
-  /** Where the ring was when it began to be watched. */
-  readonly #address: number
-  readonly #packed: boolean
-  #index: number
+  #ring: WatchedRing | undefined
 
   constructor(machine: MachineView, device: string, view: VirtqueueView) {
     this.device = device
     this.queue = view.index
     this.#machine = machine
     this.#view = view
-    this.#packed = view.format?.packed ?? false
-    this.#address = view.address(this.#packed ? 'descriptors' : 'driver')
-    this.#index = this.#packed ? 0 : (this.#read16(this.#address + AVAILABLE_INDEX_AT) ?? 0)
+    this.begin()
   }
 
-  /** Is the ring still where it was? The driver may have reset the device. */
-  get holds(): boolean {
+  /** Watches the ring where the driver has put it; there may be none yet. */
+  begin(): void {
     const { enabled, format } = this.#view
     const packed = format?.packed ?? false
-    return enabled && packed === this.#packed && this.#view.address(packed ? 'descriptors' : 'driver') === this.#address
+    const address = this.#view.address(packed ? 'descriptors' : 'driver')
+    const index = packed ? 0 : (this.#read16(address + AVAILABLE_INDEX_AT) ?? 0)
+    this.#ring = enabled ? { address, packed, index } : undefined
   }
 
-  request(id: number): StopRequest {
-    const watched = this.#packed
-      ? { address: BigInt(this.#address), length: DESCRIPTOR_SIZE * this.#view.size }
-      : { address: BigInt(this.#address + AVAILABLE_INDEX_AT), length: 2 }
+  /** When the driver sets the queue up, again after a reset, its ring is elsewhere or at its beginning. */
+  readyRequest(id: number, changed: () => void): StopRequest {
+    const aside = (): void => {
+      this.begin()
+      changed()
+    }
+    return { id, kind: 'virtio', steps: ['ready'], device: this.device, queue: this.queue, aside }
+  }
+
+  /** Undefined while there is no ring. */
+  dataRequest(id: number): StopRequest | undefined {
+    const ring = this.#ring
+    if (ring === undefined || !this.#view.enabled) return undefined
+    const watched = ring.packed
+      ? { address: BigInt(ring.address), length: DESCRIPTOR_SIZE * this.#view.size }
+      : { address: BigInt(ring.address + AVAILABLE_INDEX_AT), length: 2 }
     return {
       ...{ id, kind: 'data', space: 'physical', access: 'write', ...watched },
       log: (view, hit) => {
         const made = hit()
-        if (made.kind !== 'data' || !this.holds) return
-        if (this.#packed) this.#packedWrite(Number(made.address) - this.#address, made.size, view.count)
-        else this.#indexWrite(view.count)
+        // Memory of a ring that is one no more is the driver's for anything.
+        if (made.kind !== 'data' || !this.#view.enabled || ring !== this.#ring) return
+        if (ring.packed) this.#packedWrite(ring, Number(made.address) - ring.address, made.size, view.count)
+        else this.#indexWrite(ring, view.count)
       },
     }
   }
@@ -73,29 +91,29 @@ class QueueTrace {
     return this.posted.findLast(each => each.id === id && each.count <= taken)?.count
   }
 
-  #indexWrite(count: number): void {
+  #indexWrite(ring: WatchedRing, count: number): void {
     const { size } = this.#view
-    const index = this.#read16(this.#address + AVAILABLE_INDEX_AT) ?? this.#index
-    const added = Math.min((index - this.#index) & 0xffff, size)
+    const index = this.#read16(ring.address + AVAILABLE_INDEX_AT) ?? ring.index
+    const added = Math.min((index - ring.index) & 0xffff, size)
     for (let i = 0; i < added; i++) {
-      const entry = (this.#index + i) & (size - 1)
-      const id = this.#read16(this.#address + AVAILABLE_ENTRIES_AT + 2 * entry)
+      const entry = (ring.index + i) & (size - 1)
+      const id = this.#read16(ring.address + AVAILABLE_ENTRIES_AT + 2 * entry)
       if (id !== undefined) this.#note({ id, count })
     }
-    this.#index = index
+    ring.index = index
   }
 
   /** 2.8.21: the flags of the first descriptor, written last, make a chain available. The last one has its id. */
-  #packedWrite(offset: number, size: number, count: number): void {
+  #packedWrite({ address }: WatchedRing, offset: number, size: number, count: number): void {
     const slot = Math.floor((offset + size - 1) / DESCRIPTOR_SIZE)
     if (offset + size <= slot * DESCRIPTOR_SIZE + FLAGS_AT) return
-    const ring = viewOf(this.#machine, this.#address, DESCRIPTOR_SIZE * this.#view.size)
-    if (ring === undefined) return
-    const first = packedDescriptor(ring, slot)
+    const table = viewOf(this.#machine, address, DESCRIPTOR_SIZE * this.#view.size)
+    if (table === undefined) return
+    const first = packedDescriptor(table, slot)
     if (((first.flags & AVAIL) !== 0) === ((first.flags & USED) !== 0)) return
     let last = first
     for (let i = 1; (last.flags & NEXT) !== 0 && i < this.#view.size; i++)
-      last = packedDescriptor(ring, (slot + i) % this.#view.size)
+      last = packedDescriptor(table, (slot + i) % this.#view.size)
     this.#note({ id: last.id ?? 0, count })
   }
 
@@ -111,28 +129,31 @@ class QueueTrace {
 
 export class VirtqueueTraces {
   readonly #machine: MachineView
+  readonly #changed: () => void
   #traces: QueueTrace[] = []
 
-  constructor(machine: MachineView) {
+  /** @param changed {@link requests} are others now: a driver has set up a queue that is traced. */
+  constructor(machine: MachineView, changed: () => void = () => undefined) {
     this.#machine = machine
+    this.#changed = changed
   }
 
-  /** Throws {@link TargetError} for a queue that is not there, or has no ring yet. */
+  /**
+   * Of a queue that its driver has not set up yet, what is posted is noted from when it has; so after each reset.
+   * Throws {@link TargetError} for a queue that is not there.
+   */
   set(device: string, queue: number, on: boolean): void {
     const found = this.#machine.virtio.find(({ core }) => core.device.name === device)?.core.queues[queue]
     if (found === undefined) throw new TargetError(`there is no queue ${queue} of a virtio device "${device}"`)
     if (on && this.has(device, queue)) return
     this.#traces = this.#traces.filter(trace => trace.device !== device || trace.queue !== queue)
     if (!on) return
-    if (!found.enabled)
-      throw new TargetError(`${device}, queue ${queue}: its driver has not set it up yet; ask again when it has`)
     if (this.#traces.length === MOST_TRACES) throw new TargetError(`at most ${MOST_TRACES} queues are traced at once`)
     this.#traces.push(new QueueTrace(this.#machine, device, found))
   }
 
-  /** Is it traced, where it is now? */
   has(device: string, queue: number): boolean {
-    return this.#of(device, queue)?.holds ?? false
+    return this.#of(device, queue) !== undefined
   }
 
   postedAt(device: string, queue: number, { id, taken }: { id: number; taken: number }): number | undefined {
@@ -140,7 +161,11 @@ export class VirtqueueTraces {
   }
 
   requests(): StopRequest[] {
-    return this.#traces.map((trace, index) => trace.request(FIRST_ID - index))
+    return this.#traces.flatMap((trace, index) => {
+      const data = trace.dataRequest(FIRST_ID - 2 * index)
+      const ready = trace.readyRequest(FIRST_ID - 2 * index - 1, this.#changed)
+      return data === undefined ? [ready] : [data, ready]
+    })
   }
 
   clear(): void {

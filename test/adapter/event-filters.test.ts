@@ -50,7 +50,7 @@ describe('a filter of events', () => {
     ['port', '0x10000', 'a number from 0 to 65535'],
     ['exit', 'soon', 'there is no reason "soon"'],
     ['transition', 'up', 'kernel or user'],
-    ['virtqueue', 'kick 0', '"0": steps (kick, taken, used, interrupt, reset, broken), a device'],
+    ['virtqueue', 'kick 0', '"0": steps (ready, kick, taken, used, interrupt, reset, broken), a device'],
     ['virtqueue', 'kick virtio-blk0 0 1', '"1": steps'],
     ['virtqueue', 'used virtio-blk0 sector 9-2', '"9-2": a sector or a range'],
     ['virtqueue', 'used virtio-blk0 x', '"x": a number from 0'],

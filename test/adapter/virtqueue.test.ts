@@ -33,9 +33,9 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
-async function launched(): Promise<GoldenSession> {
+async function launched(options: object = {}): Promise<GoldenSession> {
   const session = new GoldenSession('virtqueue')
-  await session.launch({ disks: [`${join(folder, 'disk.img')},readonly`] })
+  await session.launch({ disks: [`${join(folder, 'disk.img')},readonly`], ...options })
   return session
 }
 
@@ -134,6 +134,22 @@ test('looking at devices changes nothing', async () => {
   }
   await client.event('terminated')
   await client.close()
+})
+
+test('a queue that is traced before its driver has set it up is traced from then on', async () => {
+  const session = await launched({ stopOnEntry: true })
+  await session.start()
+  expect(await typed(session, `trace ${DISK} 0 on`)).toBe(
+    `${DISK}, queue 0 is traced as soon as its driver has set it up`,
+  )
+  await stopAt(session, { filterId: 'virtqueue', condition: `ready ${DISK} 0` })
+  expect(await session.go()).toMatchObject({ text: `${DISK}, queue 0: set up by the driver` })
+  await stopAt(session, { filterId: 'virtqueue', condition: `used ${DISK} 0` })
+  await session.go()
+  const { devices, traced } = await session.request<VirtqueuesBody>('ringside/virtqueues', { device: DISK })
+  expect(traced).toEqual([{ device: DISK, queue: 0 }])
+  expect(devices[0].queues[0].history[0].steps.map(({ step }) => step)).toContain('posted')
+  await session.client.close()
 })
 
 test('what is asked for and what is not there', async () => {

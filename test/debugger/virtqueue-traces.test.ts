@@ -23,6 +23,11 @@ const viewAt = (count: number): StopView => ({
   registers: REGISTERS,
 })
 
+function writeOf(id: number, address: number, size: number): StopHit {
+  const bytes = { before: new Uint8Array(size), after: new Uint8Array(size) }
+  return { ...{ id, kind: 'data', rip: 0n, write: true, address: BigInt(address), linear: 0n, size }, ...bytes }
+}
+
 function traced(packed: boolean) {
   const bench = new VirtioBench(new EchoDevice())
   const driver = new VirtioDriver(bench, { packed, features: INDIRECT_DESC, size: 8 })
@@ -37,18 +42,7 @@ function traced(packed: boolean) {
   if (request.kind !== 'data') throw new Error('no data is watched')
   /** As the run loop tells of a write, at a count of instructions. */
   const wrote = (address: number, size: number, count: number): void => {
-    const hit = {
-      id: request.id,
-      kind: 'data',
-      rip: 0n,
-      write: true,
-      address: BigInt(address),
-      linear: 0n,
-      size,
-    } as const
-    const bytes = { before: new Uint8Array(size), after: new Uint8Array(size) }
-    const whole: StopHit = { ...hit, ...bytes }
-    request.log?.(viewAt(count), () => whole)
+    request.log?.(viewAt(count), () => writeOf(request.id, address, size))
   }
   return { bench, driver, queue: driver.queues[0], traces, request, wrote }
 }
@@ -78,14 +72,28 @@ describe('a traced queue', () => {
     expect(traces.postedAt(NAME, 0, { id, taken: 1000 })).toBe(100)
   })
 
-  test('is no longer one when the driver has reset the device, or when it is told so', () => {
-    const { bench, traces } = traced(false)
-    expect(traces.has(NAME, 0)).toBe(true)
+  test('is one before the driver sets it up, and again after each reset, where the ring is then', () => {
+    const { bench, traces, queue } = traced(false)
     bench.core.driverReset()
-    expect(traces.has(NAME, 0)).toBe(false)
-    expect(() => traces.set(NAME, 0, true)).toThrow('its driver has not set it up yet')
+    expect(traces.has(NAME, 0)).toBe(true)
+    expect(traces.requests().map(({ kind }) => kind)).toEqual(['virtio'])
+    // Another ring, elsewhere: the first chain that is posted there is noted, too.
+    const again = new VirtioDriver(bench, { packed: false, features: INDIRECT_DESC, size: 4 }).queues[0]
+    const ready = traces.requests().find(({ kind }) => kind === 'virtio')
+    expect(ready).toMatchObject({ steps: ['ready'], device: NAME, queue: 0 })
+    ready?.aside?.(0)
+    const [data] = traces.requests()
+    expect(again.driver).not.toBe(queue.driver)
+    expect(data).toMatchObject({ kind: 'data', address: BigInt(again.driver + 2) })
+    const { id } = again.post([{ bytes: Uint8Array.of(1) }])
+    data.log?.(viewAt(500), () => writeOf(data.id, again.driver + 2, 2))
+    expect(traces.postedAt(NAME, 0, { id, taken: 1000 })).toBe(500)
+  })
+
+  test('is none any more when it is told so, and one that is not there never is', () => {
+    const { traces } = traced(false)
     traces.set(NAME, 0, false)
-    expect(traces.requests()).toEqual([])
+    expect([traces.requests(), traces.has(NAME, 0)]).toEqual([[], false])
     expect(() => traces.set(NAME, 5, true)).toThrow(`there is no queue 5 of a virtio device "${NAME}"`)
   })
 })

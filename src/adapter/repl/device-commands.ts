@@ -24,6 +24,7 @@ import { registersText } from './register-text.ts'
 const FEW_CHAINS = 4
 const MANY_CHAINS = 32
 const MOST_QUEUES = 65_535
+const NO_CHAINS = { chains: { start: 0, count: 0 }, history: 0 }
 
 const virtioNames = ({ virtio }: MachineView): string[] => virtio.map(({ core }) => core.device.name)
 
@@ -151,9 +152,10 @@ const traceCommand: Command = {
     if (device === undefined || queue === undefined || (choice !== 'on' && choice !== 'off')) throw call.wrongUsage()
     const number = queueNumber(call, queue)
     call.session.debugger.traceVirtqueue(virtioName(call.machine, device), number, choice === 'on')
-    return choice === 'on'
-      ? `${device}, queue ${number} is traced from now on`
-      : `${device}, queue ${number}: no longer`
+    if (choice === 'off') return `${device}, queue ${number}: no longer`
+    const { queues } = virtqueuesOf(call.session, { device, queue: number, ...NO_CHAINS })[0]
+    const from = queues[0]?.enabled ? 'from now on' : 'as soon as its driver has set it up'
+    return `${device}, queue ${number} is traced ${from}`
   },
 }
 

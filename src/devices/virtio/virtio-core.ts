@@ -174,8 +174,10 @@ export class VirtioCore implements VirtioPort {
       this.#break(`queue ${index} was enabled before FEATURES_OK`, index)
       return
     }
+    if (queue.enabled) return
     const problem = queue.enable(this.#format())
     if (problem !== undefined) this.#break(problem, index)
+    else this.observer?.({ kind: 'ready', device: this.device.name, queue: index })
   }
 
   /** The driver notifies the device. A queue that is not there is not heard of. */

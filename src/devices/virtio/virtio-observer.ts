@@ -4,6 +4,8 @@ import type { Chain } from './virtio-device.ts'
 import type { HistoryEntry } from './virtqueue/history.ts'
 
 export type VirtioEvent =
+  /** The driver has set the queue up: its ring lies where it says from now on. */
+  | { readonly kind: 'ready'; readonly device: string; readonly queue: number }
   /** The driver notified the device; the queue's work begins a moment later. */
   | { readonly kind: 'kick'; readonly device: string; readonly queue: number }
   | { readonly kind: 'taken'; readonly device: string; readonly queue: number; readonly chain: Chain }
