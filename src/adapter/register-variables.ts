@@ -51,13 +51,20 @@ function variable(session: Session, frame: FrameId, node: RegisterNode): Variabl
     ...(children === undefined || children.length === 0
       ? {}
       : { children: containerOf(() => children.map(child => variable(session, frame, child)), children.length) }),
-    ...(settable ? { assign: text => assign(session, frame, register, field, text) } : {}),
+    ...(settable ? { assign: text => assignRegister(session, frame, register, field, text) } : {}),
   }
 }
 
 const hexText = (value: bigint): string => (value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`)
 
-function assign(session: Session, frame: FrameId, register: string, field: string | undefined, text: string): void {
+/** Throws for what does not fit, or is no number. */
+export function assignRegister(
+  session: Session,
+  frame: FrameId,
+  register: string,
+  field: string | undefined,
+  text: string,
+): void {
   const { target } = session.debugger
   const trimmed = text.trim()
   const value = LITERAL.test(trimmed) ? BigInt(trimmed) : session.debugger.evaluate(frame.vcpu, trimmed)

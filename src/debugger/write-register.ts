@@ -4,7 +4,7 @@ import { type DecodedRegister, decodeRegister } from '../inspect/control-bits.ts
 import type { VcpuView } from '../inspect/machine-view.ts'
 import { type Target, TargetError } from './target.ts'
 
-const DECODED: readonly DecodedRegister[] = ['cr0', 'cr3', 'cr4', 'efer', 'rflags', 'dr6', 'dr7', 'mxcsr']
+const DECODED: readonly DecodedRegister[] = ['cr0', 'cr3', 'cr4', 'efer', 'xcr0', 'rflags', 'dr6', 'dr7', 'mxcsr']
 const WIDTHS: readonly (readonly [pattern: RegExp, bits: number])[] = [
   [/^xmm([0-9]|1[0-5])$/, 128],
   [/^ymm([0-9]|1[0-5])$/, 256],
@@ -28,6 +28,9 @@ export function writeRegister(target: Target, vcpu: VcpuView, name: string, valu
     throw new TargetError(`0x${whole.toString(16)} does not fit into the ${bits} bits of ${name}`)
   target.writeRegister(vcpu.index, register, BigInt.asUintN(bits, whole))
 }
+
+/** Does it have fields that {@link writeRegister} sets? */
+export const hasFields = (register: string): boolean => DECODED.some(candidate => candidate === register)
 
 function withField(vcpu: VcpuView, register: string, field: string, value: bigint): bigint {
   const decoded = DECODED.find(candidate => candidate === register)

@@ -60,11 +60,23 @@ async function editRegister({ watch }: CommandParts, register: { readonly [name:
   if (typeof expression !== 'string' || typeof value !== 'string') return
   const { state } = watch
   if (state.kind !== 'stopped') throw new Error('registers are set while the guest stands still')
-  const entered = await vscode.window.showInputBox({
-    title: `Set ${expression}`,
-    prompt: 'A number or an expression, such as 0x1000 or $rsp + 8',
-    value,
-  })
-  // The adapter says that something changed, and the views follow.
-  if (entered !== undefined) await state.session.customRequest('setExpression', { expression, value: entered, frameId })
+  // What is refused is said at the field, where it can be mended.
+  let refused: { readonly text: string; readonly why: string } | undefined
+  for (;;) {
+    const wrong = refused
+    const entered = await vscode.window.showInputBox({
+      title: `Set ${expression}`,
+      prompt: 'A number or an expression, such as 0x1000 or $rsp + 8',
+      value: wrong?.text ?? value,
+      validateInput: text => (text === wrong?.text ? wrong.why : undefined),
+    })
+    if (entered === undefined) return
+    try {
+      // The adapter says that something changed, and the views follow.
+      await state.session.customRequest('setExpression', { expression, value: entered, frameId })
+      return
+    } catch (error) {
+      refused = { text: entered, why: error instanceof Error ? error.message : String(error) }
+    }
+  }
 }

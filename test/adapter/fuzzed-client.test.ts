@@ -57,7 +57,11 @@ const SENSIBLE: Readonly<Record<string, object>> = {
   'ringside/interruptControllers': {},
   'ringside/processors': { rare: true },
   'ringside/balloon': { size: 0 },
-  'ringside/exits': { recent: 10, addresses: 10 },
+  'ringside/exits': { recent: 10, addresses: 10, spans: 8 },
+  'ringside/status': { threadId: 1 },
+  'ringside/setViewStops': {
+    stops: [{ kind: 'change', memory: 'phys:0x1000', length: 8, name: 'entry', filterId: 'exit', condition: 'io' }],
+  },
   'ringside/timeline': { recent: 10 },
   'ringside/virtqueues': { device: 'virtio-rng0', queue: 0, start: 0, count: 4, history: 4 },
   'ringside/ring': {

@@ -204,8 +204,12 @@ describe('the view of exits', () => {
 
   test('has the last exit first, and its memory where there is some', () => {
     const [newest, oldest] = all(nodes).recent.children ?? []
-    expect(newest).toMatchObject({ description: 'outb+0x1c  at 20', subject: { memory: 'phys:0xfee00000' } })
-    expect(oldest.description).toBe('out to port 0x3f8  outb+0x1c  at 10')
+    expect(newest).toMatchObject({
+      label: 'ept-violation outb+0x1c',
+      description: 'at 20',
+      subject: { memory: 'phys:0xfee00000' },
+    })
+    expect(oldest.description).toBe('out to port 0x3f8  at 10')
   })
 
   test('has the rate since the last stop and over time, in words for those who see no bars', () => {
@@ -247,7 +251,7 @@ test('the memory map has both layers, and says that there is more', () => {
   const guest = { ranges: [{ ...range, symbol: 'user_main' }], next: '0x50000000' }
   const nodes = all(memoryMapNodes({ guest, ept: { ranges: [{ ...range, contiguous: false }] } }))
   expect(nodes['guest/0x40000000']).toMatchObject({
-    ...{ description: 'r-xu-  4 KiB  at 0x10f000  user_main', icon: 'person' },
+    ...{ label: '0x40000000 user_main', description: 'r-xu-  4 KiB  at 0x10f000', icon: 'person' },
     subject: { linear: '0x40000000', code: '0x40000000' },
   })
   expect(nodes['guest/next'].label).toBe('more from 0x50000000 on')
@@ -361,8 +365,8 @@ describe('the view of tables', () => {
 
   test('has handlers as symbols, and leaves out what is unused', () => {
     expect(nodes['idt/14']).toMatchObject({
-      label: '14 #PF',
-      description: 'stub_14, interrupt gate, DPL 0, selector 0x8, IST 1',
+      label: '14 #PF stub_14',
+      description: 'interrupt gate, DPL 0, selector 0x8, IST 1',
       subject: { code: '0x100a50' },
       click: 'code',
     })
@@ -492,7 +496,7 @@ describe('the views of devices', () => {
         ],
       }),
     )
-    expect(nodes['00:03.0'].description).toBe('0x1af4:0x1044')
+    expect(nodes['00:03.0'].label).toBe('00:03.0 0x1af4:0x1044')
     expect(nodes['00:03.0/BAR 4'].description).toBe('0xfe004000, 16 KiB of memory64, not mapped')
     expect(nodes['00:03.0/capability 80'].description).toBe('structure common')
   })

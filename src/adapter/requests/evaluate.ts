@@ -1,15 +1,19 @@
 /** Expressions in a frame, assignments, and the commands of the debug console. */
 
 import { assign, evaluate } from '../../debugger/expression/evaluate.ts'
+import { hasFields } from '../../debugger/write-register.ts'
 import { Fields } from '../../protocol/fields.ts'
 import { FRAME_IDS, type FrameId, frameOf } from '../frame-ids.ts'
 import { type FrameView, frameView } from '../frame-view.ts'
+import { assignRegister } from '../register-variables.ts'
 import { runCommand } from '../repl/repl.ts'
 import { RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
 import { expressionNode, valueNode } from '../typed-variables.ts'
 import { wantsHex } from '../value-format.ts'
 import { variableBody } from './variables.ts'
+
+const REGISTER_FIELD = /^\$(\w+)\.(\w+)$/
 
 export const evaluateRequests: RequestFamily = {
   evaluate(session, args, afterResponse) {
@@ -43,10 +47,15 @@ export const evaluateRequests: RequestFamily = {
     const fields = new Fields('setExpression', args)
     const id = frameIn(session, fields)
     const expression = fields.string('expression').trim()
-    const view = frameView(session, id)
-    const node = expressionNode(view, expression)
-    if (node.assign === undefined) throw new RequestError(`"${expression}" is no place that can be set`)
-    node.assign(fields.string('value'))
+    const value = fields.string('value')
+    const [, register = '', field] = REGISTER_FIELD.exec(expression) ?? []
+    // As in the Variables view: what a field has no room for is refused, and CR3 has fields that depend on the mode.
+    if (id.depth === 0 && hasFields(register)) assignRegister(session, id, register, field, value)
+    else {
+      const node = expressionNode(frameView(session, id), expression)
+      if (node.assign === undefined) throw new RequestError(`"${expression}" is no place that can be set`)
+      node.assign(value)
+    }
     afterResponse(() => session.invalidated(['stacks', 'variables']))
     const { result, ...body } = resultBody(session, frameView(session, id), expression, wantsHex(fields))
     return { ...body, value: result }

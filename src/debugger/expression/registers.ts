@@ -27,7 +27,7 @@ export interface RegisterPart {
 
 const SEGMENTS: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr']
 const SEGMENT_FIELDS = { base: U64, limit: U32, rights: U32, selector: U16 } as const
-const DECODED: readonly DecodedRegister[] = ['cr0', 'cr3', 'cr4', 'efer', 'rflags', 'dr6', 'dr7']
+const DECODED: readonly DecodedRegister[] = ['cr0', 'cr3', 'cr4', 'efer', 'xcr0', 'rflags', 'dr6', 'dr7', 'mxcsr']
 const FULL =
   /^(?:r(?:ax|bx|cx|dx|si|di|bp|sp|ip|flags)|r(?:[89]|1[0-5])|cr[02348]|dr[0-367]|efer|xcr0|pdpte[0-3]|[fg]s_base|msr_[a-z0-9_]+)$/
 const NARROW = new Set(['mxcsr', 'pkru'])

@@ -121,8 +121,7 @@ function descriptorNode(
 export function pciNodes({ functions }: PciBody): readonly ViewNode[] {
   return functions.map(pci => ({
     id: pci.place,
-    label: pci.place,
-    description: pci.device.name ?? `${hexText(pci.vendor.id)}:${hexText(pci.device.id)}`,
+    label: `${pci.place} ${pci.device.name ?? `${hexText(pci.vendor.id)}:${hexText(pci.device.id)}`}`,
     tooltip: pci.name,
     icon: 'circuit-board',
     children: pciChildren(pci),

@@ -61,8 +61,8 @@ export function exitNodes(body: ExitsBody, stops: ReadonlySet<string>, since?: E
 function exitNode({ instructions, vcpu, reason, detail, rip, symbol, gpa }: ExitBody, index: number): ViewNode {
   return {
     id: `exit/${instructions}/${vcpu}/${index}`,
-    label: reason,
-    description: [detail, symbol ?? rip, `at ${grouped(instructions)}`].filter(text => text !== '').join('  '),
+    label: `${reason} ${symbol ?? rip}`,
+    description: [detail, `at ${grouped(instructions)}`].filter(text => text !== '').join('  '),
     tooltip: `vCPU ${vcpu}, RIP ${rip}${gpa === undefined ? '' : `, guest-physical ${gpa}`}`,
     subject: { code: rip, linear: rip, ...(gpa === undefined ? {} : { memory: `phys:${gpa}` }) },
     click: 'code',

@@ -61,13 +61,8 @@ function rangeNode(parent: string, { start, end, target, contiguous, rights, pag
   const pages = pageSizes.map(bytes => sizeText(BigInt(bytes))).join(', ')
   return {
     id: `${parent}/${start}`,
-    label: start,
-    description: [
-      rights,
-      size,
-      contiguous ? `at ${target}` : 'scattered',
-      ...(symbol === undefined ? [] : [symbol]),
-    ].join('  '),
+    label: symbol === undefined ? start : `${start} ${symbol}`,
+    description: [rights, size, contiguous ? `at ${target}` : 'scattered'].join('  '),
     tooltip: `${start} to ${end}: ${size} in pages of ${pages}, ${contiguous ? '' : 'the first '}at ${target}`,
   }
 }

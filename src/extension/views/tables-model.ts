@@ -55,14 +55,15 @@ function table(id: string, label: string, body: DescriptorTableBody, children: r
 }
 
 function segmentNode(parent: string): (segment: Segment) => ViewNode {
+  // VS Code's search in a view looks at labels only: what one searches for stands there.
   return ({ selector, kind, type, base, limit, dpl, present, bits }) => {
     const id = `${parent}/${selector}`
-    if (kind === 'null') return { id, label: hexText(selector), description: 'null' }
+    if (kind === 'null') return { id, label: `${hexText(selector)} null` }
     const width = kind === 'code' ? [`${bits}-bit`] : []
-    const parts = [type, `DPL ${dpl}`, ...width, `base ${base}`, `limit ${hexText(limit)}`]
+    const parts = [`DPL ${dpl}`, ...width, `base ${base}`, `limit ${hexText(limit)}`]
     return {
       id,
-      label: hexText(selector),
+      label: `${hexText(selector)} ${type}`,
       description: [...parts, ...(present ? [] : ['not present'])].join(', '),
       subject: { memory: base, linear: base },
     }
@@ -75,8 +76,8 @@ function gateNode(gate: Gate, stops: ReadonlySet<string>): ViewNode {
   const parts = [type, `DPL ${dpl}`, `selector ${hexText(selector)}`, ...(ist === 0 ? [] : [`IST ${ist}`])]
   return {
     id: `idt/${vector}`,
-    label: exception === undefined ? `${vector}` : `${vector} ${exception}`,
-    description: [symbol ?? offset, ...parts, ...(present ? [] : ['not present'])].join(', '),
+    label: [vector, ...(exception === undefined ? [] : [exception]), symbol ?? offset].join(' '),
+    description: [...parts, ...(present ? [] : ['not present'])].join(', '),
     tooltip: `Vector ${hexText(vector)}: ${offset}. Click to go to the handler`,
     ...(stops.has(stopKey(stop)) ? { icon: 'debug-breakpoint' } : {}),
     subject: { code: offset, linear: offset, stop },
