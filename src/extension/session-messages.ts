@@ -7,8 +7,8 @@ export type MessageEffect =
   /** The guest stands still, and something of it is no longer what it was. */
   | { readonly kind: 'changed' }
 
-/** Requests after whose response the guest runs. */
-const RESUMING = ['continue', 'next', 'stepIn', 'stepOut', 'restart']
+/** Requests after whose response the guest runs, or is about to. */
+const RESUMING = ['launch', 'continue', 'next', 'stepIn', 'stepOut', 'restart']
 
 /** @param message of the Debug Adapter Protocol */
 export function messageEffect(message: unknown): MessageEffect {

@@ -14,7 +14,7 @@ export class SessionWatch implements vscode.Disposable {
   readonly onDidChange: vscode.Event<MachineState>
 
   readonly #changed = new vscode.EventEmitter<MachineState>()
-  /** Live sessions, oldest first. */
+  /** Live sessions, oldest first; `none` before their guest is there. */
   readonly #states = new Map<string, MachineState>()
   readonly #disposables: vscode.Disposable[]
 
@@ -24,8 +24,8 @@ export class SessionWatch implements vscode.Disposable {
       this.#changed,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
         createDebugAdapterTracker: session => {
-          this.#states.set(session.id, { kind: 'running', session })
-          this.#tell()
+          // There is no guest to ask about before it has been launched.
+          this.#states.set(session.id, { kind: 'none' })
           return {
             onDidSendMessage: message => this.#note(session, messageEffect(message)),
             onExit: () => this.#end(session),

@@ -14,6 +14,8 @@ test.each([
   [{ type: 'event', event: 'continued' }, { kind: 'running' }],
   [{ type: 'event', event: 'invalidated' }, { kind: 'changed' }],
   [{ type: 'event', event: 'memory' }, { kind: 'changed' }],
+  [{ type: 'response', command: 'launch', success: true }, { kind: 'running' }],
+  [{ type: 'response', command: 'launch', success: false }, { kind: 'none' }],
   [{ type: 'response', command: 'next', success: true }, { kind: 'running' }],
   [{ type: 'response', command: 'next', success: false }, { kind: 'none' }],
   [{ type: 'response', command: 'evaluate', success: true }, { kind: 'none' }],

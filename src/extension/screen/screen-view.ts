@@ -14,8 +14,6 @@ export class ScreenView implements vscode.Disposable {
   readonly #disposable: vscode.Disposable
   /** For a page that is made when the guest has ended. */
   #last: Screen | undefined
-  /** Sessions whose guest is there: before, there is nothing to ask for. */
-  readonly #launched = new Set<string>()
 
   constructor(extension: vscode.Uri, watch: SessionWatch) {
     this.#watch = watch
@@ -33,8 +31,7 @@ export class ScreenView implements vscode.Disposable {
           onWillStartSession: () => {
             this.#last = undefined
           },
-          onDidSendMessage: message => this.#note(session, message),
-          onExit: () => this.#launched.delete(session.id),
+          onDidSendMessage: message => this.#keepLast(session, message),
         }),
       }),
     )
@@ -63,7 +60,6 @@ export class ScreenView implements vscode.Disposable {
   async #look(since: string | undefined): Promise<void> {
     const { state } = this.#watch
     if (state.kind === 'none') return this.#page.tellState()
-    if (!this.#launched.has(state.session.id)) return this.#page.send({ type: 'unchanged' })
     const body: unknown = await state.session.customRequest(SCREEN, since === undefined ? {} : { since })
     if (isScreen(body)) this.#show(body)
     else this.#page.send({ type: 'unchanged' })
@@ -74,16 +70,10 @@ export class ScreenView implements vscode.Disposable {
     this.#page.send({ type: 'screen', screen })
   }
 
-  /** @param message of the Debug Adapter Protocol */
-  #note(session: vscode.DebugSession, message: unknown): void {
-    const { type, event, command, success } = members(message)
-    if (type === 'response' && command === 'launch' && success === true) this.#launched.add(session.id)
-    if (type === 'event' && event === 'exited') void this.#keepLast(session)
-  }
-
   /** The guest has ended, and its debugger goes with it: what it showed last is asked for while there is still one. */
-  async #keepLast(session: vscode.DebugSession): Promise<void> {
-    if (this.#last === undefined) return
+  async #keepLast(session: vscode.DebugSession, message: unknown): Promise<void> {
+    const { type, event } = members(message)
+    if (type !== 'event' || event !== 'exited' || this.#last === undefined) return
     try {
       const body: unknown = await session.customRequest(SCREEN, { since: this.#last.version })
       if (isScreen(body)) this.#show(body)
@@ -94,7 +84,7 @@ export class ScreenView implements vscode.Disposable {
 
   async #type(input: KeyboardInputArguments): Promise<void> {
     const { state } = this.#watch
-    if (state.kind === 'none' || !this.#launched.has(state.session.id)) return this.#page.tellState()
+    if (state.kind === 'none') return this.#page.tellState()
     const { problem, waiting } = members(await state.session.customRequest(KEYBOARD_INPUT, input))
     const waits = state.kind === 'stopped' && typeof waiting === 'number' && waiting > 0
     const note = waits ? 'Keys wait until the guest goes on.' : ''
