@@ -8,7 +8,10 @@ const WRITE_FROM_RING_3 = 6
 /** What touch_new_memory() writes. */
 const WRITTEN = 42n
 
-const ERROR_CODE = '*(unsigned long *)$rsp'
+const PAGE_FAULT = 14n
+/** What lies on the stack at interrupt_entry, before it has pushed anything. */
+const VECTOR = '*(unsigned long *)$rsp'
+const ERROR_CODE = '*(unsigned long *)($rsp + 8)'
 const WORD = '*(unsigned long *)0x40010000'
 
 export const PAGE_FAULT_STEPS: readonly Step[] = [
@@ -27,11 +30,12 @@ export const PAGE_FAULT_STEPS: readonly Step[] = [
   {
     id: 'fault.gate',
     kernel: 'tour',
-    asks: ({ function: name }) => (name === 'stub_14' ? { expressions: [ERROR_CODE] } : {}),
-    // The stub of the vector has pushed nothing yet: the error code is the last thing that the processor did.
+    asks: ({ function: name }) => (name === 'interrupt_entry' ? { expressions: [VECTOR, ERROR_CODE] } : {}),
     done: ({ now }) =>
-      inKernel(now, 'stub_14') &&
-      now?.registers.get('cr2') === NEW_MEMORY &&
+      now !== undefined &&
+      inKernel(now, 'interrupt_entry') &&
+      now.registers.get('cr2') === NEW_MEMORY &&
+      valueAt(now, VECTOR) === PAGE_FAULT &&
       valueAt(now, ERROR_CODE) === BigInt(WRITE_FROM_RING_3),
   },
   {
