@@ -20,9 +20,20 @@ const KERNEL_SECTIONS = [
   ['.bss', '__bss_start', '__bss_stop'],
 ] as const
 
-/** Their addresses are those of the address space that each file's code runs in, whichever is looked at. */
-export function linearAreas(book: SymbolBook, machine: MachineView, vcpu: VcpuView): MemoryArea[] {
-  const { modules } = book
+/**
+ * Their addresses are those of the address space that each file's code runs in, whichever is looked at.
+ * @param isPlaced is that address of a symbol where it will be? Not that of a kernel that has yet to choose its place:
+ * such a kernel has no areas.
+ */
+export function linearAreas(
+  book: SymbolBook,
+  machine: MachineView,
+  vcpu: VcpuView,
+  isPlaced: (address: bigint) => boolean,
+): MemoryArea[] {
+  const kernelStart = book.byName('start_kernel')?.address
+  const kernelIsPlaced = kernelStart === undefined || isPlaced(kernelStart)
+  const modules = book.modules.filter(({ role }) => role !== 'kernel' || kernelIsPlaced)
   const files = modules.filter(({ file }) => file !== undefined)
   const areas = files.flatMap(module => sections(book, module, files.length > 1))
   if (files.some(({ role }) => role === 'kernel')) {

@@ -10,7 +10,7 @@ import { GUESTS } from '../support/markers.ts'
 
 const bytes = readFileSync(`${GUESTS}prebuilt/tour.elf`)
 const machine = new FakeMachine()
-const areasOf = (book: SymbolBook) => linearAreas(book, machine, machine.vcpu)
+const areasOf = (book: SymbolBook) => linearAreas(book, machine, machine.vcpu, () => true)
 
 describe('areas of an address space', () => {
   test('are the sections of a symbol file, where the guest has them', () => {

@@ -35,7 +35,8 @@ export const inspectionRequests: RequestFamily = {
     const { threadId, ...request } = parseMappingsArguments(args)
     const { target, symbols } = session.debugger
     const view = vcpu(session, threadId)
-    const own = new AreaIndex(linearAreas(symbols, target.machine, view))
+    const isPlaced = (address: bigint): boolean => session.debugger.isPlaced(address)
+    const own = new AreaIndex(linearAreas(symbols, target.machine, view, isPlaced))
     const behind = new AreaIndex(physicalAreas(target.machine))
     return portionBody(mappings(target.machine, view, request), own, behind, address => symbols.describe(address))
   },

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { linearAreas } from '../../../src/debugger/linear-areas.ts'
 import { KernelFollower } from '../../../src/debugger/linux/follow-kernel.ts'
 import { kernelIdentity, mismatch } from '../../../src/debugger/linux/kernel-image.ts'
 import { moduleNameOf, readModulePlaces, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
@@ -163,6 +164,16 @@ describe('loaded modules', () => {
       { name: 'guest', base: 0x70_0000n, size: 0x500 },
       { name: 'other', base: 0x71_0000n, size: 0x40 },
     ])
+  })
+
+  test('are areas of the address space beside the sections of the kernel, once that is in its place', () => {
+    const areas = (isPlaced: boolean) =>
+      linearAreas(guest.debugger.symbols, guest.machine, vcpu(), () => isPlaced).map(
+        ({ kind, name, start, end }) => `${kind} ${name} ${start.toString(16)}-${end.toString(16)}`,
+      )
+    expect(areas(true)).toEqual(expect.arrayContaining(['module guest 700000-700500', 'module other 710000-710040']))
+    expect(areas(true).some(area => area.startsWith('section .text '))).toBe(true)
+    expect(areas(false)).toEqual([])
   })
 
   test('have names that their files tell', () => {
