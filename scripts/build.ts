@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
 
 /** Views that are webviews: a folder of `src/extension/` with a `page.tsx` each. */
-const PAGES = ['translation', 'screen', 'memory-picture']
+const PAGES = ['translation', 'screen', 'memory-picture', 'rings']
 
 /** What the programs that run under Node have in common. */
 const program = {

@@ -3,6 +3,7 @@
 import * as vscode from 'vscode'
 import { MemoryDocuments } from './memory-documents.ts'
 import { MemoryPictureView } from './memory-picture/picture-view.ts'
+import { RingsView } from './rings/rings-view.ts'
 import { ScreenView } from './screen/screen-view.ts'
 import { SessionWatch } from './session-watch.ts'
 import { showStatus } from './status-bar.ts'
@@ -28,6 +29,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
     ...trees,
     translation,
     new MemoryPictureView(context.extensionUri, watch, memory),
+    new RingsView(context.extensionUri, watch, memory, stops),
     new ScreenView(context.extensionUri, watch),
     showStatus(watch),
     stops.onDidChange(() => {

@@ -1,9 +1,13 @@
 /** A packed ring (Virtio 1.2, 2.8) read from guest memory. */
 
-import { DESCRIPTOR_SIZE, VIRTQ_DESC_F_AVAIL, VIRTQ_DESC_F_USED } from '../../devices/virtio/virtqueue/descriptor.ts'
+import {
+  DESCRIPTOR_SIZE,
+  VIRTQ_DESC_F_AVAIL,
+  VIRTQ_DESC_F_NEXT,
+  VIRTQ_DESC_F_USED,
+} from '../../devices/virtio/virtqueue/descriptor.ts'
 import type { MachineView, VirtqueueView } from '../machine-view.ts'
 import { ChainReader, LookBudget } from './chain-reader.ts'
-import { packedDescriptor } from './descriptor-model.ts'
 import { viewOf } from './ring-memory.ts'
 import type { ChainWindow, ReadChain, RingModel } from './ring-model.ts'
 
@@ -23,10 +27,14 @@ export function readPackedRing(machine: MachineView, queue: VirtqueueView, windo
   }
   const chains: ReadChain[] = []
   let pending = 0
-  // A chain that is broken has no known end: what follows can't be told apart.
+  // A chain that is broken has no known end: what follows can't be told apart. Behind the window, links are enough.
   for (let slots = 0; slots < size; pending++) {
     const place = (ring.place.available + slots) % (2 * size)
     if (!isAvailable(table, place % size, place < size)) break
+    if (pending >= window.start + window.count) {
+      slots += linkedSlots(table, place % size, size)
+      continue
+    }
     const reader = new ChainReader(look, place % size)
     if (pending >= window.start && pending < window.start + window.count) chains.push(chainOf(reader, place % size))
     slots += reader.slots.length
@@ -44,6 +52,15 @@ export function readPackedRing(machine: MachineView, queue: VirtqueueView, windo
     ],
     ...{ pending, chains, used: [], problems: [] },
   }
+}
+
+/** Slots of the chain that begins there. */
+function linkedSlots(table: DataView, head: number, size: number): number {
+  let count = 1
+  const isLinked = (slot: number): boolean =>
+    (table.getUint16(DESCRIPTOR_SIZE * slot + 14, true) & VIRTQ_DESC_F_NEXT) !== 0
+  while (count < size && isLinked((head + count - 1) % size)) count++
+  return count
 }
 
 /** The chain that begins at a slot, whether it is available or not. @param head below the size */
@@ -73,7 +90,7 @@ const chainOf = (
 
 /** 2.8.1: the driver's wrap counter in one flag, and its opposite in the other. */
 function isAvailable(table: DataView, slot: number, wrap: boolean): boolean {
-  const { flags } = packedDescriptor(table, slot)
+  const flags = table.getUint16(DESCRIPTOR_SIZE * slot + 14, true)
   return ((flags & VIRTQ_DESC_F_AVAIL) !== 0) === wrap && ((flags & VIRTQ_DESC_F_USED) !== 0) !== wrap
 }
 
