@@ -9,7 +9,7 @@ import { SCENARIO_CMDLINE, SKIP_REASON, virtioLinux } from '../../../test/virtio
 export const DISK_MEBIBYTES = 64
 const LARGE = 2 ** 20
 const SMALL = 4096
-const LARGE_OPERATIONS = 512
+const LARGE_OPERATIONS = 2048
 const SMALL_OPERATIONS = 20_000
 /** Programs that have a request each under way. */
 const AT_ONCE = 8

@@ -4,7 +4,7 @@ import { type Disk, DiskError, SECTOR_SIZE } from './disk.ts'
 import { lengthOf } from './pieces.ts'
 
 /** Bytes that one request moves at most: whoever asks for more splits it. */
-export const MAXIMUM_REQUEST_BYTES = 8 * 2 ** 20
+export const MAXIMUM_REQUEST_BYTES = 16 * 2 ** 20
 export const MAXIMUM_REQUEST_SECTORS = MAXIMUM_REQUEST_BYTES / SECTOR_SIZE
 
 /** Throws {@link DiskError} unless these sectors are the disk's, and not too many for one request. */
