@@ -71,8 +71,12 @@ describe('a virtual machine as a target', () => {
     const { target, next } = scene()
     target.resume()
     expect(target.state.kind).toBe('running')
-    setTimeout(() => target.pause(), 20)
+    // Not by the clock: on a busy machine the first slice may take longer than any delay.
+    const timer = setInterval(() => {
+      if (target.instructions > 10_000) target.pause()
+    }, 1)
     expect(await next()).toEqual({ reason: 'pause', vcpu: 0 })
+    clearInterval(timer)
     expect(target.instructions).toBeGreaterThan(10_000)
     expect(() => target.step({ vcpu: 0, kind: 'into' })).not.toThrow()
   })
