@@ -196,7 +196,10 @@ describe('a queue', () => {
           descriptors: [
             {
               ...{ index: 0, address: '0x2000', length: 16, flags: 1, flagNames: ['NEXT'], direction: 'read', next: 1 },
-              parts: [{ name: 'header', offset: 0, length: 16, fields: [{ name: 'sector', value: '2' }] }],
+              parts: [
+                { name: 'header', offset: 0, length: 16, fields: [{ name: 'sector', value: '2' }] },
+                { name: 'status', offset: 16, length: 1, fields: [{ name: 'status', value: '0 (OK)' }] },
+              ],
             },
             {
               ...{ index: 2, table: 1, address: '0x3000', length: 512, flags: 2, flagNames: ['WRITE'], parts: [] },
@@ -210,7 +213,12 @@ describe('a queue', () => {
       ...{ title: 'available ring, slot 1: available, chain 0', summary: 'read, sector 2, 512 bytes', omitted: 3 },
       fields: [{ name: 'priority', value: '0' }],
       descriptors: [
-        { name: '0', memory: 'phys:0x2000', link: '→ 1', content: ['the device reads', 'header, sector 2'] },
+        {
+          name: '0',
+          memory: 'phys:0x2000',
+          link: '→ 1',
+          content: ['the device reads', 'header: sector 2', 'status: 0 (OK)'],
+        },
         { name: '1[2]', flags: 'WRITE', content: ['the device writes'], problem: 'not all RAM' },
       ],
     })

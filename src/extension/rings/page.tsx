@@ -131,10 +131,12 @@ function Shown({ shown, wish, look }: { shown: ShownQueue; wish: Wish; look(wish
           <div id="rings">
             <RingPicture picture={picture} choose={choose} />
             <div id="beside">
+              {picture.selected === undefined ? undefined : (
+                <ChainDetails selected={picture.selected} actions={actions} />
+              )}
               <DescriptorTable picture={picture} actions={actions} />
             </div>
           </div>
-          {picture.selected === undefined ? undefined : <ChainDetails selected={picture.selected} actions={actions} />}
           <HandTable hands={picture.hands} />
           <details id="words">
             <summary>The rings in words</summary>
@@ -176,7 +178,7 @@ function Shown({ shown, wish, look }: { shown: ShownQueue; wish: Wish; look(wish
 
 const STOP_NAMES = { kick: 'Stop at a kick', used: 'Stop at a used buffer' }
 
-function Buttons({ shown: { device, queue, stops, traced, picture } }: { shown: ShownQueue }) {
+function Buttons({ shown: { device, queue, stops, traced } }: { shown: ShownQueue }) {
   return (
     <div id="buttons">
       {STOP_STEPS.map(step => (
@@ -193,19 +195,17 @@ function Buttons({ shown: { device, queue, stops, traced, picture } }: { shown: 
           {STOP_NAMES[step]}
         </button>
       ))}
-      {picture === undefined ? undefined : (
-        <button
-          id="trace"
-          type="button"
-          class="toggle"
-          aria-pressed={traced}
-          title="From now on the history says when the driver posted each chain"
-          onClick={() => page.send({ type: 'trace', on: !traced, device, queue })}
-        >
-          {traced ? '● ' : '○ '}
-          Note when posted
-        </button>
-      )}
+      <button
+        id="trace"
+        type="button"
+        class="toggle"
+        aria-pressed={traced}
+        title="From now on the history says when the driver posted each chain"
+        onClick={() => page.send({ type: 'trace', on: !traced, device, queue })}
+      >
+        {traced ? '● ' : '○ '}
+        Note when posted
+      </button>
     </div>
   )
 }

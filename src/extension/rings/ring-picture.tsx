@@ -179,10 +179,12 @@ function placeHands({ hands, circles }: Picture): PlacedHand[] {
 function Hands({ placed }: { placed: readonly PlacedHand[] }) {
   return (
     <g class="hands">
-      {placed.map(({ hand: { sign, name, side, value }, place: { x, y, tip } }) => (
+      {placed.map(({ hand: { name }, place: { x, y, tip } }) => (
+        <path key={name} d={`M${x} ${y}L${tip[0]} ${tip[1]}`} />
+      ))}
+      {placed.map(({ hand: { sign, name, side, value }, place: { x, y } }) => (
         <g key={name} class={side}>
           <title>{`${name} ${value}`}</title>
-          <path d={`M${x} ${y}L${tip[0]} ${tip[1]}`} />
           {side === 'driver' ? (
             <circle cx={x} cy={y} r={HAND_RADIUS} />
           ) : (

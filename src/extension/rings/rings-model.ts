@@ -323,12 +323,20 @@ function chainOf({ summary, problem, descriptors, omitted, fields }: Chain): Omi
         link: next !== undefined ? `→ ${next}` : id !== undefined ? `id ${id}` : '',
         content: [
           { read: 'the device reads', write: 'the device writes', table: 'more descriptors' }[direction],
-          ...parts.map(part => [part.name, ...part.fields.map(({ name, value }) => `${name} ${value}`)].join(', ')),
+          ...parts.map(partText),
         ],
         ...(rest.problem === undefined ? {} : { problem: rest.problem }),
       }),
     ),
   }
+}
+
+type Part = Chain['descriptors'][number]['parts'][number]
+
+/** `header: type 0 (read), sector 2`; a field that is called as its part is needs no name. */
+function partText({ name: part, fields }: Part): string {
+  const told = fields.map(({ name, value }) => (name === part ? value : `${name} ${value}`))
+  return told.length === 0 ? part : `${part}: ${told.join(', ')}`
 }
 
 function historyOf({ history, remembered }: Queue, traced: boolean): History {
