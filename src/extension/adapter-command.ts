@@ -1,6 +1,7 @@
 /** The command line of the debug adapter. */
 
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
 
 /** The settings `ringside.adapter.*`; an empty text means the extension's own choice. */
 export interface AdapterSettings {
@@ -21,6 +22,16 @@ export interface AdapterCommand {
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
 }
+
+/** Throws an error that names the setting whose file is not there. */
+export function checkSettings({ path, node }: AdapterSettings): void {
+  if (path !== '' && !existsSync(path)) throw new Error(missing('path', path))
+  // A name without a path is looked for where programs are.
+  if (isAbsolute(node) && !existsSync(node)) throw new Error(missing('node', node))
+}
+
+const missing = (name: keyof AdapterSettings, path: string): string =>
+  `the setting "ringside.adapter.${name}" names ${path}, which is not there`
 
 export function adapterCommand(settings: AdapterSettings, { extensionPath, execPath }: Installation): AdapterCommand {
   const program = settings.path === '' ? join(extensionPath, 'dist', 'ringside.mjs') : settings.path

@@ -4,8 +4,9 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import type { PageQuestion } from '../host/page-questions.ts'
 import { FLAGS } from './workbench.ts'
 
-/** Milliseconds for one answer. */
+/** Milliseconds for one answer, and for the window to come. */
 const LIMIT = 10_000
+const LOADING = 90_000
 const SIZE = { width: 1600, height: 1400 }
 
 export interface HostWindowOptions {
@@ -31,8 +32,13 @@ export class HostWindow {
     page.setDefaultTimeout(LIMIT)
     await page.addInitScript(noteChanges)
     page.on('console', message => log(message.text()))
-    await page.goto(`${url}/?${new URLSearchParams({ folder })}`)
-    return new HostWindow(browser, page)
+    try {
+      await page.goto(`${url}/?${new URLSearchParams({ folder })}`, { timeout: LOADING })
+      return new HostWindow(browser, page)
+    } catch (error) {
+      await browser.close()
+      throw error
+    }
   }
 
   /** Rejects when there is no such element within some seconds. */
@@ -40,6 +46,8 @@ export class HostWindow {
     switch (question.ask) {
       case 'texts':
         return await this.#page.locator(question.selector).filter({ visible: true }).allInnerTexts()
+      case 'pages':
+        return await this.#pages()
       case 'click':
         return await this.#page.locator(question.selector).filter({ hasText: question.text }).first().click()
       case 'type':
@@ -57,6 +65,12 @@ export class HostWindow {
 
   close(): Promise<void> {
     return this.#browser.close()
+  }
+
+  async #pages(): Promise<string[]> {
+    const room = (): string | undefined => document.getElementById('page')?.innerText
+    const found = await Promise.all(this.#page.frames().map(frame => frame.evaluate(room).catch(() => undefined)))
+    return found.filter(text => text !== undefined)
   }
 
   async #lastChange(): Promise<number> {

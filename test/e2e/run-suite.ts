@@ -5,14 +5,18 @@ import { appendFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { BRIDGE, type PageAnswer, type PageQuestion, PROOFS } from '../host/page-questions.ts'
+import { COMMANDS } from '../../src/adapter/server.ts'
+import { BRIDGE, ONLY, type PageAnswer, type PageQuestion, PROOFS, REQUESTS } from '../host/page-questions.ts'
 import type { Proofs } from '../host/workspace.ts'
 import { HostWindow } from './host-window.ts'
 import type { Tools } from './install.ts'
 import { Server } from './server.ts'
 
 /** For all tests of a suite. */
-const LIMIT = 300_000
+const LIMIT = 480_000
+
+/** At a stop VS Code shows its own view of the debugger, and our views would be hidden. */
+const SETTINGS = { 'debug.openDebug': 'neverOpen' }
 
 export interface SuiteOptions {
   readonly tools: Tools
@@ -23,6 +27,8 @@ export interface SuiteOptions {
   /** `.vsix` files: the extension, and the one that tests it. */
   readonly extensions: readonly string[]
   readonly proofs: Proofs
+  /** A regular expression. */
+  readonly onlyNames: string | undefined
 }
 
 export interface Results {
@@ -31,7 +37,7 @@ export interface Results {
 }
 
 export async function runSuite(options: SuiteOptions): Promise<Results> {
-  const { tools, directory, suite, folder, extensions, proofs } = options
+  const { tools, directory, suite, folder, extensions, proofs, onlyNames = '' } = options
   const results = { passed: 0, failed: 0 }
   let window: HostWindow | undefined
   let end = (): void => undefined
@@ -68,8 +74,18 @@ export async function runSuite(options: SuiteOptions): Promise<Results> {
   const address = bridge.address()
   if (address === null || typeof address === 'string') throw new Error('the bridge has no port')
 
-  const env = { [BRIDGE]: `http://127.0.0.1:${address.port}/`, [PROOFS]: JSON.stringify(proofs) }
-  const server = await Server.start(tools, directory, { extensions, restricted: suite === 'untrusted', env })
+  const env = {
+    [BRIDGE]: `http://127.0.0.1:${address.port}/`,
+    [ONLY]: onlyNames,
+    [PROOFS]: JSON.stringify(proofs),
+    [REQUESTS]: JSON.stringify(COMMANDS.filter(command => command.startsWith('ringside/'))),
+  }
+  const server = await Server.start(tools, directory, {
+    extensions,
+    restricted: suite === 'untrusted',
+    env,
+    settings: SETTINGS,
+  })
   try {
     const log = join(directory, 'page.log')
     writeFileSync(log, '')

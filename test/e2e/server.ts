@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly restricted?: boolean
   /** Beside ours. */
   readonly env?: Readonly<Record<string, string>>
+  /** Of the user, beside ours. */
+  readonly settings?: Readonly<Record<string, unknown>>
 }
 
 export class Server {
@@ -48,7 +50,7 @@ export class Server {
     const userData = join(directory, 'user-data')
     mkdirSync(join(userData, 'User'), { recursive: true })
     mkdirSync(join(directory, 'home'), { recursive: true })
-    writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify(SETTINGS))
+    writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...options.settings }))
     const config = join(directory, 'config.yaml')
     writeFileSync(config, '')
     const profile = [

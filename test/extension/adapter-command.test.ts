@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { adapterCommand } from '../../src/extension/adapter-command.ts'
+import { adapterCommand, checkSettings } from '../../src/extension/adapter-command.ts'
 
 const INSTALLATION = { extensionPath: '/ext', execPath: '/usr/share/code/code' }
 
@@ -16,4 +16,12 @@ test('settings choose another adapter and another Node.js', () => {
     command: '/usr/bin/node',
     args: ['/r/ringside.mjs', 'dap'],
   })
+})
+
+test('a setting whose file is not there is named; a program without a path is looked for', () => {
+  expect(() => checkSettings({ path: '/nowhere/ringside.mjs', node: '' })).toThrow(
+    'the setting "ringside.adapter.path" names /nowhere/ringside.mjs, which is not there',
+  )
+  expect(() => checkSettings({ path: '', node: '/nowhere/node' })).toThrow('"ringside.adapter.node"')
+  expect(() => checkSettings({ path: '', node: 'node' })).not.toThrow()
 })

@@ -3,6 +3,8 @@
 export type PageQuestion =
   /** The text of each element that is to be seen. */
   | { readonly ask: 'texts'; readonly selector: string }
+  /** The text of the page of each webview that is to be seen. */
+  | { readonly ask: 'pages' }
   /** A click on the first element with a text. */
   | { readonly ask: 'click'; readonly selector: string; readonly text: string }
   /** Types into what has the focus. */
@@ -20,5 +22,9 @@ export type PageQuestion =
 /** Names of the environment variables by which a test finds what was made for it. */
 export const BRIDGE = 'RINGSIDE_HOST_BRIDGE'
 export const PROOFS = 'RINGSIDE_HOST_PROOFS'
+/** A regular expression for the names of tests that are to run; absent for all. */
+export const ONLY = 'RINGSIDE_HOST_ONLY'
+/** The custom requests that the adapter serves. */
+export const REQUESTS = 'RINGSIDE_HOST_REQUESTS'
 
 export type PageAnswer = { readonly value: unknown } | { readonly error: string }

@@ -1,7 +1,7 @@
 /**
  * `npm run test:host`: the extension as it is packaged, tested from inside of the extension host of a real VS Code
  * workbench, in a folder that is trusted and in one that is not. Exit status 1 when a test failed, 77 when none could
- * be run here.
+ * be run here. Arguments choose: `npm run test:host -- trusted "each view"` for a suite and for names of tests.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -18,6 +18,7 @@ import { writeProofs, writeWorkspace } from './workspace.ts'
 const STATUS_SKIPPED = 77
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const SUITES = ['trusted', 'untrusted'] as const
+const [onlySuite, onlyNames] = process.argv.slice(2)
 
 try {
   const tools = installTools()
@@ -28,13 +29,21 @@ try {
   let [passed, failed] = [0, 0]
   // Imports the browser's driver, which is there only now.
   const { runSuite } = await import('../e2e/run-suite.ts')
-  for (const suite of SUITES) {
+  for (const suite of SUITES.filter(each => onlySuite === undefined || each === onlySuite)) {
     process.stdout.write(`\nin a folder that is ${suite}\n`)
     const directory = join(work, suite)
     mkdirSync(directory)
     const folder = writeWorkspace(directory, suite, proofs)
     const tests = await packageTests(directory, suite)
-    const results = await runSuite({ tools, directory, suite, folder, extensions: [extension, tests], proofs })
+    const results = await runSuite({
+      tools,
+      directory,
+      suite,
+      folder,
+      extensions: [extension, tests],
+      proofs,
+      onlyNames,
+    })
     passed += results.passed
     failed += results.failed
   }

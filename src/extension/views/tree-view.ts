@@ -4,6 +4,9 @@ import * as vscode from 'vscode'
 import type { MachineState, SessionWatch } from '../session-watch.ts'
 import { contextValue, markChanges, type Remembered, remember, type ViewNode } from './view-node.ts'
 
+/** Milliseconds; a step is over before, and its stop is not to wait behind a message. */
+const SHOWN_RUNNING_AFTER = 250
+
 /** Asks the adapter; rejects when it refuses or is gone. */
 export type Ask = <Body>(command: string, args?: object) => Thenable<Body>
 
@@ -33,6 +36,7 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
   #last: Remembered | undefined
   /** The guest has run since. */
   #ran = false
+  #runningSoon: NodeJS.Timeout | undefined
   /** The session whose nodes are shown. */
   #shown: string | undefined
   /** Counts loads: an answer that comes late is dropped. */
@@ -94,11 +98,13 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
   }
 
   dispose(): void {
+    clearTimeout(this.#runningSoon)
     for (const disposable of this.#disposables) disposable.dispose()
   }
 
   #clear(): void {
     this.#load++
+    clearTimeout(this.#runningSoon)
     this.#forget()
     this.#shown = undefined
     this.#set([], undefined)
@@ -106,6 +112,7 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
 
   async #show(state: Exclude<MachineState, { kind: 'none' }>): Promise<void> {
     const load = ++this.#load
+    clearTimeout(this.#runningSoon)
     const { session } = state
     if (this.#shown !== session.id) {
       this.#forget()
@@ -113,8 +120,9 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
       this.#shown = session.id
     }
     if (state.kind === 'running' && this.#definition.live !== true) {
-      this.#view.message =
+      const text =
         this.#roots.length === 0 ? 'The guest is running; pause it to look.' : 'Running; this was the last stop.'
+      this.#runningSoon = setTimeout(() => this.#say(text), SHOWN_RUNNING_AFTER)
       return
     }
     this.#stale = false
@@ -139,9 +147,14 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
 
   #set(roots: readonly ViewNode[], message: string | undefined): void {
     this.#roots = roots
-    // VS Code shows no message for an empty one.
-    this.#view.message = message ?? ''
+    // First, at once: VS Code keeps what changes in a view within 200 ms of another change until they are over.
     this.#changed.fire()
+    this.#say(message ?? '')
+  }
+
+  /** VS Code shows no message for an empty one. */
+  #say(message: string): void {
+    if ((this.#view.message ?? '') !== message) this.#view.message = message
   }
 }
 

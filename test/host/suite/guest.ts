@@ -30,6 +30,21 @@ export function listenToSessions(): vscode.Disposable {
   })
 }
 
+/** Tries to start a session; tells whether the adapter has launched it. */
+export async function launches(
+  configuration: vscode.DebugConfiguration,
+): Promise<{ success: boolean; started: Thenable<boolean> }> {
+  const known = new Set(seen.keys())
+  const started = vscode.debug.startDebugging(folder(), configuration)
+  const response = await eventually('an answer to the launch', () =>
+    [...seen]
+      .filter(([id]) => !known.has(id))
+      .flatMap(([, messages]) => messages)
+      .find(({ type, command }) => type === 'response' && command === 'launch'),
+  )
+  return { success: response.success === true, started }
+}
+
 export const folder = (): vscode.WorkspaceFolder => {
   const [first] = vscode.workspace.workspaceFolders ?? []
   assert(first, 'a folder is open')
@@ -46,7 +61,7 @@ export const TOUR = {
   memory: '64M',
 }
 
-export class Guest {
+export class Guest implements AsyncDisposable {
   readonly session: vscode.DebugSession
   #stopsSeen = 0
 
@@ -111,6 +126,10 @@ export class Guest {
 
   async ended(): Promise<void> {
     await eventually(`the end of ${this.session.name}`, () => hasEnded.has(this.session.id) || undefined)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
   }
 
   /** Ends it if it hasn't ended by itself. */

@@ -1,6 +1,7 @@
 /** Named tests, run one after the other; each is reported as soon as it has ended. */
 
 import { setTimeout as wait } from 'node:timers/promises'
+import { ONLY } from '../page-questions.ts'
 import { ask } from './page.ts'
 
 const LIMIT = 90_000
@@ -12,7 +13,8 @@ export function test(name: string, run: () => Promise<void>): void {
 }
 
 export async function runTests(): Promise<void> {
-  for (const { name, run } of tests) {
+  const only = new RegExp(process.env[ONLY] ?? '')
+  for (const { name, run } of tests.filter(({ name }) => only.test(name))) {
     const begun = performance.now()
     const error = await outcome(run)
     const milliseconds = performance.now() - begun

@@ -15,6 +15,11 @@ export async function texts(selector: string): Promise<string[]> {
   return Array.isArray(found) ? found.map(String) : []
 }
 
+export async function pages(): Promise<string[]> {
+  const found = await ask({ ask: 'pages' })
+  return Array.isArray(found) ? found.map(String) : []
+}
+
 /** Waits until an element says something; returns what. */
 export function shows(selector: string, wanted: RegExp): Promise<string> {
   return eventually(

@@ -42,7 +42,8 @@ export function listening(pid: number): string[] {
   const sockets = new Set(
     readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
       try {
-        return [/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? '']
+        const socket = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))
+        return socket === null ? [] : [socket[1]]
       } catch {
         return []
       }
@@ -54,7 +55,7 @@ export function listening(pid: number): string[] {
       .split('\n')
       .slice(1)
       .map(line => line.trim().split(/\s+/))
-      .filter(fields => sockets.has(fields[9] ?? '') && (kind.startsWith('udp') || fields[3] === LISTEN))
+      .filter(fields => sockets.has(fields[9]) && (kind.startsWith('udp') || fields[3] === LISTEN))
       .map(fields => `${kind} ${fields[1]}`),
   )
 }
