@@ -54,7 +54,7 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
     const { location, line } = first ?? {}
     if (location?.path === undefined || line === undefined) return this.#open('code', address)
     const place = new vscode.Range(line - 1, 0, line - 1, 0)
-    await vscode.window.showTextDocument(vscode.Uri.file(location.path), { selection: place, preview: true })
+    await vscode.window.showTextDocument(sourceUri(location.path), { selection: place, preview: true })
   }
 
   async provideTextDocumentContent({ path, query }: vscode.Uri): Promise<string> {
@@ -93,3 +93,7 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
     throw new Error(state.kind === 'none' ? 'no guest is being debugged' : 'the guest is running; pause it first')
   }
 }
+
+/** Where the workspace is remote VS Code has made URIs of the paths in what the adapter answers. */
+const sourceUri = (path: string): vscode.Uri =>
+  /^[a-z][a-z0-9+.-]*:\/\//i.test(path) ? vscode.Uri.parse(path) : vscode.Uri.file(path)
