@@ -22,19 +22,19 @@ page_fault_entry:
 
 ; enter_user(instruction, stack): IRETQ, as if from an interrupt that never happened.
 enter_user:
-        push qword USER_DATA_SELECTOR
-        push rsi
-        push qword RFLAGS_RESERVED
-        push qword USER_CODE_SELECTOR
+        push qword USER_DATA_SELECTOR       ; SS
+        push rsi                            ; RSP
+        push qword RFLAGS_RESERVED          ; RFLAGS, interrupts off
+        push qword USER_CODE_SELECTOR       ; CS, whose low two bits are the ring
         push rdi
-        xor ebp, ebp
+        xor ebp, ebp                        ; ends the chain of frame pointers
         iretq                               ; #to-ring-3
 
 ; SYSCALL leaves the return address in RCX and the flags in R11, and the stack as it is: the program's, on which a
 ; kernel must not rely.
 system_call_entry:
         mov [user_stack], rsp               ; #system-call-entry
-        mov rsp, system_call_stack_top
+        mov rsp, system_call_stack_top      ; from here on things may be pushed
         push qword USER_DATA_SELECTOR
         push qword [user_stack]
         push r11

@@ -48,7 +48,7 @@ interrupt_entry:
         push r14
         push r15
         cld
-        mov rdi, rsp
+        mov rdi, rsp                        ; the first argument of C: where the frame begins
         call handle_interrupt
         pop r15
         pop r14
@@ -76,7 +76,7 @@ enter_user:
         push qword RFLAGS_IF | RFLAGS_RESERVED
         push qword USER_CODE_SELECTOR
         push rdi
-        xor ebp, ebp
+        xor ebp, ebp                        ; ends the chain of frame pointers
         iretq
 
 ; SYSCALL leaves the return address in RCX and the flags in R11, and does not touch the stack: the kernel must find

@@ -46,8 +46,8 @@ void load_interrupt_table(void) {
     gates[vector].offset_middle = (uint16_t)(stub >> 16);
     gates[vector].offset_high = (uint32_t)(stub >> 32);
     gates[vector].selector = KERNEL_CODE_SELECTOR;
-    gates[vector].interrupt_stack = vector == DOUBLE_FAULT;
-    gates[vector].type = 0x8E;
+    gates[vector].interrupt_stack = vector == DOUBLE_FAULT; /* number of a stack in the TSS; 0: that of ring 0 */
+    gates[vector].type = 0x8E; /* present, for ring 0, interrupts off */
   }
   struct __attribute__((packed)) {
     uint16_t limit;
@@ -58,15 +58,15 @@ void load_interrupt_table(void) {
 
 void start_timer(void) {
   /* The controllers come up with vectors that collide with exceptions: move them to 32, only the timer unmasked. */
-  outb(PIC1_COMMAND, 0x11);
+  outb(PIC1_COMMAND, 0x11); /* three words of initialisation follow on the data port */
   outb(PIC2_COMMAND, 0x11);
-  outb(PIC1_DATA, FIRST_IRQ);
+  outb(PIC1_DATA, FIRST_IRQ); /* the vector of its first line */
   outb(PIC2_DATA, FIRST_IRQ + 8);
-  outb(PIC1_DATA, 1 << 2);
+  outb(PIC1_DATA, 1 << 2); /* the other controller is at line 2 */
   outb(PIC2_DATA, 2);
-  outb(PIC1_DATA, 1);
+  outb(PIC1_DATA, 1); /* as in a PC */
   outb(PIC2_DATA, 1);
-  outb(PIC1_DATA, 0xFE);
+  outb(PIC1_DATA, 0xFE); /* a mask from now on: line 0 may come */
   outb(PIC2_DATA, 0xFF);
 
   uint16_t divisor = PIT_HERTZ / TICKS_A_SECOND;
@@ -89,7 +89,7 @@ static void page_fault(struct frame *frame) {
   print(frame->cs & 3 ? " from ring 3" : " from ring 0");
   print(frame->error_code & 2 ? ", a write" : ", a read");
   print(frame->error_code & 1 ? " that the page forbids\n" : " where nothing is mapped\n");
-  if (!(frame->error_code & 1) && give_page(address)) return;
+  if (!(frame->error_code & 1) && give_page(address)) return; /* to the instruction that faulted */
   print("tour: not ours to mend\n");
   power_off();
 }

@@ -40,8 +40,8 @@ static void map_page(uint64_t address, uint64_t frame, uint64_t rights) {
     *entry |= PRESENT | WRITABLE | USER; // #upper-levels
     table = (uint64_t *)(*entry & FRAME);
   }
-  table[address >> 12 & 511] = frame | rights | PRESENT;
-  __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+  table[address >> 12 & 511] = frame | rights | PRESENT; /* from here on the address leads somewhere */
+  __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); /* and nobody remembers that it did not */
 }
 
 void map_user_program(void) {

@@ -32,7 +32,7 @@ static void wait_for_ticks(uint64_t count) {
 /* The first access faults, the kernel maps a page, and the access happens as if it had been there always. */
 static void touch_new_memory(void) {
   volatile uint64_t *word = (volatile uint64_t *)USER_HEAP;
-  *word = 42;
+  *word = 42; /* one store for the program, a long way for the kernel */
   say(*word == 42 ? "user: wrote to new memory and read it back\n" : "user: memory forgot\n"); // #read-back
 }
 

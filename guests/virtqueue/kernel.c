@@ -78,10 +78,10 @@ static void find_structures(int slot) {
     if (id == CAPABILITY_MSIX) {
       // #msix
       volatile uint32_t *entry = (volatile uint32_t *)(window(slot, pci_read(slot, at + 4) & 7));
-      entry[0] = MESSAGE_ADDRESS;
+      entry[0] = MESSAGE_ADDRESS; /* where to write: the local APIC */
       entry[1] = 0;
-      entry[2] = DISK_VECTOR;
-      entry[3] = 0;
+      entry[2] = DISK_VECTOR; /* what to write: the vector */
+      entry[3] = 0; /* not masked */
       pci_write(slot, at, 1u << 31 | (pci_read(slot, at) & 0x3FFFFFFF));
     }
     if (id != CAPABILITY_VENDOR) continue;
@@ -121,10 +121,10 @@ static void set_up_queue(void) {
   common->queue_descriptors = (uint64_t)descriptors;
   common->queue_driver = (uint64_t)&available;
   common->queue_device = (uint64_t)&used;
-  common->queue_vector = 0;
+  common->queue_vector = 0; /* entry of the MSI-X table */
   notify_offset = common->queue_notify_offset;
   common->queue_enable = 1;
-  common->status |= DRIVER_OK;
+  common->status |= DRIVER_OK; /* the device is live */
 }
 
 /* ---- A request: a header and a status with the data between them (Virtio 1.2, 5.2.6) ---- */
@@ -139,8 +139,8 @@ static void post_request(void) {
   descriptors[0] = (struct descriptor){(uint64_t)&header, sizeof header, DESCRIPTOR_NEXT, 1};
   descriptors[1] = (struct descriptor){(uint64_t)data, sizeof data, DESCRIPTOR_NEXT | DESCRIPTOR_WRITE, 2};
   descriptors[2] = (struct descriptor){(uint64_t)&status, 1, DESCRIPTOR_WRITE, 0};
-  available.ring[available.index % QUEUE_SIZE] = 0;
-  __asm__ volatile("" ::: "memory");
+  available.ring[available.index % QUEUE_SIZE] = 0; /* the chain's first descriptor */
+  __asm__ volatile("" ::: "memory"); /* the device must find all of it when it sees the index */
   available.index++; // #posted: from here on the device may take the chain
 }
 
@@ -188,7 +188,7 @@ static uint64_t device_pages[512] __attribute__((aligned(4096)));
 
 static void map_devices(void) {
   for (uint64_t i = 0; i < 512; i++) device_pages[i] = (3ull << 30) + (i << 21) + 0x9B;
-  boot_pdpt[3] = (uint64_t)device_pages + 3;
+  boot_pdpt[3] = (uint64_t)device_pages + 3; /* present, writable; 0x98 above: large, uncached, write-through */
 }
 
 void kernel_main(void) {
