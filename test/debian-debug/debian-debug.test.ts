@@ -12,6 +12,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DapClient } from '../../scripts/dap-client.ts'
 import type { TranslateBody } from '../../src/protocol/custom-requests.ts'
+import type { StatusBody } from '../../src/protocol/status-request.ts'
 import { findDebugKernel } from '../linux/debug-kernel.ts'
 import { BUSYBOX, buildInitramfs, SHELL_PROMPT } from '../linux/initramfs.ts'
 import { findKernel } from '../linux/kernel.ts'
@@ -181,6 +182,8 @@ if (kernel === undefined || vmlinux === undefined || !existsSync(BUSYBOX)) {
         expect(await evaluate('*pos', stack[0].id)).toBe('0')
         // Kept nowhere: the call in the caller tells it.
         expect(await evaluate('path', stack[6].id)).toContain('"/init"')
+        const { process } = await client.request<StatusBody>('ringside/status')
+        expect(process).toEqual({ name: 'reader', pid: expect.any(Number) })
       },
       LIMIT,
     )
