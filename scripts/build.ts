@@ -7,7 +7,10 @@
 import { chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
+import manifest from '../package.json' with { type: 'json' }
 import { embedIced } from './embed-iced.ts'
+import { packageFiles } from './package/files.ts'
+import { webPlatform } from './web-platform.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
@@ -80,5 +83,17 @@ if (process.argv[2] === undefined) {
     target: 'es2022',
     format: 'iife',
     logLevel: 'info',
+  })
+  const web = webPlatform(root)
+  const guests = manifest.files.filter(pattern => pattern.startsWith('guests/'))
+  await build({ ...web, entryPoints: ['src/web/main.ts'], outfile: 'dist/web/adapter.js', format: 'iife' })
+  await build({
+    ...web,
+    entryPoints: ['src/extension/web/main.ts'],
+    // VS Code loads it as CommonJS; in a package of type module its name has to say so.
+    outfile: 'dist/web/extension.cjs',
+    format: 'cjs',
+    external: ['vscode'],
+    define: { ...web.define, PACKAGED_SOURCES: JSON.stringify(packageFiles(root, guests)) },
   })
 }

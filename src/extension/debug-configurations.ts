@@ -3,6 +3,7 @@
 import * as vscode from 'vscode'
 import { DEBUG_TYPE } from './debug-type.ts'
 import { findKernels } from './find-kernels.ts'
+import type { HostFiles } from './host-files.ts'
 import {
   complaint,
   configurationFor,
@@ -14,20 +15,24 @@ import {
 const OPEN = 'Open launch.json'
 const TOUR = 'Debug the Tour'
 
-export function provideDebugConfigurations(context: vscode.ExtensionContext): vscode.Disposable[] {
+export function provideDebugConfigurations(context: vscode.ExtensionContext, host: HostFiles): vscode.Disposable[] {
   const { Initial, Dynamic } = vscode.DebugConfigurationProviderTriggerKind
+  const found = (folder: vscode.WorkspaceFolder | undefined) => configurationsIn(folder, host)
   const provider: vscode.DebugConfigurationProvider = {
-    provideDebugConfigurations: configurationsIn,
+    provideDebugConfigurations: found,
 
     async resolveDebugConfiguration(folder, configuration) {
       // F5 without a launch.json comes with nothing at all.
-      const chosen = Object.keys(configuration).length > 0 ? configuration : await choose(folder, context.extensionPath)
+      const chosen =
+        Object.keys(configuration).length > 0
+          ? configuration
+          : await choose(folder, await found(folder), context.extensionPath)
       return chosen === undefined ? undefined : withDefaults(chosen)
     },
 
     async resolveDebugConfigurationWithSubstitutedVariables(folder, configuration) {
       const complete = withAbsolutePaths(configuration, folder?.uri.fsPath)
-      const wrong = complaint(complete)
+      const wrong = await complaint(complete, host)
       if (wrong === undefined) return complete
       const answer = await vscode.window.showErrorMessage(`Ringside can't launch "${complete.name}": ${wrong}.`, OPEN)
       // VS Code opens launch.json for null, and does nothing for undefined.
@@ -36,27 +41,26 @@ export function provideDebugConfigurations(context: vscode.ExtensionContext): vs
   }
   return [
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, provider, Initial),
-    vscode.debug.registerDebugConfigurationProvider(
-      DEBUG_TYPE,
-      { provideDebugConfigurations: configurationsIn },
-      Dynamic,
-    ),
+    vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, { provideDebugConfigurations: found }, Dynamic),
     vscode.commands.registerCommand('ringside.debugTour', () =>
       vscode.debug.startDebugging(undefined, tourConfiguration(context.extensionPath)),
     ),
   ]
 }
 
-async function configurationsIn(folder: vscode.WorkspaceFolder | undefined): Promise<vscode.DebugConfiguration[]> {
-  return folder === undefined ? [] : (await findKernels(folder)).map(configurationFor)
+async function configurationsIn(
+  folder: vscode.WorkspaceFolder | undefined,
+  host: HostFiles,
+): Promise<vscode.DebugConfiguration[]> {
+  return folder === undefined ? [] : (await findKernels(folder, host)).map(configurationFor)
 }
 
 /** The one kernel of a folder, or the one that the user picks; undefined when there is none and none is wanted. */
 async function choose(
   folder: vscode.WorkspaceFolder | undefined,
+  found: readonly vscode.DebugConfiguration[],
   extensionPath: string,
 ): Promise<vscode.DebugConfiguration | undefined> {
-  const found = await configurationsIn(folder)
   if (found.length === 1) return found[0]
   if (found.length > 1) {
     const items = found.map(configuration => ({ label: configuration.name, configuration }))

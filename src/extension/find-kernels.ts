@@ -1,7 +1,7 @@
 /** The kernels that lie in a workspace folder. */
 
-import { open } from 'node:fs/promises'
 import * as vscode from 'vscode'
+import type { HostFiles } from './host-files.ts'
 import { ENOUGH, type KernelKind, kernelKind } from './kernel-image.ts'
 
 export interface FoundKernel {
@@ -16,27 +16,13 @@ const ELSEWHERE = '**/{node_modules,.git}/**'
 const MOST_FILES = 200
 
 /** In the order of their paths. */
-export async function findKernels(folder: vscode.WorkspaceFolder): Promise<FoundKernel[]> {
+export async function findKernels(folder: vscode.WorkspaceFolder, host: HostFiles): Promise<FoundKernel[]> {
   const files = await vscode.workspace.findFiles(new vscode.RelativePattern(folder, NAMES), ELSEWHERE, MOST_FILES)
   const found = await Promise.all(
     files.map(async file => {
-      const kind = kernelKind(await firstBytes(file.fsPath))
+      const kind = kernelKind(await host.firstBytes(file, ENOUGH))
       return kind === undefined ? [] : [{ kind, path: vscode.workspace.asRelativePath(file, false) }]
     }),
   )
   return found.flat().sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-/** A file that can't be read is none that can be booted. */
-async function firstBytes(path: string): Promise<Uint8Array> {
-  const file = await open(path).catch(() => undefined)
-  if (file === undefined) return new Uint8Array()
-  try {
-    const { bytesRead, buffer } = await file.read(new Uint8Array(ENOUGH), 0, ENOUGH, 0)
-    return buffer.subarray(0, bytesRead)
-  } catch {
-    return new Uint8Array()
-  } finally {
-    await file.close()
-  }
 }

@@ -1,11 +1,11 @@
 /** Launch configurations, before the adapter sees them. */
 
-import { statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { ArgumentError } from '../protocol/fields.ts'
 import { parseLaunchArguments } from '../protocol/launch-arguments.ts'
 import { DEBUG_TYPE } from './debug-type.ts'
 import type { FoundKernel } from './find-kernels.ts'
+import type { HostFiles } from './host-files.ts'
 
 /** What of a configuration is ours to read; everything else passes through. */
 export interface Configuration {
@@ -70,35 +70,46 @@ export function withAbsolutePaths<C extends Configuration>(configuration: C, fol
 }
 
 /** What is wrong with a configuration, in words that name the field; undefined when it can be launched. */
-export function complaint(configuration: Configuration): string | undefined {
+export async function complaint(
+  configuration: Configuration,
+  host: Pick<HostFiles, 'kindOf'>,
+): Promise<string | undefined> {
   if (configuration.request !== 'launch')
     return `"request" must be "launch", not ${JSON.stringify(configuration.request)}: a guest lives with its debug session`
   try {
     const { program, initrd, symbols, disks } = parseLaunchArguments(configuration)
-    return (
-      fileComplaint('program', program) ??
-      (initrd === undefined ? undefined : fileComplaint('initrd', initrd)) ??
-      [...symbols.map(({ path }) => fileComplaint('symbols', path)), ...disks.map(diskComplaint)].find(
-        text => text !== undefined,
-      )
-    )
+    const files = [
+      { field: 'program', path: program },
+      ...(initrd === undefined ? [] : [{ field: 'initrd', path: initrd }]),
+      ...symbols.map(({ path }) => ({ field: 'symbols', path })),
+      ...disks.map(disk => ({ field: 'disks', path: pathOf(disk), orDevice: true })),
+    ]
+    for (const file of files) {
+      const wrong = await fileComplaint(file, host)
+      if (wrong !== undefined) return wrong
+    }
+    return undefined
   } catch (error) {
     if (error instanceof ArgumentError) return error.message.replace(/^launch: /, '')
     throw error
   }
 }
 
-/** Of the path before the options; a block device is a disk as well as a file is. */
-function diskComplaint(disk: string): string | undefined {
+/** What stands before the options. */
+function pathOf(disk: string): string {
   const [path] = disk.replaceAll(',,', '\0').split(',')
-  return fileComplaint('disks', path.replaceAll('\0', ','), true)
+  return path.replaceAll('\0', ',')
 }
 
-function fileComplaint(field: string, path: string, orDevice = false): string | undefined {
+/** A block device is a disk as well as a file is. */
+async function fileComplaint(
+  { field, path, orDevice = false }: { field: string; path: string; orDevice?: boolean },
+  host: Pick<HostFiles, 'kindOf'>,
+): Promise<string | undefined> {
   try {
-    const file = statSync(path, { throwIfNoEntry: false })
-    if (file === undefined) return `"${field}": there is no file ${path}`
-    return file.isFile() || (orDevice && file.isBlockDevice()) ? undefined : `"${field}": ${path} is not a file`
+    const kind = await host.kindOf(path)
+    if (kind === undefined) return `"${field}": there is no file ${path}`
+    return kind === 'file' || (orDevice && kind === 'block device') ? undefined : `"${field}": ${path} is not a file`
   } catch (error) {
     return `"${field}": ${error instanceof Error ? error.message : String(error)}`
   }

@@ -5,15 +5,19 @@
  */
 
 export class EventDescriptor {
-  /** To be handed to another thread, which makes its own {@link EventDescriptor} of it. */
-  readonly shared: SharedArrayBuffer
   readonly #count: Int32Array
   /** Called on this thread at each {@link signal} of this thread. */
   listener: (() => void) | undefined
 
-  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(4)) {
-    this.shared = shared
-    this.#count = new Int32Array(shared)
+  constructor(memory: ArrayBufferLike = ownMemory()) {
+    this.#count = new Int32Array(memory)
+  }
+
+  /** To be handed to another thread, which makes its own {@link EventDescriptor} of it. Throws where none is shared. */
+  get shared(): SharedArrayBuffer {
+    const { buffer } = this.#count
+    if (buffer instanceof ArrayBuffer) throw new Error('there is no memory here that threads share')
+    return buffer
   }
 
   /** Raises the counter and wakes whoever waits for it. */
@@ -43,4 +47,9 @@ export class EventDescriptor {
     const waiting = Atomics.waitAsync(this.#count, 0, 0, milliseconds)
     return (await waiting.value) !== 'timed-out'
   }
+}
+
+/** A page that is not isolated from other origins has no shared memory (HTML, 8.1.3.5), nor other threads to share it. */
+function ownMemory(): ArrayBufferLike {
+  return typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(4) : new SharedArrayBuffer(4)
 }

@@ -1,10 +1,10 @@
 /**
  * `npm run test:e2e`: the packaged extension in a real VS Code workbench, driven by a browser. Screenshots are left in
- * a temporary directory, which is printed. Exit status 1 when the scenario failed, 77 when it could not be run here.
+ * a temporary directory, which is printed. Exit status 1 when a scenario failed, 77 when it could not be run here.
  */
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,14 +17,17 @@ try {
   const tools = installTools()
   const directory = mkdtempSync(join(tmpdir(), 'ringside-e2e-'))
   process.stdout.write(`screenshots: ${directory}\n`)
-  const work = join(directory, 'work')
-  mkdirSync(work)
-  const extension = join(work, 'ringside.vsix')
+  const extension = join(directory, 'ringside.vsix')
   execFileSync(process.execPath, [join(root, 'scripts', 'package.ts'), extension], { stdio: 'inherit' })
-  // Imports the browser's driver, which is there only now.
-  const { debugTheTour } = await import('./tour.ts')
-  await debugTheTour({ tools, directory, work, extension, guests: join(root, 'guests') })
-  process.stdout.write('1 passed, 0 failed\n')
+  // These import the browser's driver, which is there only now.
+  const scenarios = [(await import('./tour.ts')).debugTheTour, (await import('./in-browser.ts')).debugInBrowser]
+  for (const [index, scenario] of scenarios.entries()) {
+    const work = join(directory, `work-${index + 1}`)
+    mkdirSync(work)
+    await scenario({ tools, directory, work, extension, guests: join(root, 'guests') })
+  }
+  rmSync(extension)
+  process.stdout.write(`${scenarios.length} passed, 0 failed\n`)
 } catch (error) {
   if (error instanceof NotInstalled) {
     process.stdout.write(`The scenario was not run: ${error.message}\n`)

@@ -18,12 +18,12 @@ export interface Scenario {
   readonly guests: string
 }
 
-const SOURCE = 'tour/paging.c'
+export const SOURCE = 'tour/paging.c'
 /** In give_page(): the program touched new memory, and a frame for it has just been taken. */
-const STOP = 'map_page(address & FRAME, frame,'
+export const STOP = 'map_page(address & FRAME, frame,'
 /** What the program touched (`USER_HEAP` in kernel.h), as VS Code shows an integer. */
 const HEAP = 0x4001_0000
-const LAUNCH = {
+export const LAUNCH = {
   version: '0.2.0',
   configurations: [
     {
@@ -174,7 +174,7 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
   await use('dark')
 }
 
-function lineOf(file: string, text: string): number {
+export function lineOf(file: string, text: string): number {
   const index = readFileSync(file, 'utf8')
     .split('\n')
     .findIndex(line => line.includes(text))

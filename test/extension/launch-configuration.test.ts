@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { machineFiles } from '../../src/extension/host-files.ts'
 import {
   complaint,
   configurationFor,
@@ -13,14 +14,15 @@ const TOUR = `${ROOT}guests/prebuilt/tour.elf`
 const CONFIGURATION = { type: 'ringside', request: 'launch', name: 'mine', program: TOUR }
 
 describe('a launch configuration', () => {
-  test('of the tour can be launched', () => {
-    expect(complaint(withDefaults(tourConfiguration(ROOT)))).toBeUndefined()
+  test('of the tour can be launched', async () => {
+    expect(await complaint(withDefaults(tourConfiguration(ROOT)), machineFiles)).toBeUndefined()
   })
 
-  test.each(['Linux', 'Multiboot'] as const)('for a %s kernel that was found can be launched', kind => {
+  test.each(['Linux', 'Multiboot'] as const)('for a %s kernel that was found can be launched', async kind => {
     const { program, ...rest } = configurationFor({ kind, path: 'guests/prebuilt/tour.elf' })
     expect(program).toBe(`\${workspaceFolder}/guests/prebuilt/tour.elf`)
-    expect(complaint(withAbsolutePaths({ ...rest, program: 'guests/prebuilt/tour.elf' }, ROOT))).toBeUndefined()
+    const absolute = withAbsolutePaths({ ...rest, program: 'guests/prebuilt/tour.elf' }, ROOT)
+    expect(await complaint(absolute, machineFiles)).toBeUndefined()
   })
 
   test('gets a terminal for the serial console, which the Debug Console does not cover', () => {
@@ -71,8 +73,8 @@ describe('a launch configuration', () => {
     [{ cpus: 0 }, '"cpus" must be an integer'],
     [{ console: 'externalTerminal' }, '"console" must be one of internalConsole, integratedTerminal'],
     [{ inird: 'x' }, 'unknown argument "inird"'],
-  ])('with %j is refused: %s', (wrong, message) => {
-    const text = complaint({ ...CONFIGURATION, ...wrong })
+  ])('with %j is refused: %s', async (wrong, message) => {
+    const text = await complaint({ ...CONFIGURATION, ...wrong }, machineFiles)
     expect(text?.slice(0, message.length)).toBe(message)
   })
 })

@@ -22,7 +22,7 @@ describe('the package', () => {
     const file = join(directory, 'ringside.vsix')
     execFileSync(process.execPath, [repositoryFile('scripts/package.ts'), file], { stdio: 'pipe' })
     contents = unzipSync(readFileSync(file))
-  })
+  }, 120_000)
   afterAll(() => rmSync(directory, { recursive: true }))
 
   test('has these files and no others', () => {
@@ -40,6 +40,8 @@ describe('the package', () => {
       'extension/dist/pages/screen.js',
       'extension/dist/pages/translation.js',
       'extension/dist/ringside.mjs',
+      'extension/dist/web/adapter.js',
+      'extension/dist/web/extension.cjs',
       'extension/guests/entry/entry.asm',
       'extension/guests/entry/kernel.ld',
       'extension/guests/entry/ports.h',

@@ -5,6 +5,7 @@ export const LAYERS = [
   'extension',
   'language',
   'cli',
+  'web',
   'adapter',
   'protocol',
   'gdb',

@@ -1,6 +1,5 @@
 /** A view whose content is a page of the package: made when it is first seen, told of the machine, heard with care. */
 
-import { randomBytes } from 'node:crypto'
 import * as vscode from 'vscode'
 import type { MachineState, SessionWatch } from '../session-watch.ts'
 import { pageHtml } from './page-html.ts'
@@ -50,7 +49,7 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
     webview.options = { enableScripts: true, localResourceRoots: [file('media'), file('dist', 'pages')] }
     webview.html = pageHtml({
       title,
-      nonce: randomBytes(18).toString('base64url'),
+      nonce: crypto.randomUUID(),
       script: uri('dist', 'pages', `${name}.js`),
       styles: [uri('media', 'page.css'), uri('media', `${name}.css`)],
       cspSource: webview.cspSource,

@@ -1,0 +1,95 @@
+/** The debug adapter beside an extension in a browser: a worker, with the session's files handed over before it starts. */
+
+import * as vscode from 'vscode'
+import type { ToWebAdapter, WebFile } from '../../protocol/web-adapter.ts'
+import { DEBUG_TYPE } from '../debug-type.ts'
+import { members } from '../session-messages.ts'
+import { type Mounts, withSourcePaths } from './mounts.ts'
+
+/** Sources of which the adapter is told that they are there. */
+const SOURCES = '**/*.{c,h,cc,cpp,hpp,rs,s,S,asm,nasm,inc}'
+const ELSEWHERE = '**/{node_modules,.git}/**'
+const MOST_SOURCES = 20_000
+/** Of a kernel, its initial RAM disk or its symbols: a page has no more room. */
+const LARGEST_FILE = 2 ** 30
+
+/** The package's own sources, relative to it; the bundler puts them in. */
+declare const PACKAGED_SOURCES: readonly string[]
+
+export function provideWebAdapter(context: vscode.ExtensionContext, mounts: Mounts): vscode.Disposable {
+  return vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
+    async createDebugAdapterDescriptor({ configuration }) {
+      const [program, files] = await Promise.all([
+        read(vscode.Uri.joinPath(context.extensionUri, 'dist', 'web', 'adapter.js')),
+        filesOf(configuration, context.extensionUri, mounts),
+      ])
+      return new vscode.DebugAdapterInlineImplementation(new WebAdapter(program, files, mounts))
+    },
+  })
+}
+
+class WebAdapter implements vscode.DebugAdapter {
+  readonly onDidSendMessage: vscode.Event<vscode.DebugProtocolMessage>
+
+  readonly #sent = new vscode.EventEmitter<vscode.DebugProtocolMessage>()
+  readonly #worker: Worker
+  readonly #mounts: Mounts
+
+  constructor(program: Uint8Array, files: readonly WebFile[], mounts: Mounts) {
+    this.onDidSendMessage = this.#sent.event
+    this.#mounts = mounts
+    // A worker's script must be of the page's own origin: its bytes are, wherever the extension came from.
+    const script = URL.createObjectURL(new Blob([program.slice()], { type: 'text/javascript' }))
+    this.#worker = new Worker(script)
+    this.#worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+      URL.revokeObjectURL(script)
+      this.#sent.fire(members(withSourcePaths(data, path => mounts.uriOf(path))))
+    }
+    this.#worker.onerror = ({ message }) => {
+      void vscode.window.showErrorMessage(`Ringside: the debug adapter failed: ${message}`)
+      this.#sent.fire({ type: 'event', event: 'terminated', seq: 0 })
+    }
+    this.#post({ type: 'files', files })
+  }
+
+  handleMessage(message: vscode.DebugProtocolMessage): void {
+    this.#post({ type: 'message', message: members(withSourcePaths(message, text => this.#mounts.pathOf(text))) })
+  }
+
+  dispose(): void {
+    this.#worker.terminate()
+    this.#sent.dispose()
+  }
+
+  #post(message: ToWebAdapter): void {
+    this.#worker.postMessage(message)
+  }
+}
+
+/** What a configuration names, with contents; sources by name alone. */
+async function filesOf(
+  configuration: vscode.DebugConfiguration,
+  extension: vscode.Uri,
+  mounts: Mounts,
+): Promise<WebFile[]> {
+  const { program, initrd, symbols } = configuration
+  const named = [program, initrd, ...[symbols ?? []].flat().map(file => members(file).path ?? file)]
+  const paths = [...new Set(named.filter(path => typeof path === 'string'))]
+  const contents = paths.map(async path => ({ path, bytes: await read(vscode.Uri.parse(mounts.uriOf(path))) }))
+  const sources = await vscode.workspace.findFiles(SOURCES, ELSEWHERE, MOST_SOURCES)
+  const packaged = PACKAGED_SOURCES.map(name => vscode.Uri.joinPath(extension, name))
+  return [...[...sources, ...packaged].map(({ path }) => ({ path })), ...(await Promise.all(contents))]
+}
+
+/** Rejects with a message for the user. */
+async function read(file: vscode.Uri): Promise<Uint8Array> {
+  // The package may lie at a web server, which VS Code has no file system for.
+  if (/^https?$/.test(file.scheme)) {
+    const answer = await fetch(file.toString(true))
+    if (!answer.ok) throw new Error(`${file.path} can't be read: ${answer.status} ${answer.statusText}`)
+    return new Uint8Array(await answer.arrayBuffer())
+  }
+  const { size } = await vscode.workspace.fs.stat(file)
+  if (size > LARGEST_FILE) throw new Error(`${file.path} is too large for a browser`)
+  return await vscode.workspace.fs.readFile(file)
+}
