@@ -74,6 +74,9 @@ const SENSIBLE: Readonly<Record<string, object>> = {
   'ringside/traceVirtqueue': { device: 'virtio-rng0', queue: 0, on: true },
   'ringside/pci': { function: '00:03.0' },
   'ringside/devices': { device: 'virtio-rng0', registers: true },
+  'ringside/packets': { count: 4, addresses: 4 },
+  'ringside/screen': { since: '0' },
+  'ringside/keyboardInput': { text: 'x', keys: [{ code: 'KeyA', action: 'press' }] },
   'ringside/consoleInput': { text: 'x' },
 }
 /** Requests that move or end the guest; `hostile-client.test.ts` makes them all, with whatever arguments. */
