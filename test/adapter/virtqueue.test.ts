@@ -11,6 +11,8 @@ import { serve } from '../../src/adapter/server.ts'
 import { Debugger } from '../../src/debugger/debugger.ts'
 import { SymbolBook } from '../../src/debugger/symbol-book.ts'
 import { VmTarget } from '../../src/debugger/vm-target.ts'
+import { STOP_STEPS } from '../../src/extension/rings/messages.ts'
+import { stopCondition } from '../../src/extension/rings/rings-model.ts'
 import { configure, readImage } from '../../src/machine/configuration.ts'
 import { parseDisk } from '../../src/machine/disk-configuration.ts'
 import { Pc } from '../../src/machine/pc.ts'
@@ -180,9 +182,11 @@ test('what is asked for and what is not there', async () => {
 
 test('a ring is told slot by slot, with the chain of the slot that is asked for', async () => {
   const session = await launched()
-  await session.request('setExceptionBreakpoints', {
-    filters: [],
-    filterOptions: ['kick', 'used'].map(step => ({ filterId: 'virtqueue', condition: `${step} ${DISK} 0` })),
+  // As the buttons of the view do it.
+  await session.request('ringside/setViewStops', {
+    stops: STOP_STEPS.map(step => ({
+      ...{ kind: 'event', filterId: 'virtqueue', condition: stopCondition(step, DISK, 0) },
+    })),
   })
   const ask = (args: object = {}) => session.request<RingBody>('ringside/ring', args)
   const posted = async () => (await ask({ selected: { ring: 'available ring', slot: 0 } })).ring
