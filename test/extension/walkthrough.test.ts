@@ -3,7 +3,7 @@
  * somebody who only clicks through completes none.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -13,6 +13,7 @@ import { SessionObserver } from '../../src/extension/walkthrough/session-observe
 import { STEPS } from '../../src/extension/walkthrough/steps.ts'
 import { TRANSLATE, type TranslateBody } from '../../src/protocol/custom-requests.ts'
 import { GoldenSession } from '../support/golden-session.ts'
+import { GUESTS } from '../support/markers.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -33,6 +34,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** Somebody who follows the walkthrough in one session, and the observer that looks over their shoulder. */
 class Learner {
   readonly session: GoldenSession
+  /** What the observer has asked the adapter. */
+  readonly asked: string[] = []
   readonly #observer: SessionObserver
   readonly #done: Set<string>
 
@@ -41,7 +44,10 @@ class Learner {
     this.session = new GoldenSession(program)
     this.#done = done
     this.#observer = new SessionObserver({
-      request: (command, args) => this.session.client.request(command, args),
+      request: (command, args) => {
+        this.asked.push(command)
+        return this.session.client.request(command, args)
+      },
       undone: () => STEPS.filter(({ id }) => !done.has(id)),
       done: ({ id }: Step) => done.add(id),
     })
@@ -185,8 +191,8 @@ test('how a page fault travels', async () => {
     [() => second.session.go()],
     [
       () =>
-        second.session.request('setExpression', {
-          ...{ expression: '*letter_entry', value: '*letter_entry | 3', frameId: 1 },
+        second.session.request('evaluate', {
+          ...{ expression: '*letter_entry = *letter_entry | 3', context: 'repl', frameId: 1 },
         }),
     ],
     [() => second.end(), 'fault.mended'],
@@ -259,4 +265,29 @@ test.each(['tour', 'modes', 'virtqueue'])('who only starts %s and lets it run co
     await learner.session.request(`ringside/${command}`, {})
   await learner.end()
   expect(await learner.done()).toEqual([])
+})
+
+test('another kernel of the same name is asked for its symbols once, and no more', async () => {
+  const program = join(folder, 'tour.elf')
+  copyFileSync(`${GUESTS}prebuilt/bench.elf`, program)
+  const learner = new Learner('tour')
+  await learner.start({ program })
+  await learner.session.go('stepIn', 'instruction')
+  await learner.session.go('stepIn', 'instruction')
+  expect(await learner.done()).toEqual([])
+  expect(learner.asked).toEqual(['evaluate', 'evaluate'])
+})
+
+test('nothing is asked of other guests, nor when the steps of a kernel are done', async () => {
+  const others = new Learner('bench')
+  await others.start()
+  await others.session.go('stepIn', 'instruction')
+  await others.done()
+  expect(others.asked).toEqual([])
+
+  const finished = new Learner('tour', new Set(STEPS.filter(({ kernel }) => kernel === 'tour').map(({ id }) => id)))
+  await finished.start()
+  await finished.session.go('stepIn', 'instruction')
+  await finished.done()
+  expect(finished.asked).toEqual([])
 })

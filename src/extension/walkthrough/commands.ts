@@ -1,6 +1,5 @@
 /** What the walkthrough's links do: they start kernels and open sources, and complete nothing. */
 
-import { join } from 'node:path'
 import * as vscode from 'vscode'
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { DISK_NAME, diskImage } from './disk-image.ts'
@@ -33,7 +32,7 @@ export function registerWalkthroughCommands(context: vscode.ExtensionContext, pr
 function debug(context: vscode.ExtensionContext, kernel: string, more: object = {}): Thenable<boolean> {
   return vscode.debug.startDebugging(undefined, {
     ...{ type: DEBUG_TYPE, request: 'launch', name: `Ringside: the ${kernel}` },
-    program: join(context.extensionPath, 'guests', 'prebuilt', `${kernel}.elf`),
+    program: vscode.Uri.joinPath(context.extensionUri, 'guests', 'prebuilt', `${kernel}.elf`).fsPath,
     ...{ memory: '64M', stopOnEntry: true, ...more },
   })
 }

@@ -193,8 +193,9 @@ function answerTo({ command, expression, reference }: Question, body: unknown): 
     }
     case 'readMemory': {
       const { data } = members(body)
-      const bytes = typeof data === 'string' ? Buffer.from(data, 'base64') : undefined
-      return bytes === undefined ? undefined : { kind: 'memory', reference, bytes }
+      if (typeof data !== 'string') return undefined
+      const bytes = Uint8Array.from(atob(data), character => character.charCodeAt(0))
+      return { kind: 'memory', reference, bytes }
     }
     default: {
       const { result } = members(body)
