@@ -4,6 +4,7 @@ import type * as vscode from 'vscode'
 import { provideDebugConfigurations } from './debug-configurations.ts'
 import type { HostFiles } from './host-files.ts'
 import { provideImport } from './import-qemu.ts'
+import { tellOfLostAdapters } from './lost-adapters.ts'
 import { showMachine } from './machine-container.ts'
 import { showRegisterValues } from './register-values.ts'
 import { showSerialConsoles } from './serial-consoles.ts'
@@ -19,6 +20,7 @@ export function activateParts(
     ...others,
     ...provideDebugConfigurations(context, files),
     provideImport(),
+    tellOfLostAdapters(),
     showSerialConsoles(),
     showMachine(context),
     showRegisterValues(),

