@@ -1,6 +1,6 @@
 /**
  * `npm run test:e2e`: the packaged extension in a real VS Code workbench, driven by a browser. Screenshots are left in
- * a temporary directory, which is printed. Exit status 1 when a scenario failed, 77 when it could not be run here.
+ * a temporary directory, which is printed. Arguments are names of scenarios; default all. Exit status 1 when a scenario failed, 77 when it could not be run here.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -20,8 +20,14 @@ try {
   const extension = join(directory, 'ringside.vsix')
   execFileSync(process.execPath, [join(root, 'scripts', 'package.ts'), extension], { stdio: 'inherit' })
   // These import the browser's driver, which is there only now.
-  const scenarios = [(await import('./tour.ts')).debugTheTour, (await import('./in-browser.ts')).debugInBrowser]
-  for (const [index, scenario] of scenarios.entries()) {
+  const { debugTheTour } = await import('./tour.ts')
+  const { useDevices } = await import('./devices.ts')
+  const { debugInBrowser } = await import('./in-browser.ts')
+  const all = { tour: debugTheTour, devices: useDevices, browser: debugInBrowser }
+  const wanted = process.argv.slice(2)
+  const scenarios = Object.entries(all).filter(([name]) => wanted.length === 0 || wanted.includes(name))
+  for (const [index, [name, scenario]] of scenarios.entries()) {
+    process.stdout.write(`${name}\n`)
     const work = join(directory, `work-${index + 1}`)
     mkdirSync(work)
     await scenario({ tools, directory, work, extension, guests: join(root, 'guests') })

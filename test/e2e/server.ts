@@ -27,8 +27,6 @@ const SETTINGS = {
 export interface ServerOptions {
   /** `.vsix` files to install. */
   readonly extensions: readonly string[]
-  /** Of VS Code, beside ours. */
-  readonly settings?: Readonly<Record<string, unknown>>
   /** Folders are not trusted until somebody says so; otherwise all are. */
   readonly restricted?: boolean
   /** Beside ours. */

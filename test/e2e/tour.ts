@@ -1,73 +1,24 @@
 /** The scenario: F5 on the teaching kernel stops in its C source, and the workbench shows the machine. */
 
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Tools } from './install.ts'
-import { Server } from './server.ts'
-import { Workbench } from './workbench.ts'
-
-export interface Scenario {
-  readonly tools: Tools
-  /** For screenshots. */
-  readonly directory: string
-  /** For everything else: removed when the scenario has passed. */
-  readonly work: string
-  /** The `.vsix`. */
-  readonly extension: string
-  /** `guests/` of the repository. */
-  readonly guests: string
-}
+import { inWindow, lineOf, type Surroundings, type Theme, useTheme } from './scenario.ts'
+import type { Workbench } from './workbench.ts'
 
 export const SOURCE = 'tour/paging.c'
-/** In give_page(): the program touched new memory, and a frame for it has just been taken. */
+/** In give_page(): the program touched new memory, and a frame for it is about to be taken. */
+const TAKE = 'frame = take_frame()'
+/** The next line: it has been taken. */
 export const STOP = 'map_page(address & FRAME, frame,'
 /** What the program touched (`USER_HEAP` in kernel.h), as VS Code shows an integer. */
 const HEAP = 0x4001_0000
-export const LAUNCH = {
-  version: '0.2.0',
-  configurations: [
-    {
-      type: 'ringside',
-      request: 'launch',
-      name: 'Tour',
-      program: `\${workspaceFolder}/prebuilt/tour.elf`,
-      memory: '64M',
-      rng: true,
-    },
-  ],
-}
+export const TOUR = { name: 'Tour', program: 'prebuilt/tour.elf', rng: true }
 
-export async function debugTheTour({ tools, directory, work, extension, guests }: Scenario): Promise<void> {
-  const folder = join(work, 'workspace')
-  for (const part of ['tour', 'entry', 'prebuilt']) cpSync(join(guests, part), join(folder, part), { recursive: true })
-  mkdirSync(join(folder, '.vscode'))
-  writeFileSync(join(folder, '.vscode', 'launch.json'), JSON.stringify(LAUNCH, undefined, 2))
-  const line = lineOf(join(folder, SOURCE), STOP)
+type UseTheme = (theme: Theme) => Promise<void>
 
-  const server = await Server.start(tools, work, { extensions: [extension] })
-  try {
-    const workbench = await Workbench.open(tools.chromium, server.url, folder, directory)
-    try {
-      await scenario(workbench, line, theme => workbench.theme(THEMES[theme].name, THEMES[theme].kind))
-    } catch (error) {
-      await workbench.screenshot('failed')
-      throw error
-    } finally {
-      await workbench.close()
-    }
-  } finally {
-    server.stop()
-  }
-  rmSync(work, { recursive: true, force: true, maxRetries: 5 })
-}
-
-type UseTheme = (theme: keyof typeof THEMES) => Promise<void>
-
-/** Themes that come with VS Code, and the class that the window then has. */
-const THEMES = {
-  dark: { name: 'Dark Modern', kind: 'vs-dark' },
-  light: { name: 'Light Modern', kind: 'vs' },
-  contrast: { name: 'Dark High Contrast', kind: 'hc-black' },
+export function debugTheTour(surroundings: Surroundings): Promise<void> {
+  return inWindow(surroundings, { name: 'tour', configurations: [TOUR] }, (workbench, folder) =>
+    scenario(workbench, lineOf(join(folder, SOURCE), TAKE), theme => useTheme(workbench, theme)),
+  )
 }
 
 async function scenario(workbench: Workbench, line: number, use: UseTheme): Promise<void> {
@@ -76,7 +27,9 @@ async function scenario(workbench: Workbench, line: number, use: UseTheme): Prom
   await workbench.showDebugView()
   await workbench.press('F5')
   await workbench.stopped()
-  await workbench.row('call-stack', /give_page/).waitFor()
+  await workbench.row('call-stack', new RegExp(`give_page.*${line}`)).waitFor()
+  await workbench.press('F10')
+  await workbench.row('call-stack', new RegExp(`give_page.*${line + 1}`)).waitFor()
   await workbench.row('call-stack', /user_main/).waitFor()
   await workbench.row('variables', new RegExp(`address =\\s*${HEAP}`)).waitFor()
   await workbench.row('variables', /frame =\s*\d+/).waitFor()
@@ -112,6 +65,16 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
     .pane('Exits')
     .row(/io\s*[\d,]+/)
     .waitFor()
+  await workbench
+    .pane('Processor')
+    .row(/^General registers/)
+    .click()
+  // Of no use at this place: the compiler keeps nothing in it over a call.
+  await workbench.setRegister('r11', '0x1234')
+  await workbench
+    .pane('Processor')
+    .row(/^General registers/)
+    .click()
   await workbench.statusShows(/64-bit {2}CPL 0 {2}CR3 0x[0-9a-f]+ {2}[\d,]+ instructions/)
 
   const page = workbench.webview()
@@ -172,12 +135,4 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
   await workbench.pane('Exits').row(/^io/).click()
   await workbench.pane('Exits').row(/^io/).locator('.codicon-circle-outline').waitFor()
   await use('dark')
-}
-
-export function lineOf(file: string, text: string): number {
-  const index = readFileSync(file, 'utf8')
-    .split('\n')
-    .findIndex(line => line.includes(text))
-  if (index < 0) throw new Error(`${file} has no line with ${text}`)
-  return index + 1
 }

@@ -80,6 +80,35 @@ export class Workbench {
     await this.page.keyboard.press(key)
   }
 
+  /** Starts one of the folder's configurations by its name. */
+  async start(name: string): Promise<void> {
+    await this.page.keyboard.press('F1')
+    await this.#quickInput('>Debug: Select and Start Debugging', 'Select and Start Debugging', true)
+    const widget = this.page.locator('.quick-input-widget')
+    await widget.locator('.monaco-list-row').filter({ hasText: name }).first().click()
+    await this.page.locator('.debug-toolbar').waitFor()
+  }
+
+  /** A step by its key: the count of instructions in the status bar moves on. */
+  async step(key: string): Promise<void> {
+    const status = this.page.locator('.statusbar-item').filter({ hasText: /[\d,]+ instructions/ })
+    const before = await status.first().innerText()
+    await this.page.keyboard.press(key)
+    await status.filter({ hasNotText: before.trim() }).first().waitFor()
+  }
+
+  /** Ends the session. */
+  async stop(): Promise<void> {
+    await this.page.keyboard.press('Shift+F5')
+    await this.ended()
+  }
+
+  /** Into the terminal in front. */
+  async type(text: string): Promise<void> {
+    await this.page.locator('.terminal-wrapper.active .xterm-screen').first().click()
+    await this.page.keyboard.type(text, { delay: 30 })
+  }
+
   /** The debugger waits: there is something to continue. */
   async stopped(): Promise<void> {
     await this.page.locator('.debug-toolbar .codicon-debug-continue').waitFor()
@@ -119,6 +148,20 @@ export class Workbench {
   pane(title: string): { row(text: RegExp): Locator } {
     const rows = this.#pane(title).locator('.monaco-list-row')
     return { row: text => rows.filter({ hasText: text }).first() }
+  }
+
+  /** Sets a register in the view of processors, by the pencil of its row. */
+  async setRegister(name: string, value: string): Promise<void> {
+    const row = this.pane('Processor').row(new RegExp(`^${name}\\b`))
+    await row.hover()
+    await row.locator('.codicon-edit').click()
+    const widget = this.page.locator('.quick-input-widget')
+    await widget.locator('input').first().fill(value)
+    await this.page.keyboard.press('Enter')
+    await widget.waitFor({ state: 'hidden' })
+    await this.pane('Processor')
+      .row(new RegExp(`^${name}\\s*${value}`))
+      .waitFor()
   }
 
   async collapse(...titles: readonly string[]): Promise<void> {
@@ -194,13 +237,13 @@ export class Workbench {
       .first()
   }
 
-  /** @param row what the row to choose says; default the first. */
-  async #quickInput(text: string, row?: string): Promise<void> {
+  /** @param row what the row to choose says; default the first. @param asks whether it is followed by a question. */
+  async #quickInput(text: string, row?: string, asks = false): Promise<void> {
     const widget = this.page.locator('.quick-input-widget')
     await widget.locator('input').first().fill(text)
     const rows = widget.locator('.monaco-list-row')
     await (row === undefined ? rows : rows.filter({ hasText: row })).first().waitFor()
     await this.page.keyboard.press('Enter')
-    await widget.waitFor({ state: 'hidden' })
+    if (!asks) await widget.waitFor({ state: 'hidden' })
   }
 }
