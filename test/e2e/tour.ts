@@ -65,16 +65,13 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
     .pane('Exits')
     .row(/io\s*[\d,]+/)
     .waitFor()
-  await workbench
-    .pane('Processor')
-    .row(/^General registers/)
-    .click()
-  // Of no use at this place: the compiler keeps nothing in it over a call.
-  await workbench.setRegister('r11', '0x1234')
-  await workbench
-    .pane('Processor')
-    .row(/^General registers/)
-    .click()
+  await workbench.collapse('Exits', 'Address Translation')
+  const registers = workbench.pane('Processor').row(/^General registers/)
+  await registers.click()
+  // The next instruction loads it: the guest does not notice.
+  await workbench.setRegister('rax', '0x1234')
+  await registers.click()
+  await workbench.expandPanes('Exits', 'Address Translation')
   await workbench.statusShows(/64-bit {2}CPL 0 {2}CR3 0x[0-9a-f]+ {2}[\d,]+ instructions/)
 
   const page = workbench.webview()
@@ -117,9 +114,20 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
   await use('light')
   await workbench.screenshot('tables-light')
 
+  await workbench.collapse('Memory Map', 'Tables', 'Virtqueues', 'PCI Devices')
+  await workbench.expandPanes('Memory Picture', 'Stops', 'Timeline')
+  const picture = workbench.webview()
+  await picture.locator('#strips [role=option]').first().waitFor()
+  await picture.locator('#strips').focus()
+  await workbench.press('ArrowDown')
+  await picture.locator('#details').filter({ hasText: 'Show memory' }).waitFor()
+  await workbench.screenshot('memory-picture-light')
+  await use('dark')
+  await workbench.screenshot('memory-picture-dark')
+  await workbench.collapse('Memory Picture', 'Stops', 'Timeline')
+
   await use('contrast')
   await workbench.expandPanes('Processor', 'Exits')
-  await workbench.collapse('Memory Map', 'Tables', 'Virtqueues', 'PCI Devices')
   await workbench.pane('Exits').row(/^io/).click()
   await workbench.pane('Exits').row(/^io/).locator('.codicon-debug-breakpoint').waitFor()
   await workbench.press('F5')

@@ -150,9 +150,9 @@ export class Workbench {
     return { row: text => rows.filter({ hasText: text }).first() }
   }
 
-  /** Sets a register in the view of processors, by the pencil of its row. */
+  /** Sets a register in the view of processors, by the pencil of its row. @param value hexadecimal, with `0x` */
   async setRegister(name: string, value: string): Promise<void> {
-    const row = this.pane('Processor').row(new RegExp(`^${name}\\b`))
+    const row = this.pane('Processor').row(new RegExp(`^${name}\\s*0x`))
     await row.hover()
     await row.locator('.codicon-edit').click()
     const widget = this.page.locator('.quick-input-widget')
@@ -160,7 +160,7 @@ export class Workbench {
     await this.page.keyboard.press('Enter')
     await widget.waitFor({ state: 'hidden' })
     await this.pane('Processor')
-      .row(new RegExp(`^${name}\\s*${value}`))
+      .row(new RegExp(`^${name}\\s*0x0*${value.slice(2)}(?![0-9a-f])`))
       .waitFor()
   }
 
