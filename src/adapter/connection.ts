@@ -5,6 +5,7 @@
 
 import { Fields } from '../protocol/fields.ts'
 import { CancelledError } from './progress.ts'
+import { EarlierStopError } from './request.ts'
 import type { Transport } from './transport.ts'
 
 export interface ConnectionListener {
@@ -104,15 +105,16 @@ export class Connection {
       after()
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      this.#fail(request, error instanceof CancelledError ? CANCELLED : message, message)
+      const short = error instanceof CancelledError ? CANCELLED : message
+      this.#fail(request, short, message, !(error instanceof EarlierStopError))
     }
   }
 
-  /** The `message` of DAP is for programs; people see `body.error.format`. */
-  #fail(request: Request, message: string, text: string): void {
+  /** The `message` of DAP is for programs; people see `body.error.format`, if it is for them. */
+  #fail(request: Request, message: string, text: string, showUser = true): void {
     // Braces would be places of variables.
     const format = text.replaceAll('{', '{{').replaceAll('}', '}}')
-    this.#respond(request, { success: false, message, body: { error: { id: 1, format, showUser: true } } })
+    this.#respond(request, { success: false, message, body: { error: { id: 1, format, showUser } } })
   }
 
   #respond({ seq, command }: Request, outcome: { success: boolean; message?: string; body?: object }): void {

@@ -8,7 +8,7 @@ import type { StackFrame } from '../debugger/stack/frame.ts'
 import { writeMemory } from '../debugger/write-memory.ts'
 import { writeRegister } from '../debugger/write-register.ts'
 import type { FrameId } from './frame-ids.ts'
-import { RequestError } from './request.ts'
+import { EarlierStopError, RequestError } from './request.ts'
 import type { Session } from './session.ts'
 
 export interface FrameView {
@@ -24,7 +24,7 @@ export interface FrameView {
 export function frameView(session: Session, id: FrameId): FrameView {
   const stack = session.debugger.stack(id.vcpu)
   const [frame] = stack.frames(id.depth, 1)
-  if (frame === undefined) throw new RequestError('this frame belongs to an earlier stop')
+  if (frame === undefined) throw new EarlierStopError('this frame belongs to an earlier stop')
   const subject = stack.subject(frame)
   return {
     ...{ id, frame, subject, scope: stack.scope(frame), writer: writerFor(session, id, frame) },

@@ -6,6 +6,12 @@ import type { Session } from './session.ts'
 /** A request that can't be served; the message is for the person at the client. */
 export class RequestError extends Error {}
 
+/**
+ * A frame or variables of an earlier stop were asked for. A client that asked just before the guest went on, or before a
+ * register was set, does so rightly and asks again by itself: people need not hear of it.
+ */
+export class EarlierStopError extends RequestError {}
+
 /** Does something right after the response has been sent: for events that the protocol wants behind it. */
 export type AfterResponse = (action: () => void) => void
 

@@ -74,7 +74,14 @@ async function wholeConversation(): Promise<DapClient['transcript']> {
     ...{ adapterID: 'ringside', clientID: 'test', linesStartAt1: true, columnsStartAt1: true, pathFormat: 'path' },
     ...{ supportsInvalidatedEvent: true, supportsMemoryEvent: true, supportsProgressReporting: true },
   })
-  await client.request('launch', { program: TOUR, memory: '64M', stopOnEntry: true, rng: '', balloon: true, net: 'user' })
+  await client.request('launch', {
+    program: TOUR,
+    memory: '64M',
+    stopOnEntry: true,
+    rng: '',
+    balloon: true,
+    net: 'user',
+  })
   await client.request('breakpointLocations', { source, line: 1, endLine: 1000 })
   await client.request('setBreakpoints', { source, breakpoints: [{ line }, { line: 100_000 }] })
   await client.request('setExceptionBreakpoints', {

@@ -6,7 +6,7 @@ import { Fields } from '../../protocol/fields.ts'
 import { FRAME_IDS, frameOf } from '../frame-ids.ts'
 import { frameView } from '../frame-view.ts'
 import { registerScopes, savedRegisters } from '../register-variables.ts'
-import { COUNTS, REFERENCES, RequestError, type RequestFamily } from '../request.ts'
+import { COUNTS, EarlierStopError, REFERENCES, RequestError, type RequestFamily } from '../request.ts'
 import type { Session } from '../session.ts'
 import { localsOf } from '../typed-variables.ts'
 import { wantsHex } from '../value-format.ts'
@@ -72,7 +72,7 @@ export const variableRequests: RequestFamily = {
 
 function containerAt(session: Session, reference: number): VariableContainer {
   const container = session.variables.get(reference)
-  if (container === undefined) throw new RequestError('these variables belong to an earlier stop')
+  if (container === undefined) throw new EarlierStopError('these variables belong to an earlier stop')
   return container
 }
 
