@@ -315,7 +315,7 @@ describe('messages of the page', () => {
     [{ type: 'look', wish: { window: { first: 32_768, count: 1 } } }],
     [{ type: 'look', wish: { selected: { ring: 'ring', slot: 1 } } }],
     [{ type: 'look', wish: { selected: null } }],
-    [{ type: 'openMemory', memory: '0x1000' }],
+    [{ type: 'openMemory', memory: 'phys:4096' }],
     [{ type: 'openMemory', memory: 'phys:0x1000 ' }],
     [{ type: 'stop', step: 'reset', ...queue }],
     [{ type: 'stop', step: 'kick', device: 'virtio-blk0 if $rip', queue: 0 }],

@@ -2,6 +2,7 @@
 
 import type { MappingsBody } from '../../protocol/custom-requests.ts'
 import type { AreaBody } from '../../protocol/memory-requests.ts'
+import { isMachineMessage, isMemoryReference, type MachineMessage } from '../pages/machine-messages.ts'
 import type { DifferencesBody } from './difference-text.ts'
 
 /** What the page shows, and against what: kept over reloads. */
@@ -49,19 +50,14 @@ export interface PictureBody {
 
 /** To the page. */
 export type HostMessage =
-  /** The machine stands still or has changed: ask again. */
-  | { readonly type: 'stopped' }
-  | { readonly type: 'running' }
-  | { readonly type: 'ended' }
+  | MachineMessage
   | { readonly type: 'picture'; readonly picture: PictureBody }
   /** `base` is to be compared with from now on. */
   | { readonly type: 'remembered'; readonly base: string }
   | { readonly type: 'found'; readonly expression: string; readonly address: string }
-  | { readonly type: 'failed'; readonly message: string }
 
 export const MOST_PORTIONS = 16
 const LONGEST = 1000
-const REFERENCE = /^(?:phys:|hpa:|cr3=0x[0-9a-f]{1,16}:)?0x[0-9a-f]{1,16}$/i
 
 /** undefined for what is no message of the page's. */
 export function parsePageMessage(value: unknown): PageMessage | undefined {
@@ -82,7 +78,7 @@ export function parsePageMessage(value: unknown): PageMessage | undefined {
     case 'openCode':
     case 'translate': {
       const reference = 'reference' in value ? value.reference : undefined
-      return typeof reference === 'string' && REFERENCE.test(reference) ? { type: value.type, reference } : undefined
+      return isMemoryReference(reference) ? { type: value.type, reference } : undefined
     }
     default:
       return undefined
@@ -99,14 +95,9 @@ function parseWish(value: object): Wish | undefined {
 
 /** Is it a message of the extension's? What else comes to a page is not for it. */
 export function isHostMessage(value: unknown): value is HostMessage {
+  if (isMachineMessage(value)) return true
   if (typeof value !== 'object' || value === null || !('type' in value)) return false
   switch (value.type) {
-    case 'stopped':
-    case 'running':
-    case 'ended':
-      return true
-    case 'failed':
-      return 'message' in value && typeof value.message === 'string'
     case 'remembered':
       return 'base' in value && typeof value.base === 'string'
     case 'found':

@@ -2,12 +2,8 @@
 
 import * as vscode from 'vscode'
 import type { MachineState, SessionWatch } from '../session-watch.ts'
+import type { MachineMessage } from './machine-messages.ts'
 import { pageHtml } from './page-html.ts'
-
-/** What every page can be told of the machine; the page asks for what it shows then. */
-export type MachineMessage =
-  /** The machine stands still or has changed. */
-  { readonly type: 'stopped' } | { readonly type: 'running' } | { readonly type: 'ended' }
 
 export interface PageDefinition<FromPage> {
   /** As in `package.json`. */
@@ -68,7 +64,7 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
     return this.#view !== undefined
   }
 
-  send(message: ToPage | MachineMessage | { readonly type: 'failed'; readonly message: string }): void {
+  send(message: ToPage | MachineMessage): void {
     void this.#view?.webview.postMessage(message)
   }
 

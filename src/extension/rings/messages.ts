@@ -1,7 +1,7 @@
 /** Messages between the page of rings and the extension: neither side believes the other unseen. */
 
 import { MOST_SLOTS, type RingArguments, SLOT_RINGS } from '../../protocol/ring-request.ts'
-import type { MachineMessage } from '../pages/webview-page.ts'
+import { isMachineMessage, isMemoryReference, type MachineMessage } from '../pages/machine-messages.ts'
 import type { RingsModel } from './rings-model.ts'
 
 /** What the page shows, and keeps over reloads: what is absent is the extension's choice. */
@@ -23,13 +23,9 @@ export type PageMessage =
   | { readonly type: 'trace'; readonly on: boolean; readonly device: string; readonly queue: number }
 
 /** To the page. */
-export type HostMessage =
-  | MachineMessage
-  | { readonly type: 'ring'; readonly model: RingsModel }
-  | { readonly type: 'failed'; readonly message: string }
+export type HostMessage = MachineMessage | { readonly type: 'ring'; readonly model: RingsModel }
 
 const MOST_QUEUES = 65_535
-const MEMORY = /^phys:0x[0-9a-f]{1,16}$/
 /** No white space: the name becomes a word of a stop's condition. */
 const DEVICE = /^[\w.-]{1,64}$/
 
@@ -45,7 +41,7 @@ export function parsePageMessage(value: unknown): PageMessage | undefined {
     }
     case 'openMemory': {
       const memory = 'memory' in value ? value.memory : undefined
-      return typeof memory === 'string' && MEMORY.test(memory) ? { type: 'openMemory', memory } : undefined
+      return isMemoryReference(memory) ? { type: 'openMemory', memory } : undefined
     }
     case 'stop': {
       const step = STOP_STEPS.find(known => 'step' in value && known === value.step)
@@ -104,19 +100,9 @@ const isWhole = (value: unknown, least: number, most: number): value is number =
 
 /** Is it a message of the extension's? What else comes to a page is not for it. */
 export function isHostMessage(value: unknown): value is HostMessage {
+  if (isMachineMessage(value)) return true
   if (typeof value !== 'object' || value === null || !('type' in value)) return false
-  switch (value.type) {
-    case 'stopped':
-    case 'running':
-    case 'ended':
-      return true
-    case 'failed':
-      return 'message' in value && typeof value.message === 'string'
-    case 'ring':
-      return 'model' in value && isModel(value.model)
-    default:
-      return false
-  }
+  return value.type === 'ring' && 'model' in value && isModel(value.model)
 }
 
 const isModel = (value: unknown): boolean =>

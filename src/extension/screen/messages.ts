@@ -1,6 +1,7 @@
 /** Messages between the screen's page and the extension: neither side believes the other unseen. */
 
 import type { ScreenBody } from '../../protocol/screen-requests.ts'
+import { isMachineMessage, type MachineMessage } from '../pages/machine-messages.ts'
 
 export interface Stroke {
   /** `KeyboardEvent.code` */
@@ -22,15 +23,11 @@ export type Screen = Exclude<ScreenBody, { readonly kind: 'unchanged' }>
 
 /** To the page. */
 export type HostMessage =
-  /** The machine stands still or has changed: ask again. */
-  | { readonly type: 'stopped' }
-  | { readonly type: 'running' }
-  | { readonly type: 'ended' }
+  | MachineMessage
   | { readonly type: 'screen'; readonly screen: Screen }
   | { readonly type: 'unchanged' }
   /** Keys were taken; what there is to say about it. */
   | { readonly type: 'typed'; readonly note: string }
-  | { readonly type: 'failed'; readonly message: string }
 
 /** Characters that are typed at once, and keys of one message: what the adapter takes. */
 export const LONGEST_TEXT = 1000
@@ -70,19 +67,15 @@ function parseStroke(value: unknown): Stroke | undefined {
 
 /** Is it a message of the extension's? What else comes to a page is not for it. */
 export function isHostMessage(value: unknown): value is HostMessage {
-  const { type, screen, note, message } = fieldsOf(value)
+  if (isMachineMessage(value)) return true
+  const { type, screen, note } = fieldsOf(value)
   switch (type) {
-    case 'stopped':
-    case 'running':
-    case 'ended':
     case 'unchanged':
       return true
     case 'screen':
       return isScreen(screen)
     case 'typed':
       return typeof note === 'string'
-    case 'failed':
-      return typeof message === 'string'
     default:
       return false
   }

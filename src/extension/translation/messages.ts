@@ -1,5 +1,6 @@
 /** Messages between the translation's page and the extension: neither side believes the other unseen. */
 
+import { isMachineMessage, isMemoryReference, type MachineMessage } from '../pages/machine-messages.ts'
 import type { TranslationModel, Watched } from './translation-model.ts'
 
 export const ACCESSES = ['read', 'write', 'execute'] as const
@@ -19,14 +20,10 @@ export type PageMessage =
 
 /** To the page. */
 export type HostMessage =
+  | MachineMessage
   /** Something of which the user wants the translation: the page fills in its field. */
   | { readonly type: 'ask'; readonly expression: string; readonly access: Access }
-  /** The machine stands still or has changed: ask again. */
-  | { readonly type: 'stopped' }
-  | { readonly type: 'running' }
-  | { readonly type: 'ended' }
   | { readonly type: 'translated'; readonly model: TranslationModel }
-  | { readonly type: 'failed'; readonly message: string }
   /** What did not work leaves the translation as it is. */
   | { readonly type: 'refused'; readonly message: string }
   /** Stops at changes that are set, also for what this page does not show. */
@@ -41,7 +38,6 @@ export interface PageStop extends Watched {
 
 const LONGEST = 1000
 const LONGEST_NAME = 200
-const REFERENCE = /^(?:phys:|hpa:|cr3=0x[0-9a-f]{1,16}:)?0x[0-9a-f]{1,16}$/i
 
 /** undefined for what is no message of the page's. */
 export function parsePageMessage(value: unknown): PageMessage | undefined {
@@ -57,11 +53,11 @@ export function parsePageMessage(value: unknown): PageMessage | undefined {
     }
     case 'openMemory': {
       const memory = 'memory' in value ? value.memory : undefined
-      return typeof memory === 'string' && REFERENCE.test(memory) ? { type: 'openMemory', memory } : undefined
+      return isMemoryReference(memory) ? { type: 'openMemory', memory } : undefined
     }
     case 'openCode': {
       const address = 'address' in value ? value.address : undefined
-      return typeof address === 'string' && REFERENCE.test(address) ? { type: 'openCode', address } : undefined
+      return isMemoryReference(address) ? { type: 'openCode', address } : undefined
     }
     case 'watch': {
       const watched = parseWatched({ ...value, name: '' })
@@ -80,18 +76,15 @@ function parseWatched(value: object): Watched | undefined {
   const memory = 'memory' in value ? value.memory : undefined
   const length = 'length' in value ? value.length : undefined
   const name = 'name' in value ? value.name : undefined
-  if (typeof memory !== 'string' || !REFERENCE.test(memory) || (length !== 4 && length !== 8)) return undefined
+  if (!isMemoryReference(memory) || (length !== 4 && length !== 8)) return undefined
   return typeof name === 'string' && name.length <= LONGEST_NAME ? { memory, length, name } : undefined
 }
 
 /** Is it a message of the extension's? What else comes to a page is not for it. */
 export function isHostMessage(value: unknown): value is HostMessage {
+  if (isMachineMessage(value)) return true
   if (typeof value !== 'object' || value === null || !('type' in value)) return false
   switch (value.type) {
-    case 'stopped':
-    case 'running':
-    case 'ended':
-      return true
     case 'ask':
       return (
         'expression' in value && typeof value.expression === 'string' && 'access' in value && isAccess(value.access)
