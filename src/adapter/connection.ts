@@ -45,7 +45,7 @@ export class Connection {
     this.#transport = transport
     this.#listener = listener
     transport.listen({
-      message: text => this.#receive(text),
+      messages: texts => this.#receive(texts),
       unreadable: why => listener.unreadable(why),
       closed: () => listener.closed(),
     })
@@ -63,8 +63,8 @@ export class Connection {
     this.#fail(request, CANCELLED, 'the request was cancelled before its turn')
   }
 
-  #receive(text: string): void {
-    this.#take(text)
+  #receive(texts: readonly string[]): void {
+    for (const text of texts) this.#take(text)
     if (this.#waiting.length > MOST_WAITING) this.#transport.pause()
     void this.#serveWaiting()
   }
@@ -85,8 +85,6 @@ export class Connection {
   async #serveWaiting(): Promise<void> {
     if (this.#serving) return
     this.#serving = true
-    // All that came together is there before the first of it is served: one message may cancel another.
-    await Promise.resolve()
     for (let request = this.#waiting.shift(); request !== undefined; request = this.#waiting.shift()) {
       const abort = new AbortController()
       this.#current = { seq: request.seq, abort }

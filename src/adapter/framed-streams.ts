@@ -45,14 +45,19 @@ export class FramedStreams implements Transport {
   }
 
   #receive(chunk: Buffer): void {
+    const texts: string[] = []
+    let broken: FramingError | undefined
     try {
-      for (const text of this.#reader.push(chunk)) this.#listener?.message(text)
+      for (const text of this.#reader.push(chunk)) texts.push(text)
     } catch (error) {
       if (!(error instanceof FramingError)) throw error
-      this.#listener?.unreadable(error.message)
-      // Where the next message begins is anybody's guess.
-      this.#input.destroy()
-      this.#listener?.closed()
+      broken = error
     }
+    this.#listener?.messages(texts)
+    if (broken === undefined) return
+    this.#listener?.unreadable(broken.message)
+    // Where the next message begins is anybody's guess.
+    this.#input.destroy()
+    this.#listener?.closed()
   }
 }

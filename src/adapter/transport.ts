@@ -10,8 +10,8 @@ export interface Transport {
 }
 
 export interface TransportListener {
-  /** JSON, as far as the other side keeps its word. */
-  message(text: string): void
+  /** What came together, each JSON as far as the other side keeps its word: one message may cancel another. */
+  messages(texts: readonly string[]): void
   /** What came can't be told into messages: the conversation is over. */
   unreadable(why: string): void
   /** Nothing comes or goes any more; may be told twice. */

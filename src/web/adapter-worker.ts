@@ -21,7 +21,7 @@ export function serveWorker(scope: WorkerScope): void {
     listen: listener => {
       scope.onmessage = ({ data }) => {
         if (data.type === 'files') keepFiles(data.files)
-        else listener.message(JSON.stringify(data.message))
+        else listener.messages([JSON.stringify(data.message)])
       }
     },
     send: text => scope.postMessage(JSON.parse(text)),
