@@ -26,6 +26,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json',
   '.md': 'text/markdown',
   '.mjs': 'application/javascript',
+  '.png': 'image/png',
   '.svg': 'image/svg+xml',
   '.vsixmanifest': 'text/xml',
 }

@@ -110,6 +110,10 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
     .pane('Memory Map')
     .row(/0x40000000/)
     .waitFor()
+  await workbench
+    .pane('PCI Devices')
+    .row(/virtio-rng0/)
+    .waitFor()
   await workbench.screenshot('tables-dark')
   await use('light')
   await workbench.screenshot('tables-light')
