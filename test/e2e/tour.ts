@@ -112,7 +112,7 @@ async function lookAtTheMachine(workbench: Workbench, use: UseTheme): Promise<vo
     .waitFor()
   await workbench
     .pane('PCI Devices')
-    .row(/virtio-rng0/)
+    .row(/virtio entropy source/)
     .waitFor()
   await workbench.screenshot('tables-dark')
   await use('light')
