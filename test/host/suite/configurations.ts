@@ -8,7 +8,8 @@ import { extension } from './activation.ts'
 import { eventually } from './eventually.ts'
 import { fileOf, folder, Guest, TOUR } from './guest.ts'
 import { test } from './named-tests.ts'
-import { click, DIALOG, press, QUICK_INPUT, shows, TOAST, texts, type } from './page.ts'
+import { clearNotifications, NOTIFICATION, notified } from './notifications.ts'
+import { click, DIALOG, press, QUICK_INPUT, shows, texts, type } from './page.ts'
 import { adapters } from './processes.ts'
 
 /** A node on which every command of a view can act. */
@@ -34,8 +35,6 @@ const ANSWERS: Readonly<Record<string, RegExp>> = {
 /** Starts a session. */
 const TOUR_COMMAND = 'ringside.debugTour'
 
-export const clearToasts = () => vscode.commands.executeCommand('notifications.clearAll')
-
 const commands = (): string[] =>
   extension().packageJSON.contributes.commands.map((each: { command: string }) => each.command)
 
@@ -50,9 +49,9 @@ export function testConfigurations(): void {
     test(`a configuration ${what} starts nothing and names the field`, async () => {
       const { program, ...rest } = { ...TOUR, ...change }
       const starting = vscode.debug.startDebugging(folder(), { ...rest, ...(program === undefined ? {} : { program }) })
-      await shows(TOAST, complaint)
+      await notified(complaint)
       assert.deepEqual(adapters(), [])
-      await clearToasts()
+      await clearNotifications()
       assert.notEqual(await starting, true)
     })
 
@@ -92,8 +91,8 @@ export function testConfigurations(): void {
     await shows(QUICK_INPUT, /QEMU/)
     await type('qemu-system-x86_64 -kernel kernels/tour.elf -m 96M -sandbox on')
     await press('Enter')
-    await shows(TOAST, /Left out: .*sandbox/)
-    await click(`${TOAST} .monaco-button`, 'Add to launch.json')
+    await notified(/Left out: .*sandbox/)
+    await click(`${NOTIFICATION} .monaco-button`, 'Add to launch.json')
     await importing
     const launch = JSON.parse(await readFile(fileOf('.vscode', 'launch.json').fsPath, 'utf8'))
     assert.match(launch.configurations[0].program, /kernels\/tour\.elf$/)
@@ -103,7 +102,7 @@ export function testConfigurations(): void {
 
   test('each command runs without a guest, and those that need one say so', async () => {
     for (const command of commands()) {
-      await clearToasts()
+      await clearNotifications()
       const running = Promise.resolve(vscode.commands.executeCommand(command, NODE))
       // VS Code shows why a command was rejected.
       const done = running.then(
@@ -111,14 +110,14 @@ export function testConfigurations(): void {
         (error: unknown) => String(error),
       )
       const wanted = ANSWERS[command]
-      if (wanted !== undefined) await shows(TOAST, wanted)
+      if (wanted !== undefined) await notified(wanted)
       // One that waits for an answer is left with Escape.
       const outcome = await Promise.race([done, wait(1500, undefined)])
       if (outcome === undefined) {
         await press('Escape')
-        await clearToasts()
+        await clearNotifications()
       }
-      const said = [await done, ...(await texts(TOAST))]
+      const said = [await done, ...(await texts(NOTIFICATION))]
       assert.deepEqual(
         said.filter(text => /undefined|TypeError|Cannot read|not a function/.test(text)),
         [],
@@ -128,7 +127,7 @@ export function testConfigurations(): void {
       await vscode.debug.stopDebugging()
       await eventually('no session', () => vscode.debug.activeDebugSession === undefined || undefined)
     }
-    await clearToasts()
+    await clearNotifications()
     await vscode.commands.executeCommand('workbench.action.closeAllEditors')
   })
 }

@@ -5,7 +5,8 @@ import * as vscode from 'vscode'
 import { eventually } from './eventually.ts'
 import { folder, TOUR } from './guest.ts'
 import { test } from './named-tests.ts'
-import { click, DIALOG, pages, STATUS, shows, TOAST } from './page.ts'
+import { notified } from './notifications.ts'
+import { click, DIALOG, pages, STATUS, shows } from './page.ts'
 import { adapters } from './processes.ts'
 import { noBreakpoints, stopInTour } from './sessions.ts'
 import { openViews, viewsAreEmpty } from './views.ts'
@@ -55,7 +56,7 @@ export function testFailures(): void {
     assert(adapter, 'there is an adapter')
     process.kill(adapter.pid, 'SIGKILL')
     await guest.ended()
-    await shows(TOAST, /the debug adapter of "Tour" has ended unexpectedly/)
+    await notified(/the debug adapter of "Tour" has ended unexpectedly/)
     await viewsAreEmpty()
     for (const text of await pages()) assert.doesNotMatch(text, /failed/)
     await eventually('no adapter', () => adapters().length === 0 || undefined)

@@ -38,7 +38,6 @@ export async function lastChange(): Promise<number> {
   return Number(await ask({ ask: 'lastChange' }))
 }
 
-export const TOAST = '.notifications-toasts .notification-list-item'
 export const DIALOG = '.monaco-dialog-box'
 export const QUICK_INPUT = '.quick-input-widget'
 export const STATUS = '.statusbar-item'

@@ -10,7 +10,8 @@ import { activate } from './activation.ts'
 import { eventually } from './eventually.ts'
 import { fileOf, folder, TOUR } from './guest.ts'
 import { test } from './named-tests.ts'
-import { click, DIALOG, shows, TOAST } from './page.ts'
+import { notified } from './notifications.ts'
+import { click, DIALOG, shows } from './page.ts'
 import { adapters } from './processes.ts'
 
 export const proofs = (): Proofs => JSON.parse(process.env[PROOFS] ?? '')
@@ -57,7 +58,7 @@ export function testTrust(): void {
       vscode.languages.getDiagnostics(fileOf('wrong.asm')).find(({ source }) => source === 'nasm'),
     )
     // It is no adapter: it ends at once.
-    await shows(TOAST, /has ended unexpectedly/)
+    await notified(/has ended unexpectedly/)
     await starting
   })
 }
