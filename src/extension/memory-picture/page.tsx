@@ -1,7 +1,7 @@
 /** The page of the memory picture: asks the extension for maps, and draws what it answers. */
 
 import { render } from 'preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { connectPage, pageRoot } from '../pages/page-api.ts'
 import {
   type Choice,
@@ -19,10 +19,7 @@ import { contains, matches } from './range-filter.ts'
 import { Differences, RangeTable, summaryOf } from './range-table.tsx'
 import { Strips } from './strips.tsx'
 
-let receive: ((message: HostMessage) => void) | undefined
-const page = connectPage<PageMessage>(message => {
-  if (isHostMessage(message)) receive?.(message)
-})
+const page = connectPage<PageMessage, HostMessage>(isHostMessage)
 const START: PageState = { space: '', base: '', portions: 1, filter: '' }
 
 function Page() {
@@ -41,7 +38,7 @@ function Page() {
     const { space, base, portions } = next
     page.send({ type: 'show', space, base, portions })
   }
-  receive = message => {
+  page.useMessages(message => {
     switch (message.type) {
       case 'stopped':
         return ask(state)
@@ -61,8 +58,7 @@ function Page() {
         setStatus('')
         return setPicture(message.picture)
     }
-  }
-  useEffect(() => page.send({ type: 'ready' }), [])
+  })
 
   const all = useMemo(() => (picture === undefined ? [] : rangeItems(picture.guest, picture.differences)), [picture])
   const address = found?.expression === state.filter.trim() ? found.address : undefined

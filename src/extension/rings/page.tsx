@@ -1,17 +1,14 @@
 /** The page of virtqueues as rings: a queue is chosen, its ring drawn, a slot's chain opened, its history told. */
 
 import { render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { connectPage, pageRoot } from '../pages/page-api.ts'
 import { type HostMessage, isHostMessage, type PageMessage, parseWish, STOP_STEPS, type Wish } from './messages.ts'
 import { RingPicture } from './ring-picture.tsx'
 import { ChainDetails, DescriptorTable, FieldTable, HandTable, HistoryTable, MemoryLink } from './ring-tables.tsx'
 import type { Circle, RingsModel, Segment, ShownQueue } from './rings-model.ts'
 
-let receive: ((message: HostMessage) => void) | undefined
-const page = connectPage<PageMessage>(message => {
-  if (isHostMessage(message)) receive?.(message)
-})
+const page = connectPage<PageMessage, HostMessage>(isHostMessage)
 
 const openMemory = (memory: string): void => page.send({ type: 'openMemory', memory })
 
@@ -25,7 +22,7 @@ function Page() {
     page.save(wanted)
     page.send({ type: 'look', wish: wanted })
   }
-  receive = message => {
+  page.useMessages(message => {
     switch (message.type) {
       case 'stopped':
         return look(wish)
@@ -40,8 +37,7 @@ function Page() {
         setStatus(message.model.shown === undefined ? 'This machine has no virtio device.' : '')
         return setModel(message.model)
     }
-  }
-  useEffect(() => page.send({ type: 'ready' }), [])
+  })
 
   return (
     <>

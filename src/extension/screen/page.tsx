@@ -1,7 +1,7 @@
 /** The page of the guest's screen: asks for it ten times a second while the guest runs, draws it, and takes keys. */
 
 import { render } from 'preact'
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { connectPage, pageRoot } from '../pages/page-api.ts'
 import { Keys, type KeyUse } from './keys.ts'
 import { type HostMessage, isHostMessage, LONGEST_TEXT, type PageMessage, parseState, type Screen } from './messages.ts'
@@ -16,10 +16,7 @@ const LARGEST_LETTERS = 24
 
 type Machine = 'stopped' | 'running' | 'ended'
 
-let receive: ((message: HostMessage) => void) | undefined
-const page = connectPage<PageMessage>(message => {
-  if (isHostMessage(message)) receive?.(message)
-})
+const page = connectPage<PageMessage, HostMessage>(isHostMessage)
 const keys = new Keys()
 
 let version: string | undefined
@@ -44,7 +41,7 @@ function Page() {
   const answered = (): void => {
     if (machine === 'running') lookIn(PERIOD_MS)
   }
-  receive = message => {
+  page.useMessages(message => {
     switch (message.type) {
       case 'stopped':
       case 'running':
@@ -67,8 +64,7 @@ function Page() {
         setNote(message.message)
         if (machine === 'running') lookIn(PERIOD_AFTER_FAILURE_MS)
     }
-  }
-  useEffect(() => page.send({ type: 'ready' }), [])
+  })
 
   const changeFit = (): void => {
     setFit(!fit)

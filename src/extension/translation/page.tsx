@@ -1,7 +1,7 @@
 /** The page of address translation: asks the extension, and draws what it answers. */
 
 import { type ComponentChildren, createContext, render } from 'preact'
-import { useContext, useEffect, useState } from 'preact/hooks'
+import { useContext, useState } from 'preact/hooks'
 import { connectPage, pageRoot } from '../pages/page-api.ts'
 import {
   ACCESSES,
@@ -19,10 +19,7 @@ interface Question {
   readonly access: Access
 }
 
-let receive: ((message: HostMessage) => void) | undefined
-const page = connectPage<PageMessage>(message => {
-  if (isHostMessage(message)) receive?.(message)
-})
+const page = connectPage<PageMessage, HostMessage>(isHostMessage)
 
 function Page() {
   const [question, setQuestion] = useState<Question>(parseState(page.saved()) ?? { expression: '$rip', access: 'read' })
@@ -36,7 +33,7 @@ function Page() {
     page.save(wanted)
     page.send({ type: 'translate', ...wanted, expression: wanted.expression.trim() })
   }
-  receive = message => {
+  page.useMessages(message => {
     switch (message.type) {
       case 'ask':
         return ask(message)
@@ -58,8 +55,7 @@ function Page() {
         setStatus('')
         return setModel(message.model)
     }
-  }
-  useEffect(() => page.send({ type: 'ready' }), [])
+  })
 
   return (
     <>
