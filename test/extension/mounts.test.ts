@@ -3,13 +3,11 @@
 import { describe, expect, test } from 'vitest'
 import { Mounts, withSourcePaths } from '../../src/extension/web/mounts.ts'
 
-const mounts = new Mounts(
-  [
-    { origin: 'vscode-vfs://github', path: '/us/kernel' },
-    { origin: 'vscode-vfs://other', path: '/us/kernel/inner' },
-  ],
-  { origin: 'https://cdn.example', path: '/extensions/ringside' },
-)
+const folders = [
+  { origin: 'vscode-vfs://github', path: '/us/kernel' },
+  { origin: 'vscode-vfs://other', path: '/us/kernel/inner' },
+]
+const mounts = new Mounts(() => folders, { origin: 'https://cdn.example', path: '/extensions/ringside' })
 
 describe('a path', () => {
   test('has the address of the folder that it lies in, the innermost of several', () => {

@@ -9,7 +9,7 @@ import { workspaceFiles } from './workspace-files.ts'
 export function activate(context: vscode.ExtensionContext): void {
   const mounted = (uri: vscode.Uri) => ({ origin: uri.with({ path: '', query: '' }).toString(), path: uri.path })
   const mounts = new Mounts(
-    (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => mounted(uri)),
+    () => (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => mounted(uri)),
     mounted(context.extensionUri),
   )
   activateParts(context, workspaceFiles(mounts), provideWebAdapter(context, mounts))

@@ -11,11 +11,11 @@ export interface MountedFolder {
 }
 
 export class Mounts {
-  readonly #folders: readonly MountedFolder[]
+  readonly #folders: () => readonly MountedFolder[]
   readonly #packaged: MountedFolder
 
-  /** @param packaged where the extension itself lies */
-  constructor(folders: readonly MountedFolder[], packaged: MountedFolder) {
+  /** @param folders of the workspace, which come and go. @param packaged where the extension itself lies */
+  constructor(folders: () => readonly MountedFolder[], packaged: MountedFolder) {
     this.#folders = folders
     this.#packaged = packaged
   }
@@ -26,7 +26,7 @@ export class Mounts {
 
   /** The address of a file; that of a path which lies in no folder has the scheme `file`, which nobody serves. */
   uriOf(path: string): string {
-    const all = [...this.#folders, this.#packaged].filter(folder => isIn(path, folder))
+    const all = [...this.#folders(), this.#packaged].filter(folder => isIn(path, folder))
     const nearest = all.sort((a, b) => b.path.length - a.path.length)[0]
     const encoded = path.split('/').map(encodeURIComponent).join('/')
     return `${nearest === undefined ? 'file://' : nearest.origin}${encoded}`
