@@ -1,7 +1,7 @@
 /**
  * `npm run fuzz`: guests of noise (test/fuzz/) until so many instructions have retired, in both tiers together. Each
- * runs interpreted and then with everything compiled that runs twice; both must come to the same end, within the guest's frames, without an
- * exception. A worker runs them, so that a guest that hangs is noticed and named by its seed.
+ * runs interpreted and then with everything compiled that runs twice; both must come to the same end, within the guest's
+ * frames, without an exception. A worker runs them, so that a guest that hangs is noticed and named by its seed.
  */
 
 import { parseArgs } from 'node:util'

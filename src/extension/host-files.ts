@@ -1,4 +1,4 @@
-/** Files beside the workspace's documents: those of the machine that the extension runs on, or of the workspace itself. */
+/** Files that are no documents: those of the machine that the extension runs on, or of the workspace itself. */
 
 import { open, stat } from 'node:fs/promises'
 import type { Uri } from 'vscode'

@@ -105,9 +105,9 @@ export class FakeQueue implements DeviceQueue {
   }
 
   complete(chain: Chain, written: number): void {
-    const index = this.#taken.findIndex(taken => taken === chain)
-    if (index < 0) throw new Error(`chain ${chain.id} completed that the device does not have`)
-    const [taken] = this.#taken.splice(index, 1)
+    const taken = this.#taken.find(each => each === chain)
+    if (taken === undefined) throw new Error(`chain ${chain.id} completed that the device does not have`)
+    this.#taken.splice(this.#taken.indexOf(taken), 1)
     taken.written = written
     this.completed.push(taken)
     this.#unflushed++

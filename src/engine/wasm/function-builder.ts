@@ -217,7 +217,7 @@ export class FunctionBuilder {
   }
 
   /**
-   * `count` blocks, each in the next: `inner` gets their ends, innermost first, and `after` writes what follows each end.
+   * `count` blocks, each in the next: `inner` gets their ends, innermost first; `after` writes what follows each of them.
    * No recursion: a worker of a browser has no stack for a block for every handler.
    */
   nest(count: number, inner: (ends: readonly Label[]) => void, after: (block: number) => void): void {
