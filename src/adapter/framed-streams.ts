@@ -1,7 +1,7 @@
 /** The protocol's own transport: a pair of streams, on which each message has a header with its length. */
 
 import type { Readable, Writable } from 'node:stream'
-import { FramingError, LARGEST_MESSAGE, MessageReader } from './framing.ts'
+import { FramingError, LARGEST_MESSAGE, MessageReader } from '../protocol/framing.ts'
 import type { Transport, TransportListener } from './transport.ts'
 
 /** Bytes that a client which does not read may leave unread. */

@@ -1,10 +1,10 @@
 /** The parts of the extension that are the same on a machine and in a browser. */
 
 import type * as vscode from 'vscode'
+import type { AdapterLines } from './adapter-line/adapter-lines.ts'
 import { provideDebugConfigurations } from './debug-configurations.ts'
 import type { HostFiles } from './host-files.ts'
 import { provideImport } from './import-qemu.ts'
-import { tellOfLostAdapters } from './lost-adapters.ts'
 import { showMachine } from './machine-container.ts'
 import { showRegisterValues } from './register-values.ts'
 import { showSerialConsoles } from './serial-consoles.ts'
@@ -14,16 +14,17 @@ import { guideLearners } from './walkthrough/guide.ts'
 export function activateParts(
   context: vscode.ExtensionContext,
   files: HostFiles,
+  lines: AdapterLines,
   ...others: readonly vscode.Disposable[]
 ): void {
   context.subscriptions.push(
+    lines,
     ...others,
     ...provideDebugConfigurations(context, files),
     provideImport(),
-    tellOfLostAdapters(),
-    showSerialConsoles(),
-    showMachine(context),
+    showSerialConsoles(lines),
+    showMachine(context, lines),
     showRegisterValues(),
-    guideLearners(context),
+    guideLearners(context, lines),
   )
 }

@@ -1,6 +1,7 @@
 /** The views of the container "Ringside", and what they need of each other. */
 
 import * as vscode from 'vscode'
+import type { AdapterLines } from './adapter-line/adapter-lines.ts'
 import { MemoryDocuments } from './memory-documents.ts'
 import { MemoryPictureView } from './memory-picture/picture-view.ts'
 import { RingsView } from './rings/rings-view.ts'
@@ -13,8 +14,8 @@ import { ViewStops } from './view-stops.ts'
 import { machineViews } from './views/machine-views.ts'
 import { MachineTree } from './views/tree-view.ts'
 
-export function showMachine(context: vscode.ExtensionContext): vscode.Disposable {
-  const watch = new SessionWatch()
+export function showMachine(context: vscode.ExtensionContext, lines: AdapterLines): vscode.Disposable {
+  const watch = new SessionWatch(lines)
   const stops = new ViewStops()
   const memory = new MemoryDocuments(watch)
   const trees = machineViews(stops).map(definition => new MachineTree(definition, watch))
@@ -30,7 +31,7 @@ export function showMachine(context: vscode.ExtensionContext): vscode.Disposable
     translation,
     new MemoryPictureView(context.extensionUri, watch, memory),
     new RingsView(context.extensionUri, watch, memory, stops),
-    new ScreenView(context.extensionUri, watch),
+    new ScreenView(context.extensionUri, watch, lines),
     showStatus(watch),
     stops.onDidChange(() => {
       for (const tree of trees) if (tree.showsStops) tree.refresh()

@@ -2,10 +2,12 @@
 
 import type * as vscode from 'vscode'
 import { activateParts } from './activate-parts.ts'
+import { AdapterLines } from './adapter-line/adapter-lines.ts'
+import { provideDebugAdapter } from './adapter-line/debug-adapter.ts'
 import { supportAssembly } from './assembly.ts'
-import { provideDebugAdapter } from './debug-adapter.ts'
 import { machineFiles } from './host-files.ts'
 
 export function activate(context: vscode.ExtensionContext): void {
-  activateParts(context, machineFiles, provideDebugAdapter(context), supportAssembly(context))
+  const lines = new AdapterLines()
+  activateParts(context, machineFiles, lines, provideDebugAdapter(context, lines), supportAssembly(context))
 }

@@ -61,7 +61,7 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
     try {
       if (path.endsWith('.asm')) return listing(await this.#disassemble(query, INSTRUCTIONS))
       const { session } = this.#stopped()
-      const body = members(await session.customRequest('readMemory', { memoryReference: query, count: BYTES }))
+      const body = members(await session.request('readMemory', { memoryReference: query, count: BYTES }))
       const bytes = typeof body.data === 'string' ? Buffer.from(body.data, 'base64') : Buffer.alloc(0)
       const missing = bytes.length < BYTES ? `${BYTES - bytes.length} bytes behind are not mapped\n` : ''
       return `${hexDump(bytes, addressIn(query))}${missing}`
@@ -83,7 +83,7 @@ export class MemoryDocuments implements vscode.TextDocumentContentProvider, vsco
   async #disassemble(address: string, count: number): Promise<readonly Instruction[]> {
     const { session } = this.#stopped()
     const args = { memoryReference: address, instructionCount: count, resolveSymbols: true }
-    const { instructions }: { instructions: readonly Instruction[] } = await session.customRequest('disassemble', args)
+    const { instructions }: { instructions: readonly Instruction[] } = await session.request('disassemble', args)
     return instructions
   }
 

@@ -7,11 +7,12 @@ import {
   type ConsoleInputArguments,
   parseConsoleOutputBody,
 } from '../protocol/custom-requests.ts'
+import type { AdapterLines } from './adapter-line/adapter-lines.ts'
 import { DEBUG_TYPE } from './debug-type.ts'
 import { SerialTerminal } from './serial-terminal.ts'
 
-export function showSerialConsoles(): vscode.Disposable {
-  const consoles = new SerialConsoles()
+export function showSerialConsoles(lines: AdapterLines): vscode.Disposable {
+  const consoles = new SerialConsoles(lines)
   return vscode.Disposable.from(
     vscode.debug.onDidStartDebugSession(session => {
       if (wantsTerminal(session)) consoles.of(session)
@@ -34,10 +35,15 @@ interface SerialConsole {
 }
 
 class SerialConsoles {
+  readonly #lines: AdapterLines
   /** By the id of the session. */
   readonly #live = new Map<string, SerialConsole>()
   /** Terminals of guests that have ended, by the name of the session: the next guest of that name takes the place. */
   readonly #left = new Map<string, vscode.Terminal>()
+
+  constructor(lines: AdapterLines) {
+    this.#lines = lines
+  }
 
   /** The console of a session; the first call shows its terminal and leaves the focus where it is. */
   of(session: vscode.DebugSession): SerialTerminal {
@@ -45,9 +51,8 @@ class SerialConsoles {
     if (known !== undefined) return known.serial
     this.#left.get(session.name)?.dispose()
     this.#left.delete(session.name)
-    const serial = new SerialTerminal(text =>
-      session.customRequest(CONSOLE_INPUT, { text } satisfies ConsoleInputArguments),
-    )
+    const guest = this.#lines.guestOf(session)
+    const serial = new SerialTerminal(text => guest.request(CONSOLE_INPUT, { text } satisfies ConsoleInputArguments))
     const terminal = vscode.window.createTerminal({
       name: `${session.name}: serial`,
       pty: serial,

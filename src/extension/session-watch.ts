@@ -1,13 +1,17 @@
 /** Which guest is being debugged and whether it stands still, from the messages of its session. */
 
 import * as vscode from 'vscode'
+import type { AdapterLines, GuestSession } from './adapter-line/adapter-lines.ts'
 import { DEBUG_TYPE } from './debug-type.ts'
 import { type MessageEffect, messageEffect } from './session-messages.ts'
 
+/** Milliseconds until a guest is said to run; a step is over before, and its stop is not to wait behind a message. */
+export const SHOWN_RUNNING_AFTER = 250
+
 export type MachineState =
   | { readonly kind: 'none' }
-  | { readonly kind: 'running'; readonly session: vscode.DebugSession }
-  | { readonly kind: 'stopped'; readonly session: vscode.DebugSession; readonly threadId: number }
+  | { readonly kind: 'running'; readonly session: GuestSession }
+  | { readonly kind: 'stopped'; readonly session: GuestSession; readonly threadId: number }
 
 export class SessionWatch implements vscode.Disposable {
   /** Fires at each stop, start, end, and when something was changed in a guest that stands still. */
@@ -18,7 +22,7 @@ export class SessionWatch implements vscode.Disposable {
   readonly #states = new Map<string, MachineState>()
   readonly #disposables: vscode.Disposable[]
 
-  constructor() {
+  constructor(lines: AdapterLines) {
     this.onDidChange = this.#changed.event
     this.#disposables = [
       this.#changed,
@@ -26,8 +30,9 @@ export class SessionWatch implements vscode.Disposable {
         createDebugAdapterTracker: session => {
           // There is no guest to ask about before it has been launched.
           this.#states.set(session.id, { kind: 'none' })
+          const guest = lines.guestOf(session)
           return {
-            onDidSendMessage: message => this.#note(session, messageEffect(message)),
+            onDidSendMessage: message => this.#note(guest, messageEffect(message)),
             onExit: () => this.#end(session),
           }
         },
@@ -48,7 +53,7 @@ export class SessionWatch implements vscode.Disposable {
     for (const disposable of this.#disposables) disposable.dispose()
   }
 
-  #note(session: vscode.DebugSession, effect: MessageEffect): void {
+  #note(session: GuestSession, effect: MessageEffect): void {
     // What comes behind the end of a session changes nothing.
     if (effect.kind === 'none' || !this.#states.has(session.id)) return
     if (effect.kind === 'stopped') this.#states.set(session.id, { kind: 'stopped', session, threadId: effect.threadId })
@@ -56,8 +61,8 @@ export class SessionWatch implements vscode.Disposable {
     this.#tell()
   }
 
-  #end(session: vscode.DebugSession): void {
-    if (this.#states.delete(session.id)) this.#tell()
+  #end({ id }: vscode.DebugSession): void {
+    if (this.#states.delete(id)) this.#tell()
   }
 
   #tell(): void {

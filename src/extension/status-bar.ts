@@ -3,7 +3,8 @@
 import * as vscode from 'vscode'
 import { PROCESSORS, type ProcessorsBody } from '../protocol/processor-requests.ts'
 import { STATUS, type StatusBody } from '../protocol/status-request.ts'
-import type { MachineState, SessionWatch } from './session-watch.ts'
+import type { GuestSession } from './adapter-line/adapter-lines.ts'
+import { type MachineState, type SessionWatch, SHOWN_RUNNING_AFTER } from './session-watch.ts'
 import { SpeedMeter } from './speed-meter.ts'
 import { runningText, type StatusText, statusOf } from './status-text.ts'
 
@@ -24,9 +25,9 @@ export function showStatus(watch: SessionWatch): vscode.Disposable {
     item.tooltip = tooltip
     item.show()
   }
-  const look = async (session: vscode.DebugSession, number: number): Promise<void> => {
+  const look = async (session: GuestSession, number: number): Promise<void> => {
     try {
-      const body: StatusBody = await session.customRequest(STATUS)
+      const body: StatusBody = await session.request(STATUS)
       if (number !== current) return
       say('vm-running', runningText(body, meter.sample(body.instructions, performance.now())))
       next = setTimeout(() => void look(session, number), INTERVAL)
@@ -38,11 +39,11 @@ export function showStatus(watch: SessionWatch): vscode.Disposable {
   const showStopped = async (state: Extract<MachineState, { kind: 'stopped' }>, number: number): Promise<void> => {
     const { session, threadId } = state
     try {
-      const body: ProcessorsBody = await session.customRequest(PROCESSORS)
+      const body: ProcessorsBody = await session.request(PROCESSORS)
       if (number !== current) return
       say('vm', statusOf(body, threadId))
       // A kernel's types may have to be searched for: the rest is shown already.
-      const { process }: StatusBody = await session.customRequest(STATUS, { threadId })
+      const { process }: StatusBody = await session.request(STATUS, { threadId })
       if (number === current && process !== undefined) say('vm', statusOf(body, threadId, process))
     } catch {
       // The views say why; a status of an earlier stop would be wrong.
@@ -55,11 +56,11 @@ export function showStatus(watch: SessionWatch): vscode.Disposable {
     meter.reset()
     if (state.kind === 'none') item.hide()
     else if (state.kind === 'stopped') void showStopped(state, number)
-    else {
-      say('vm-running', { text: 'running', tooltip: 'The guest is running' })
-      // Most runs between two steps are over before anybody has read how fast they were.
-      next = setTimeout(() => void look(state.session, number), INTERVAL / 4)
-    }
+    else
+      next = setTimeout(() => {
+        say('vm-running', { text: 'running', tooltip: 'The guest is running' })
+        void look(state.session, number)
+      }, SHOWN_RUNNING_AFTER)
   }
   return vscode.Disposable.from(item, watch.onDidChange(show), new vscode.Disposable(() => clearTimeout(next)))
 }

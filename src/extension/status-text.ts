@@ -16,7 +16,7 @@ export function statusOf(
   process?: StatusBody['process'],
 ): StatusText {
   const processor = processors.find(each => each.threadId === threadId) ?? processors[0]
-  const count = `${grouped(instructions)} instructions`
+  const count = `${grouped(instructions)} ${instructions === 1 ? 'instruction' : 'instructions'}`
   if (processor === undefined) return { text: count, tooltip: count }
   const { mode, cpl, cr3, summary } = processor
   const name = process && `${process.name}[${process.pid}]`

@@ -6,6 +6,7 @@ import { members } from './session-messages.ts'
 import type { SessionWatch } from './session-watch.ts'
 import type { ViewStops } from './view-stops.ts'
 import { asViewStop } from './views/stops-model.ts'
+import { nodeOf } from './views/view-node.ts'
 
 export interface CommandParts {
   readonly watch: SessionWatch
@@ -34,7 +35,7 @@ export function registerViewCommands(parts: CommandParts): vscode.Disposable {
 function command(id: string, run: (argument: unknown) => Promise<void>): vscode.Disposable {
   return vscode.commands.registerCommand(id, async (argument: unknown) => {
     try {
-      await run(argument)
+      await run(nodeOf(argument))
     } catch (error) {
       void vscode.window.showErrorMessage(`Ringside: ${error instanceof Error ? error.message : String(error)}`)
     }
@@ -73,7 +74,7 @@ async function editRegister({ watch }: CommandParts, register: { readonly [name:
     if (entered === undefined) return
     try {
       // The adapter says that something changed, and the views follow.
-      await state.session.customRequest('setExpression', { expression, value: entered, frameId })
+      await state.session.request('setExpression', { expression, value: entered, frameId })
       return
     } catch (error) {
       refused = { text: entered, why: error instanceof Error ? error.message : String(error) }

@@ -6,6 +6,7 @@
 
 import * as vscode from 'vscode'
 import { SET_VIEW_STOPS, type SetViewStopsBody, type ViewStop } from '../protocol/view-stops.ts'
+import type { GuestSession } from './adapter-line/adapter-lines.ts'
 import { DEBUG_TYPE } from './debug-type.ts'
 import { members } from './session-messages.ts'
 import { type SetStop, stopKey, withHits } from './views/stops-model.ts'
@@ -38,12 +39,12 @@ export class ViewStops implements vscode.Disposable {
     ]
   }
 
-  of(session: vscode.DebugSession): readonly SetStop[] {
+  of(session: Pick<GuestSession, 'id'>): readonly SetStop[] {
     return this.#stops.get(session.id) ?? []
   }
 
   /** Sets or removes a stop; rejects with the adapter's message, and then nothing has changed. */
-  toggle(session: vscode.DebugSession, stop: ViewStop): Promise<void> {
+  toggle(session: GuestSession, stop: ViewStop): Promise<void> {
     const done = this.#sending.then(() => this.#toggle(session, stop))
     this.#sending = done.catch(() => undefined)
     return done
@@ -53,7 +54,7 @@ export class ViewStops implements vscode.Disposable {
     for (const disposable of this.#disposables) disposable.dispose()
   }
 
-  async #toggle(session: vscode.DebugSession, stop: ViewStop): Promise<void> {
+  async #toggle(session: GuestSession, stop: ViewStop): Promise<void> {
     const before = this.#stops.get(session.id)
     if (before === undefined) throw new Error('the session has ended')
     const key = stopKey(stop)
@@ -90,5 +91,5 @@ export class ViewStops implements vscode.Disposable {
   }
 }
 
-const send = (session: vscode.DebugSession, stops: readonly SetStop[]): Thenable<SetViewStopsBody> =>
-  session.customRequest(SET_VIEW_STOPS, { stops: stops.map(({ stop }) => stop) })
+const send = (session: GuestSession, stops: readonly SetStop[]): Promise<SetViewStopsBody> =>
+  session.request(SET_VIEW_STOPS, { stops: stops.map(({ stop }) => stop) })

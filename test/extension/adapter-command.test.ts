@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { adapterCommand, checkSettings } from '../../src/extension/adapter-command.ts'
+import { adapterCommand, checkSettings } from '../../src/extension/adapter-line/adapter-command.ts'
 
 const INSTALLATION = { extensionPath: '/ext', execPath: '/usr/share/code/code' }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { packageFiles } from '../../scripts/package/files.ts'
-import { adapterCommand } from '../../src/extension/adapter-command.ts'
+import { adapterCommand } from '../../src/extension/adapter-line/adapter-command.ts'
 import { DEBUG_TYPE } from '../../src/extension/debug-type.ts'
 import { configure } from '../../src/machine/configuration.ts'
 import { parseLaunchArguments } from '../../src/protocol/launch-arguments.ts'

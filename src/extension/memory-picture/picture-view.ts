@@ -34,6 +34,7 @@ export class MemoryPictureView implements vscode.Disposable {
       title: 'Memory picture',
       name: 'memory-picture',
       parse: parsePageMessage,
+      question: 'show',
       answer: message => this.#answer(message),
     })
   }
@@ -70,14 +71,14 @@ export class MemoryPictureView implements vscode.Disposable {
     const question = ++this.#question
     const { session } = state
     this.#history.begin(session.id)
-    const machine: ProcessorsBody = await session.customRequest(PROCESSORS)
+    const machine: ProcessorsBody = await session.request(PROCESSORS)
     const current = machine.processors.find(({ threadId }) => threadId === state.threadId)?.cr3 ?? '0x0'
     const cr3 = wish.space.trim() === '' ? current : await cr3Of(state, wish.space)
     const [guest, ept, { areas }] = await Promise.all([
       this.#map(state, cr3, wish.portions),
       // A target without EPT refuses; its guest's own tables are to be seen all the same.
       this.#portions(EPT_MAPPINGS, state, {}, wish.portions).catch(() => undefined),
-      session.customRequest(PHYSICAL_MAP) as Thenable<PhysicalMapBody>,
+      session.request(PHYSICAL_MAP) as Thenable<PhysicalMapBody>,
     ])
     const { instructions } = machine
     this.#history.show({ cr3, instructions, map: guest })
@@ -112,7 +113,7 @@ export class MemoryPictureView implements vscode.Disposable {
     const ranges: RangeBody[] = []
     let next: string | undefined = '0'
     for (let portion = 0; portion < portions && next !== undefined; portion++) {
-      const body: MappingsBody = await session.customRequest(command, { ...args, start: next, limit: PORTION })
+      const body: MappingsBody = await session.request(command, { ...args, start: next, limit: PORTION })
       ranges.push(...body.ranges)
       next = body.next
     }

@@ -1,7 +1,7 @@
 /** A view whose content is a page of the package: made when it is first seen, told of the machine, heard with care. */
 
 import * as vscode from 'vscode'
-import type { MachineState, SessionWatch } from '../session-watch.ts'
+import { type MachineState, type SessionWatch, SHOWN_RUNNING_AFTER } from '../session-watch.ts'
 import type { MachineMessage } from './machine-messages.ts'
 import { pageHtml } from './page-html.ts'
 
@@ -13,11 +13,13 @@ export interface PageDefinition<FromPage> {
   readonly name: string
   /** undefined for what is no message of the page's: such are dropped. */
   parse(value: unknown): FromPage | undefined
+  /** Messages of this type ask about the machine; the last one is answered anew at each stop, without the page's asking. */
+  readonly question?: string
   /** What it throws is told to the page as `failed`. */
   answer(message: FromPage): Promise<void>
 }
 
-export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
+export class WebviewPage<ToPage extends { readonly type: string }, FromPage extends { readonly type: string }>
   implements vscode.WebviewViewProvider, vscode.Disposable
 {
   readonly #definition: PageDefinition<FromPage>
@@ -25,6 +27,9 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
   readonly #watch: SessionWatch
   readonly #disposable: vscode.Disposable
   #view: vscode.WebviewView | undefined
+  /** What the page wants to know. */
+  #question: FromPage | undefined
+  #runningSoon: ReturnType<typeof setTimeout> | undefined
 
   constructor(extension: vscode.Uri, watch: SessionWatch, definition: PageDefinition<FromPage>) {
     this.#extension = extension
@@ -52,6 +57,8 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
     })
     webview.onDidReceiveMessage((value: unknown) => void this.#receive(value))
     view.onDidChangeVisibility(() => {
+      // The page goes when it is hidden, and comes back new.
+      this.#question = undefined
       if (view.visible) this.tellState()
     })
     view.onDidDispose(() => {
@@ -74,16 +81,29 @@ export class WebviewPage<ToPage extends { readonly type: string }, FromPage>
   }
 
   dispose(): void {
+    clearTimeout(this.#runningSoon)
     this.#disposable.dispose()
   }
 
-  #tell(state: MachineState): void {
-    if (this.#view?.visible === true) this.send({ type: state.kind === 'none' ? 'ended' : state.kind })
+  #tell({ kind }: MachineState): void {
+    clearTimeout(this.#runningSoon)
+    if (this.#view?.visible !== true) return
+    if (kind === 'running') this.#runningSoon = setTimeout(() => this.send({ type: 'running' }), SHOWN_RUNNING_AFTER)
+    else if (kind === 'none') this.send({ type: 'ended' })
+    else if (this.#question === undefined) this.send({ type: 'stopped' })
+    else void this.#answer(this.#question)
   }
 
   async #receive(value: unknown): Promise<void> {
     const message = this.#definition.parse(value)
     if (message === undefined) return
+    // A page that has just been loaded knows by itself what it asks.
+    if (message.type === 'ready') this.#question = undefined
+    if (message.type === this.#definition.question) this.#question = message
+    await this.#answer(message)
+  }
+
+  async #answer(message: FromPage): Promise<void> {
     try {
       await this.#definition.answer(message)
     } catch (error) {

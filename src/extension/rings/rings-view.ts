@@ -36,6 +36,7 @@ export class RingsView implements vscode.Disposable {
       title: 'Virtqueue rings',
       name: 'rings',
       parse: parsePageMessage,
+      question: 'look',
       answer: message => this.#answer(message),
     })
     this.#disposable = vscode.Disposable.from(
@@ -71,7 +72,7 @@ export class RingsView implements vscode.Disposable {
       case 'trace': {
         const { device, queue, on } = message
         if (state.kind !== 'stopped') return this.#page.tellState()
-        await state.session.customRequest(TRACE_VIRTQUEUE, { device, queue, on })
+        await state.session.request(TRACE_VIRTQUEUE, { device, queue, on })
         return await this.#look()
       }
     }
@@ -89,7 +90,7 @@ export class RingsView implements vscode.Disposable {
 
 /** The page may remember a queue of another machine: then it gets the one that is shown without a wish. */
 async function bodyOf({ session }: Stopped, wish: Wish): Promise<RingBody> {
-  const ask = (args: Wish): Thenable<RingBody> => session.customRequest(RING, args)
+  const ask = (args: Wish): Thenable<RingBody> => session.request(RING, args)
   try {
     return await ask(wish)
   } catch {

@@ -2,6 +2,7 @@
 
 import * as vscode from 'vscode'
 import { KEYBOARD_INPUT, type KeyboardInputArguments, SCREEN } from '../../protocol/screen-requests.ts'
+import type { AdapterLines, GuestSession } from '../adapter-line/adapter-lines.ts'
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { WebviewPage } from '../pages/webview-page.ts'
 import { members } from '../session-messages.ts'
@@ -15,7 +16,7 @@ export class ScreenView implements vscode.Disposable {
   /** For a page that is made when the guest has ended. */
   #last: Screen | undefined
 
-  constructor(extension: vscode.Uri, watch: SessionWatch) {
+  constructor(extension: vscode.Uri, watch: SessionWatch, lines: AdapterLines) {
     this.#watch = watch
     this.#page = new WebviewPage(extension, watch, {
       view: 'ringside.screen',
@@ -27,12 +28,15 @@ export class ScreenView implements vscode.Disposable {
     this.#disposable = vscode.Disposable.from(
       this.#page,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
-        createDebugAdapterTracker: session => ({
-          onWillStartSession: () => {
-            this.#last = undefined
-          },
-          onDidSendMessage: message => this.#keepLast(session, message),
-        }),
+        createDebugAdapterTracker: session => {
+          const guest = lines.guestOf(session)
+          return {
+            onWillStartSession: () => {
+              this.#last = undefined
+            },
+            onDidSendMessage: message => this.#keepLast(guest, message),
+          }
+        },
       }),
     )
   }
@@ -60,7 +64,7 @@ export class ScreenView implements vscode.Disposable {
   async #look(since: string | undefined): Promise<void> {
     const { state } = this.#watch
     if (state.kind === 'none') return this.#page.tellState()
-    const body: unknown = await state.session.customRequest(SCREEN, since === undefined ? {} : { since })
+    const body: unknown = await state.session.request(SCREEN, since === undefined ? {} : { since })
     if (isScreen(body)) this.#show(body)
     else this.#page.send({ type: 'unchanged' })
   }
@@ -71,11 +75,11 @@ export class ScreenView implements vscode.Disposable {
   }
 
   /** The guest has ended, and its debugger goes with it: what it showed last is asked for while there is still one. */
-  async #keepLast(session: vscode.DebugSession, message: unknown): Promise<void> {
+  async #keepLast(guest: GuestSession, message: unknown): Promise<void> {
     const { type, event } = members(message)
     if (type !== 'event' || event !== 'exited' || this.#last === undefined) return
     try {
-      const body: unknown = await session.customRequest(SCREEN, { since: this.#last.version })
+      const body: unknown = await guest.request(SCREEN, { since: this.#last.version })
       if (isScreen(body)) this.#show(body)
     } catch {
       // The debugger was gone first: the screen of a moment ago stays.
@@ -85,7 +89,7 @@ export class ScreenView implements vscode.Disposable {
   async #type(input: KeyboardInputArguments): Promise<void> {
     const { state } = this.#watch
     if (state.kind === 'none') return this.#page.tellState()
-    const { problem, waiting } = members(await state.session.customRequest(KEYBOARD_INPUT, input))
+    const { problem, waiting } = members(await state.session.request(KEYBOARD_INPUT, input))
     const waits = state.kind === 'stopped' && typeof waiting === 'number' && waiting > 0
     const note = waits ? 'Keys wait until the guest goes on.' : ''
     this.#page.send({ type: 'typed', note: typeof problem === 'string' ? sentence(problem) : note })

@@ -9,6 +9,7 @@ import { members } from '../session-messages.ts'
 import type { SessionWatch } from '../session-watch.ts'
 import type { ViewStops } from '../view-stops.ts'
 import type { SetStop } from '../views/stops-model.ts'
+import { nodeOf } from '../views/view-node.ts'
 import { type Access, type HostMessage, type PageMessage, type PageStop, parsePageMessage } from './messages.ts'
 import { translationModel, type Watched, watchExpression } from './translation-model.ts'
 
@@ -22,6 +23,8 @@ export class TranslationView implements vscode.Disposable {
   readonly #disposable: vscode.Disposable
   /** What was asked for before there was a page. */
   #waiting: HostMessage | undefined
+  /** The stops that the page knows. */
+  #told = ''
   /** Counts questions: a late answer to an earlier one is dropped. */
   #question = 0
 
@@ -34,10 +37,11 @@ export class TranslationView implements vscode.Disposable {
       title: 'Address translation',
       name: 'translation',
       parse: parsePageMessage,
+      question: 'translate',
       answer: message => this.#answer(message),
     })
     this.#disposable = vscode.Disposable.from(
-      vscode.commands.registerCommand('ringside.translate', (node: unknown) => this.#ask(node)),
+      vscode.commands.registerCommand('ringside.translate', (argument: unknown) => this.#ask(nodeOf(argument))),
       stops.onDidChange(() => this.#tellStops()),
       watch.onDidChange(() => this.#tellStops()),
     )
@@ -63,6 +67,7 @@ export class TranslationView implements vscode.Disposable {
       case 'ready':
         if (this.#waiting !== undefined) this.#page.send(this.#waiting)
         this.#waiting = undefined
+        this.#told = ''
         this.#tellStops()
         return this.#page.tellState()
       case 'translate':
@@ -90,8 +95,11 @@ export class TranslationView implements vscode.Disposable {
 
   #tellStops(): void {
     const { state } = this.#watch
-    const stops = state.kind === 'none' ? [] : this.#stops.of(state.session)
-    this.#page.send({ type: 'stops', stops: stops.flatMap(pageStop) })
+    const stops = state.kind === 'none' ? [] : this.#stops.of(state.session).flatMap(pageStop)
+    const told = JSON.stringify(stops)
+    if (told === this.#told) return
+    this.#told = told
+    this.#page.send({ type: 'stops', stops })
   }
 
   async #translate(expression: string, access: Access): Promise<void> {
@@ -100,7 +108,7 @@ export class TranslationView implements vscode.Disposable {
     const question = ++this.#question
     const { session, threadId } = state
     const address = await addressOf(session, threadId, expression)
-    const body: TranslateBody = await session.customRequest(TRANSLATE, { address, access, threadId })
+    const body: TranslateBody = await session.request(TRANSLATE, { address, access, threadId })
     if (question === this.#question) this.#page.send({ type: 'translated', model: translationModel(body) })
   }
 }

@@ -1,14 +1,13 @@
 /** A tree view of VS Code that shows nodes, asks for them at each stop while it is visible, and is empty without a guest. */
 
 import * as vscode from 'vscode'
-import type { MachineState, SessionWatch } from '../session-watch.ts'
+import type { GuestSession } from '../adapter-line/adapter-lines.ts'
+import { type MachineState, type SessionWatch, SHOWN_RUNNING_AFTER } from '../session-watch.ts'
+import { type ShownNode, ShownTree } from './shown-tree.ts'
 import { contextValue, markChanges, type Remembered, remember, type ViewNode } from './view-node.ts'
 
-/** Milliseconds; a step is over before, and its stop is not to wait behind a message. */
-const SHOWN_RUNNING_AFTER = 250
-
 /** Asks the adapter; rejects when it refuses or is gone. */
-export type Ask = <Body>(command: string, args?: object) => Thenable<Body>
+export type Ask = GuestSession['request']
 
 export interface ViewDefinition {
   /** As in `package.json`. */
@@ -19,18 +18,18 @@ export interface ViewDefinition {
   readonly stops?: boolean
   /** It can be asked for while the guest runs. */
   readonly live?: boolean
-  load(ask: Ask, session: vscode.DebugSession): Promise<readonly ViewNode[]>
+  load(ask: Ask, session: GuestSession): Promise<readonly ViewNode[]>
 }
 
-export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Disposable {
-  readonly onDidChangeTreeData: vscode.Event<void>
+export class MachineTree implements vscode.TreeDataProvider<ShownNode>, vscode.Disposable {
+  readonly onDidChangeTreeData: vscode.Event<ShownNode[] | undefined>
 
-  readonly #changed = new vscode.EventEmitter<void>()
+  readonly #changed = new vscode.EventEmitter<ShownNode[] | undefined>()
   readonly #definition: ViewDefinition
   readonly #watch: SessionWatch
-  readonly #view: vscode.TreeView<ViewNode>
+  readonly #view: vscode.TreeView<ShownNode>
   readonly #disposables: vscode.Disposable[]
-  #roots: readonly ViewNode[] = []
+  readonly #tree = new ShownTree()
   /** What the view said at the stop before this one, and what it says now. */
   #before: Remembered | undefined
   #last: Remembered | undefined
@@ -72,11 +71,11 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     else if (this.#view.visible) void this.#show(state)
   }
 
-  getChildren(node?: ViewNode): ViewNode[] {
-    return [...(node === undefined ? this.#roots : (node.children ?? []))]
+  getChildren(parent?: ShownNode): ShownNode[] {
+    return [...(parent?.children ?? this.#tree.roots)]
   }
 
-  getTreeItem(node: ViewNode): vscode.TreeItem {
+  getTreeItem({ node }: ShownNode): vscode.TreeItem {
     const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState
     const open = node.expanded === true ? Expanded : Collapsed
     const label = {
@@ -121,13 +120,13 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
     }
     if (state.kind === 'running' && this.#definition.live !== true) {
       const text =
-        this.#roots.length === 0 ? 'The guest is running; pause it to look.' : 'Running; this was the last stop.'
+        this.#tree.roots.length === 0 ? 'The guest is running; pause it to look.' : 'Running; this was the last stop.'
       this.#runningSoon = setTimeout(() => this.#say(text), SHOWN_RUNNING_AFTER)
       return
     }
     this.#stale = false
     try {
-      const nodes = await this.#definition.load((command, args) => session.customRequest(command, args), session)
+      const nodes = await this.#definition.load((command, args) => session.request(command, args), session)
       if (load !== this.#load) return
       // What is asked for again at the same stop, as after an edit, has changed since the same stop before.
       if (this.#ran) this.#before = this.#last
@@ -146,9 +145,10 @@ export class MachineTree implements vscode.TreeDataProvider<ViewNode>, vscode.Di
   }
 
   #set(roots: readonly ViewNode[], message: string | undefined): void {
-    this.#roots = roots
+    const redrawn = this.#tree.show(roots)
     // First, at once: VS Code keeps what changes in a view within 200 ms of another change until they are over.
-    this.#changed.fire()
+    if (redrawn === 'all') this.#changed.fire(undefined)
+    else if (redrawn.length > 0) this.#changed.fire([...redrawn])
     this.#say(message ?? '')
   }
 

@@ -1,6 +1,7 @@
 /** What a tree view shows, before VS Code is involved: made from the body of a response, compared between stops. */
 
 import type { ViewStop } from '../../protocol/view-stops.ts'
+import { members } from '../session-messages.ts'
 
 export interface ViewNode {
   /** Unique in its view, and the same at each stop: what is expanded stays so. */
@@ -38,6 +39,9 @@ export interface RegisterSubject {
   readonly expression: string
   readonly value: string
 }
+
+/** The node that a command of a view is called with: by VS Code with a row of the view, by a click with the node. */
+export const nodeOf = (argument: unknown): unknown => members(argument).node ?? argument
 
 /** For `when` clauses of menus: the names of what can be done. */
 export function contextValue({ subject = {} }: ViewNode): string {

@@ -1,6 +1,7 @@
 /** The walkthrough: watches the sessions of teaching kernels, and says when a step has become true. */
 
 import * as vscode from 'vscode'
+import type { AdapterLines } from '../adapter-line/adapter-lines.ts'
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { members } from '../session-messages.ts'
 import { registerWalkthroughCommands } from './commands.ts'
@@ -13,7 +14,7 @@ import { Ticks } from './ticks.ts'
 /** Milliseconds for which the status bar says that a step is done. */
 const SHOWN = 8000
 
-export function guideLearners(context: vscode.ExtensionContext): vscode.Disposable {
+export function guideLearners(context: vscode.ExtensionContext, lines: AdapterLines): vscode.Disposable {
   const progress = new Progress(context.globalState)
   return vscode.Disposable.from(
     progress,
@@ -21,14 +22,22 @@ export function guideLearners(context: vscode.ExtensionContext): vscode.Disposab
     registerWalkthroughCommands(context, progress),
     vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, {
       createDebugAdapterTracker: session => {
+        const guest = lines.guestOf(session)
         const observer = new SessionObserver({
-          request: (command, args) => session.customRequest(command, args),
+          request: (command, args) => guest.request(command, args),
           undone: () => progress.undone(),
           done: step => void complete(context, progress, step),
+        })
+        // What views ask counts like what the editor asks.
+        const listening = lines.onDidPass(({ session: id, message }) => {
+          if (id !== session.id) return
+          if (members(message).type === 'request') observer.sent(message)
+          else observer.received(message)
         })
         return {
           onWillReceiveMessage: message => observer.sent(message),
           onDidSendMessage: message => observer.received(message),
+          onWillStopSession: () => listening.dispose(),
         }
       },
     }),

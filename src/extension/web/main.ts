@@ -2,6 +2,7 @@
 
 import * as vscode from 'vscode'
 import { activateParts } from '../activate-parts.ts'
+import { AdapterLines } from '../adapter-line/adapter-lines.ts'
 import { Mounts } from './mounts.ts'
 import { provideWebAdapter } from './web-adapter.ts'
 import { workspaceFiles } from './workspace-files.ts'
@@ -12,5 +13,6 @@ export function activate(context: vscode.ExtensionContext): void {
     () => (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => mounted(uri)),
     mounted(context.extensionUri),
   )
-  activateParts(context, workspaceFiles(mounts), provideWebAdapter(context, mounts))
+  const lines = new AdapterLines()
+  activateParts(context, workspaceFiles(mounts), lines, provideWebAdapter(context, mounts, lines))
 }

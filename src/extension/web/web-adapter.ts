@@ -2,6 +2,8 @@
 
 import * as vscode from 'vscode'
 import type { ToWebAdapter, WebFile } from '../../protocol/web-adapter.ts'
+import type { AdapterLines } from '../adapter-line/adapter-lines.ts'
+import type { AdapterLink, AdapterLinkListener } from '../adapter-line/adapter-link.ts'
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { members } from '../session-messages.ts'
 import { type Mounts, withSourcePaths } from './mounts.ts'
@@ -16,49 +18,49 @@ const LARGEST_FILE = 2 ** 30
 /** The package's own sources, relative to it; the bundler puts them in. */
 declare const PACKAGED_SOURCES: readonly string[]
 
-export function provideWebAdapter(context: vscode.ExtensionContext, mounts: Mounts): vscode.Disposable {
+export function provideWebAdapter(
+  context: vscode.ExtensionContext,
+  mounts: Mounts,
+  lines: AdapterLines,
+): vscode.Disposable {
   return vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
-    async createDebugAdapterDescriptor({ configuration }) {
+    async createDebugAdapterDescriptor(session) {
       const [program, files] = await Promise.all([
         read(vscode.Uri.joinPath(context.extensionUri, 'dist', 'web', 'adapter.js')),
-        filesOf(configuration, context.extensionUri, mounts),
+        filesOf(session.configuration, context.extensionUri, mounts),
       ])
-      return new vscode.DebugAdapterInlineImplementation(new WebAdapter(program, files, mounts))
+      return lines.open(session, new AdapterWorker(program, files, mounts))
     },
   })
 }
 
-class WebAdapter implements vscode.DebugAdapter {
-  readonly onDidSendMessage: vscode.Event<vscode.DebugProtocolMessage>
-
-  readonly #sent = new vscode.EventEmitter<vscode.DebugProtocolMessage>()
+class AdapterWorker implements AdapterLink {
   readonly #worker: Worker
+  readonly #script: string
   readonly #mounts: Mounts
 
   constructor(program: Uint8Array, files: readonly WebFile[], mounts: Mounts) {
-    this.onDidSendMessage = this.#sent.event
     this.#mounts = mounts
     // A worker's script must be of the page's own origin: its bytes are, wherever the extension came from.
-    const script = URL.createObjectURL(new Blob([program.slice()], { type: 'text/javascript' }))
-    this.#worker = new Worker(script)
-    this.#worker.onmessage = ({ data }: MessageEvent<unknown>) => {
-      URL.revokeObjectURL(script)
-      this.#sent.fire(members(withSourcePaths(data, path => mounts.uriOf(path))))
-    }
-    this.#worker.onerror = ({ message }) => {
-      void vscode.window.showErrorMessage(`Ringside: the debug adapter failed: ${message}`)
-      this.#sent.fire({ type: 'event', event: 'terminated', seq: 0 })
-    }
+    this.#script = URL.createObjectURL(new Blob([program.slice()], { type: 'text/javascript' }))
+    this.#worker = new Worker(this.#script)
     this.#post({ type: 'files', files })
   }
 
-  handleMessage(message: vscode.DebugProtocolMessage): void {
+  listen({ message, ended }: AdapterLinkListener): void {
+    this.#worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+      URL.revokeObjectURL(this.#script)
+      message(members(withSourcePaths(data, path => this.#mounts.uriOf(path))))
+    }
+    this.#worker.onerror = ({ message }) => ended(message)
+  }
+
+  send(message: object): void {
     this.#post({ type: 'message', message: members(withSourcePaths(message, text => this.#mounts.pathOf(text))) })
   }
 
   dispose(): void {
     this.#worker.terminate()
-    this.#sent.dispose()
   }
 
   #post(message: ToWebAdapter): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { FramingError, LARGEST_MESSAGE, MessageReader } from '../../src/adapter/framing.ts'
+import { FramingError, LARGEST_MESSAGE, MessageReader } from '../../src/protocol/framing.ts'
 
 const messages = (reader: MessageReader, ...chunks: (string | Uint8Array)[]): string[] =>
   chunks.flatMap(chunk => [...reader.push(Buffer.from(chunk))])
