@@ -30,7 +30,6 @@ export class HostWindow {
     const browser = await chromium.launch({ executablePath: executable, headless: true, args: FLAGS })
     const page = await browser.newPage({ viewport: SIZE })
     page.setDefaultTimeout(LIMIT)
-    await page.addInitScript(noteChanges)
     page.on('console', message => log(message.text()))
     try {
       await page.goto(`${url}/?${new URLSearchParams({ folder })}`, { timeout: LOADING })
@@ -74,9 +73,7 @@ export class HostWindow {
   }
 
   async #lastChange(): Promise<number> {
-    const times = await Promise.all(
-      this.#page.frames().map(frame => frame.evaluate(() => window.lastChange ?? 0).catch(() => 0)),
-    )
+    const times = await Promise.all(this.#page.frames().map(frame => frame.evaluate(lastChangeHere).catch(() => 0)))
     return Math.max(...times)
   }
 }
@@ -88,16 +85,18 @@ declare global {
   }
 }
 
-/** Runs in each frame: the whole of a webview is a view, of the workbench only the side bar shows views. */
-function noteChanges(): void {
+/**
+ * Runs in each frame, and watches it from the first question on. The whole of a webview is a view; of the workbench only
+ * the side bar shows views.
+ */
+function lastChangeHere(): number {
+  if (window.lastChange !== undefined) return window.lastChange
+  window.lastChange = 0
   const isWorkbench = window.top === window
-  const observe = (): void => {
-    new MutationObserver(records => {
-      const inView = ({ target }: MutationRecord): boolean =>
-        (target instanceof Element ? target : target.parentElement)?.closest('.sidebar .pane-body') !== null
-      if (!isWorkbench || records.some(inView)) window.lastChange = Date.now()
-    }).observe(document, { subtree: true, childList: true, characterData: true })
-  }
-  if (document.documentElement === null) document.addEventListener('DOMContentLoaded', observe)
-  else observe()
+  new MutationObserver(records => {
+    const inView = ({ target }: MutationRecord): boolean =>
+      (target instanceof Element ? target : target.parentElement)?.closest('.sidebar .pane-body') !== null
+    if (!isWorkbench || records.some(inView)) window.lastChange = Date.now()
+  }).observe(document, { subtree: true, childList: true, characterData: true })
+  return window.lastChange
 }

@@ -56,7 +56,7 @@ export function testFailures(): void {
     assert(adapter, 'there is an adapter')
     process.kill(adapter.pid, 'SIGKILL')
     await guest.ended()
-    await notified(/the debug adapter of "Tour" has ended unexpectedly/)
+    await notified(/the debug adapter of "Tour" has ended unexpectedly.*SIGKILL/)
     await viewsAreEmpty()
     for (const text of await pages()) assert.doesNotMatch(text, /failed/)
     await eventually('no adapter', () => adapters().length === 0 || undefined)

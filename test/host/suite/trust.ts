@@ -10,7 +10,6 @@ import { activate } from './activation.ts'
 import { eventually } from './eventually.ts'
 import { fileOf, folder, TOUR } from './guest.ts'
 import { test } from './named-tests.ts'
-import { notified } from './notifications.ts'
 import { click, DIALOG, shows } from './page.ts'
 import { adapters } from './processes.ts'
 
@@ -58,7 +57,8 @@ export function testTrust(): void {
       vscode.languages.getDiagnostics(fileOf('wrong.asm')).find(({ source }) => source === 'nasm'),
     )
     // It is no adapter: it ends at once.
-    await notified(/has ended unexpectedly/)
+    await shows(DIALOG, /the debug adapter has ended: exit status 0/)
+    await click(`${DIALOG} .monaco-button`, 'Cancel')
     await starting
   })
 }
