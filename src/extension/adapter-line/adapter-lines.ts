@@ -46,7 +46,8 @@ export class AdapterLines implements vscode.Disposable {
       onDidSendMessage: messages.event,
       handleMessage: message => line.fromEditor(message),
       dispose: () => {
-        this.#lines.delete(id)
+        // A session that starts anew has another one by then.
+        if (this.#lines.get(id) === line) this.#lines.delete(id)
         line.dispose()
         messages.dispose()
       },
