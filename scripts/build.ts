@@ -1,7 +1,8 @@
 /**
  * Bundles the `ringside` command, with everything it needs, into `dist/ringside.mjs` or the file named; without a name
  * also the extension, into `dist/extension.cjs`, the scripts of its pages, into `dist/pages/`, and its language server
- * with the client that starts it, into `dist/language-server.mjs` and `dist/language-client.cjs`.
+ * with the client that starts it, into `dist/language-server.mjs` and `dist/language-client.cjs`; and the same for a
+ * browser, into `dist/web/`.
  */
 
 import { chmod } from 'node:fs/promises'
@@ -10,7 +11,7 @@ import { type BuildOptions, build, type Plugin } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
 import { embedIced } from './embed-iced.ts'
 import { packageFiles } from './package/files.ts'
-import { webPlatform } from './web-platform.ts'
+import { browserPlatform, webPlatform } from './web-platform.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const outfile = process.argv[2] ?? `${root}dist/ringside.mjs`
@@ -88,9 +89,16 @@ if (process.argv[2] === undefined) {
   const guests = manifest.files.filter(pattern => pattern.startsWith('guests/'))
   await build({ ...web, entryPoints: ['src/web/main.ts'], outfile: 'dist/web/adapter.js', format: 'iife' })
   await build({
+    ...browserPlatform(root),
+    entryPoints: ['src/language/web/main.ts'],
+    outfile: 'dist/web/language-server.js',
+    format: 'iife',
+  })
+  await build({
     ...web,
     entryPoints: ['src/extension/web/main.ts'],
-    // VS Code loads it as CommonJS; in a package of type module its name has to say so.
+    // VS Code loads it as CommonJS; in a package of type module its name has to say so. The language client is in it too:
+    // in a browser an extension can require nothing but `vscode`.
     outfile: 'dist/web/extension.cjs',
     format: 'cjs',
     external: ['vscode'],

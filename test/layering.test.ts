@@ -31,6 +31,7 @@ describe('the layering check', () => {
     ['src/engine/mmu.ts', "const debug = await import('../adapter/session.ts')"],
     ['src/extension/view.ts', "import { Vm } from '../vmm/vm.ts'"],
     ['src/extension/view.ts', "import { serve } from '../language/server.ts'"],
+    ['src/extension/web/view.ts', "import { HandedFiles } from '../../language/web/handed-files.ts'"],
     ['src/cli/main.ts', "import { createConnection } from 'vscode-languageserver/node'"],
     ['src/protocol/launch.ts', "import { walk } from '../inspect/translate.ts'"],
     ['src/boot/linux.ts', "import { Uart } from '../devices/uart/uart.ts'"],
@@ -51,7 +52,8 @@ describe('the layering check', () => {
     ['src/devices/virtio/rng/device.ts', "import { clamp } from '../../../util/number.ts'"],
     ['src/devices/ioapic/ioapic.ts', "import type { InterruptMessage } from '../../engine/processor.ts'"],
     ['src/cli/main.ts', "import packageJson from '../../package.json' with { type: 'json' }"],
-    ['src/extension/assembly.ts', "import { startLanguageClient } from '../language/client.ts'"],
+    ['src/extension/main.ts', "const { startLanguageClient } = await import('../language/client.ts')"],
+    ['src/extension/web/main.ts', "const client = await import('../../language/web/client.ts')"],
     ['src/cli/run.ts', "import { readFileSync } from 'node:fs'"],
     [
       'src/engine/decoder.ts',

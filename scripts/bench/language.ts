@@ -2,15 +2,15 @@
 
 import { completion } from '../../src/language/features/completion.ts'
 import { hover } from '../../src/language/features/hover.ts'
+import { MachineFiles } from '../../src/language/index/machine-files.ts'
 import { Workspace } from '../../src/language/index/workspace.ts'
-import { WorkspaceFiles } from '../../src/language/index/workspace-files.ts'
 import { longNasmSource } from '../../test/support/assembly-source.ts'
 
 const LINES = 20_000
 const ROUNDS = 20
 
 const source = longNasmSource(LINES)
-const workspace = new Workspace(new WorkspaceFiles())
+const workspace = new Workspace(new MachineFiles())
 const times = new Map<string, number[]>()
 
 function measure<T>(name: string, work: () => T): T {

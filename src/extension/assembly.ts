@@ -4,13 +4,12 @@ import * as vscode from 'vscode'
 
 const LANGUAGES: readonly string[] = ['nasm', 'gas']
 
-export function supportAssembly(context: vscode.ExtensionContext): vscode.Disposable {
+/** @param start loads and starts the client. */
+export function supportAssembly(start: () => Promise<vscode.Disposable>): vscode.Disposable {
   let client: Promise<vscode.Disposable> | undefined
   const startFor = ({ languageId }: vscode.TextDocument): void => {
     if (client !== undefined || !LANGUAGES.includes(languageId)) return
-    client = import('../language/client.ts').then(({ startLanguageClient }) =>
-      startLanguageClient(context.extensionPath),
-    )
+    client = start()
     client.catch((error: unknown) =>
       vscode.window.showErrorMessage(
         `Ringside's language server did not start: ${error instanceof Error ? error.message : String(error)}`,

@@ -9,5 +9,9 @@ import { machineFiles } from './host-files.ts'
 
 export function activate(context: vscode.ExtensionContext): void {
   const lines = new AdapterLines()
-  activateParts(context, machineFiles, lines, provideDebugAdapter(context, lines), supportAssembly(context))
+  const assembly = supportAssembly(async () => {
+    const { startLanguageClient } = await import('../language/client.ts')
+    return await startLanguageClient(context.extensionPath)
+  })
+  activateParts(context, machineFiles, lines, provideDebugAdapter(context, lines), assembly)
 }

@@ -11,7 +11,7 @@ import {
 } from 'vscode-languageserver'
 import { TextDocument } from 'vscode-languageserver-textdocument'
 import { instructionFacts } from './facts/instruction-facts.ts'
-import { assemble } from './features/assembler.ts'
+import type { Assembled } from './features/assembler.ts'
 import { incomingCalls, outgoingCalls, prepareCalls } from './features/calls.ts'
 import { check } from './features/checks.ts'
 import { completion, resolveCompletion } from './features/completion.ts'
@@ -22,7 +22,7 @@ import { documentSymbols, foldingRanges, workspaceSymbols } from './features/out
 import { RenameError, rename, renameable } from './features/rename.ts'
 import type { SourceDocument } from './index/source-document.ts'
 import { Workspace } from './index/workspace.ts'
-import { WorkspaceFiles } from './index/workspace-files.ts'
+import type { WorkspaceFiles } from './index/workspace-files.ts'
 import { parseOptions, SETTINGS, type ServerOptions } from './options.ts'
 
 /** After the last keystroke. */
@@ -33,31 +33,53 @@ interface At {
   readonly position: { readonly line: number; readonly character: number }
 }
 
-/** Serves one client; the connection listens from here on. */
-export function serve(connection: Connection): void {
-  new Server(connection).listen()
+/** What is another thing on a machine and in a browser. */
+export interface Surroundings {
+  readonly files: WorkspaceFiles
+  /** What an assembler says about a source, undefined when it has nothing to say; where none can run there is none. */
+  assemble?(document: SourceDocument, signal: AbortSignal): Promise<Assembled | undefined>
 }
 
-class Server {
+/** What the surroundings may tell a server. */
+export interface LanguageServer {
+  /** Files were made, changed or removed outside of the editor. */
+  filesChanged(uris: readonly string[]): void
+}
+
+/** Serves one client; the connection listens from here on. */
+export function serve(connection: Connection, surroundings: Surroundings): LanguageServer {
+  const server = new Server(connection, surroundings)
+  server.listen()
+  return server
+}
+
+class Server implements LanguageServer {
   readonly #connection: Connection
-  readonly #files = new WorkspaceFiles()
-  readonly #workspace = new Workspace(this.#files)
+  readonly #surroundings: Surroundings
+  readonly #workspace: Workspace
   readonly #texts = new Map<string, TextDocument>()
-  readonly #pending = new Map<string, { timer: NodeJS.Timeout; abort: AbortController }>()
+  readonly #pending = new Map<string, { timer: ReturnType<typeof setTimeout>; abort: AbortController }>()
   /** Of the version that was assembled. */
   readonly #listings = new Map<string, { version: number; encoded: ReadonlyMap<number, Encoded> }>()
   #options: ServerOptions = parseOptions(undefined)
+  #folders: readonly string[] = []
+  #canFollowFolders = false
   #canRefreshHints = false
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, surroundings: Surroundings) {
     this.#connection = connection
+    this.#surroundings = surroundings
+    this.#workspace = new Workspace(surroundings.files)
   }
 
   listen(): void {
     const connection = this.#connection
     connection.onInitialize(params => this.#initialize(params))
-    // The tables are made before somebody waits for them.
-    connection.onInitialized(() => void setImmediate(() => instructionFacts('nop')))
+    connection.onInitialized(() => {
+      if (this.#canFollowFolders) this.#followFolders()
+      // The tables are made before somebody waits for them.
+      setTimeout(() => instructionFacts('nop'))
+    })
     connection.onShutdown(() => {
       for (const uri of this.#pending.keys()) this.#cancel(uri)
     })
@@ -66,9 +88,15 @@ class Server {
     connection.listen()
   }
 
+  filesChanged(uris: readonly string[]): void {
+    for (const uri of uris) this.#workspace.forget(uri)
+    this.#checkAllSoon()
+  }
+
   #initialize(params: InitializeParams): InitializeResult {
     this.#options = parseOptions(params.initializationOptions)
-    this.#files.setFolders((params.workspaceFolders ?? []).map(({ uri }) => uri))
+    this.#setFolders((params.workspaceFolders ?? []).map(({ uri }) => uri))
+    this.#canFollowFolders = params.capabilities.workspace?.workspaceFolders ?? false
     this.#canRefreshHints = params.capabilities.workspace?.inlayHint?.refreshSupport ?? false
     return {
       capabilities: {
@@ -84,9 +112,24 @@ class Server {
         workspaceSymbolProvider: true,
         foldingRangeProvider: true,
         inlayHintProvider: true,
+        workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       },
       serverInfo: { name: 'ringside' },
     }
+  }
+
+  #setFolders(uris: readonly string[]): void {
+    this.#folders = uris
+    this.#surroundings.files.setFolders(uris)
+    this.#workspace.forgetAll()
+  }
+
+  #followFolders(): void {
+    this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = new Set(removed.map(({ uri }) => uri))
+      this.#setFolders([...this.#folders.filter(uri => !gone.has(uri)), ...added.map(({ uri }) => uri)])
+      this.#checkAllSoon()
+    })
   }
 
   #listenToFiles(): void {
@@ -111,13 +154,10 @@ class Server {
       this.#workspace.close(uri)
       connection.sendDiagnostics({ uri, diagnostics: [] })
     })
-    connection.onDidChangeWatchedFiles(({ changes }) => {
-      for (const { uri } of changes) this.#workspace.forget(uri)
-      for (const uri of this.#texts.keys()) this.#checkSoon(uri)
-    })
+    connection.onDidChangeWatchedFiles(({ changes }) => this.filesChanged(changes.map(({ uri }) => uri)))
     connection.onNotification(SETTINGS, (options: unknown) => {
       this.#options = parseOptions(options)
-      for (const uri of this.#texts.keys()) this.#checkSoon(uri)
+      this.#checkAllSoon()
       this.#refreshHints()
     })
   }
@@ -195,6 +235,10 @@ class Server {
     this.#pending.delete(uri)
   }
 
+  #checkAllSoon(): void {
+    for (const uri of this.#texts.keys()) this.#checkSoon(uri)
+  }
+
   #checkSoon(uri: string): void {
     this.#cancel(uri)
     const abort = new AbortController()
@@ -217,9 +261,11 @@ class Server {
     }
     // A file that others include means something only there.
     const alone = this.#options.trusted && this.#options.assembler && !this.#workspace.isIncluded(document)
-    const assembled = alone ? await assemble(document, abort.signal) : undefined
+    const assembled = alone ? await this.#surroundings.assemble?.(document, abort.signal) : undefined
     if (abort.signal.aborted || document.version !== version) return
-    send(assembled?.diagnostics ?? check(this.#workspace, document))
+    const diagnostics = assembled?.diagnostics ?? check(this.#workspace, document)
+    // When they have come it is checked again.
+    if (!this.#surroundings.files.awaited) send(diagnostics)
     if (assembled?.listing === undefined) return
     this.#listings.set(uri, { version, encoded: parseListing(assembled.listing, document.dialect) })
     this.#refreshHints()

@@ -11,6 +11,8 @@ import {
   type Diagnostic,
   PublishDiagnosticsNotification,
 } from 'vscode-languageserver/node'
+import { assemble } from '../../src/language/features/assembler.ts'
+import { MachineFiles } from '../../src/language/index/machine-files.ts'
 import { serve } from '../../src/language/server.ts'
 
 interface Position {
@@ -29,7 +31,7 @@ export async function languageClient(files: Readonly<Record<string, string>>, op
     writeFileSync(join(folder, name), text)
   }
   const [toServer, toClient] = [new PassThrough(), new PassThrough()]
-  serve(createConnection(toServer, toClient))
+  serve(createConnection(toServer, toClient), { files: new MachineFiles(), assemble })
   const connection = createProtocolConnection(toClient, toServer)
   const published = new Map<string, Diagnostic[]>()
   let wake = (): void => undefined

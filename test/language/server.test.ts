@@ -189,3 +189,11 @@ test('edits are followed', async () => {
     { range: { start: { line: 1 } } },
   ])
 })
+
+test('a source that was closed is known as it is on disk', async () => {
+  await using client = await languageClient({ 'b.asm': 'elsewhere: nop\n' })
+  await client.open('b.asm', 'elsewhere: nop\nunsaved: nop\n')
+  expect(await client.send('workspace/symbol', { query: 'e' })).toHaveLength(2)
+  await client.notify('textDocument/didClose', { textDocument: { uri: client.uri('b.asm') } })
+  expect(await client.send('workspace/symbol', { query: 'e' })).toMatchObject([{ name: 'elsewhere' }])
+})

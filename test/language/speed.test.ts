@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'vitest'
 import { completion } from '../../src/language/features/completion.ts'
 import { hover } from '../../src/language/features/hover.ts'
+import { MachineFiles } from '../../src/language/index/machine-files.ts'
 import type { SourceDocument } from '../../src/language/index/source-document.ts'
 import { Workspace } from '../../src/language/index/workspace.ts'
-import { WorkspaceFiles } from '../../src/language/index/workspace-files.ts'
 import { longNasmSource } from '../support/assembly-source.ts'
 
 const ROUNDS = 40
@@ -22,7 +22,7 @@ function least(work: () => unknown): number {
 }
 
 describe('20,000 lines', () => {
-  const workspace = new Workspace(new WorkspaceFiles())
+  const workspace = new Workspace(new MachineFiles())
   const source = longNasmSource(20_000)
   const started = performance.now()
   const large = workspace.open('file:///large.asm', 'nasm', source, 1)

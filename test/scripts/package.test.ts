@@ -42,6 +42,7 @@ describe('the package', () => {
       'extension/dist/ringside.mjs',
       'extension/dist/web/adapter.js',
       'extension/dist/web/extension.cjs',
+      'extension/dist/web/language-server.js',
       'extension/docs/pictures/breakpoint.png',
       'extension/docs/pictures/memory-picture.png',
       'extension/docs/pictures/rings.png',

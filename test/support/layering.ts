@@ -50,8 +50,8 @@ const NEVER: Record<string, readonly string[]> = {
 /** Its types are the vocabulary between layers, for whoever lies above. */
 const INTERFACE = 'src/engine/processor.ts'
 
-/** The client of the language server, which the extension starts; of the rest it knows nothing. */
-const LANGUAGE_CLIENT = 'src/language/client.ts'
+/** The clients of the language server, which the extension starts; of the rest it knows nothing. */
+const LANGUAGE_CLIENTS = ['src/language/client.ts', 'src/language/web/client.ts']
 
 /** Packages that only some folders may import. */
 const PACKAGES: { readonly pattern: RegExp; readonly folders: readonly string[] }[] = [
@@ -92,7 +92,7 @@ export function violation(file: string, imported: Import): string | undefined {
   if (to === undefined) return `${file}: ${imported.specifier} leads out of src/`
   if (to === from || FOUNDATIONS.includes(to)) return undefined
   if (imported.typeOnly && target === INTERFACE && LAYERS.indexOf(to) > LAYERS.indexOf(from)) return undefined
-  if (from === 'extension' && target === LANGUAGE_CLIENT) return undefined
+  if (from === 'extension' && LANGUAGE_CLIENTS.includes(target)) return undefined
   if (!isBelow(from, to)) return `${file}: ${from}/ may not import from ${to}/`
   if (from === 'protocol' && !imported.typeOnly) return `${file}: protocol/ takes nothing but types from ${to}/`
   return undefined

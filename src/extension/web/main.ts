@@ -1,9 +1,14 @@
-/** The extension in a browser: what VS Code calls there. No process can be started, so that a worker is the adapter. */
+/**
+ * The extension in a browser: what VS Code calls there. No process can be started, so that workers are the adapter and
+ * the language server.
+ */
 
 import * as vscode from 'vscode'
 import { activateParts } from '../activate-parts.ts'
 import { AdapterLines } from '../adapter-line/adapter-lines.ts'
+import { supportAssembly } from '../assembly.ts'
 import { Mounts } from './mounts.ts'
+import { packagedWorker } from './packaged-worker.ts'
 import { provideWebAdapter } from './web-adapter.ts'
 import { workspaceFiles } from './workspace-files.ts'
 
@@ -14,5 +19,9 @@ export function activate(context: vscode.ExtensionContext): void {
     mounted(context.extensionUri),
   )
   const lines = new AdapterLines()
-  activateParts(context, workspaceFiles(mounts), lines, provideWebAdapter(context, mounts, lines))
+  const assembly = supportAssembly(async () => {
+    const { startWebLanguageClient } = await import('../../language/web/client.ts')
+    return await startWebLanguageClient(await packagedWorker(context.extensionUri, 'language-server.js'))
+  })
+  activateParts(context, workspaceFiles(mounts), lines, provideWebAdapter(context, mounts, lines), assembly)
 }

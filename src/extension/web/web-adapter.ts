@@ -7,6 +7,7 @@ import type { AdapterLink, AdapterLinkListener } from '../adapter-line/adapter-l
 import { DEBUG_TYPE } from '../debug-type.ts'
 import { members } from '../session-messages.ts'
 import { type Mounts, withSourcePaths } from './mounts.ts'
+import { packagedWorker, readPackaged } from './packaged-worker.ts'
 
 /** Sources of which the adapter is told that they are there. */
 const SOURCES = '**/*.{c,h,cc,cpp,hpp,rs,s,S,asm,nasm,inc}'
@@ -25,31 +26,25 @@ export function provideWebAdapter(
 ): vscode.Disposable {
   return vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
     async createDebugAdapterDescriptor(session) {
-      const [program, files] = await Promise.all([
-        read(vscode.Uri.joinPath(context.extensionUri, 'dist', 'web', 'adapter.js')),
-        filesOf(session.configuration, context.extensionUri, mounts),
-      ])
-      return lines.open(session, new AdapterWorker(program, files, mounts))
+      const files = await filesOf(session.configuration, context.extensionUri, mounts)
+      const worker = await packagedWorker(context.extensionUri, 'adapter.js')
+      return lines.open(session, new AdapterWorker(worker, files, mounts))
     },
   })
 }
 
 class AdapterWorker implements AdapterLink {
   readonly #worker: Worker
-  readonly #script: string
   readonly #mounts: Mounts
 
-  constructor(program: Uint8Array, files: readonly WebFile[], mounts: Mounts) {
+  constructor(worker: Worker, files: readonly WebFile[], mounts: Mounts) {
+    this.#worker = worker
     this.#mounts = mounts
-    // A worker's script must be of the page's own origin: its bytes are, wherever the extension came from.
-    this.#script = URL.createObjectURL(new Blob([program.slice()], { type: 'text/javascript' }))
-    this.#worker = new Worker(this.#script)
     this.#post({ type: 'files', files })
   }
 
   listen({ message, ended }: AdapterLinkListener): void {
     this.#worker.onmessage = ({ data }: MessageEvent<unknown>) => {
-      URL.revokeObjectURL(this.#script)
       message(members(withSourcePaths(data, path => this.#mounts.uriOf(path))))
     }
     this.#worker.onerror = ({ message }) => ended(message)
@@ -85,12 +80,7 @@ async function filesOf(
 
 /** Rejects with a message for the user. */
 async function read(file: vscode.Uri): Promise<Uint8Array> {
-  // The package may lie at a web server, which VS Code has no file system for.
-  if (/^https?$/.test(file.scheme)) {
-    const answer = await fetch(file.toString(true))
-    if (!answer.ok) throw new Error(`${file.path} can't be read: ${answer.status} ${answer.statusText}`)
-    return new Uint8Array(await answer.arrayBuffer())
-  }
+  if (/^https?$/.test(file.scheme)) return await readPackaged(file)
   const { size } = await vscode.workspace.fs.stat(file)
   if (size > LARGEST_FILE) throw new Error(`${file.path} is too large for a browser`)
   return await vscode.workspace.fs.readFile(file)

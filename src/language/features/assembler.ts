@@ -9,8 +9,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Diagnostic, DiagnosticSeverity } from 'vscode-languageserver'
+import { pathOf } from '../index/machine-files.ts'
 import type { SourceDocument } from '../index/source-document.ts'
-import { pathOf } from '../index/workspace-files.ts'
 
 const MOST_MILLISECONDS = 10_000
 const MOST_OUTPUT = 4 * 1024 * 1024

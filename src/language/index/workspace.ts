@@ -1,4 +1,4 @@
-/** All sources that are known: open ones as the editor has them, others as they are on disk. */
+/** All sources that are known: open ones as the editor has them, others as they are in the workspace's folders. */
 
 import type { Dialect } from '../syntax/source-line.ts'
 import type { SymbolDefinition, SymbolUse } from './file-symbols.ts'
@@ -42,12 +42,18 @@ export class Workspace {
 
   close(uri: string): void {
     this.#open.delete(uri)
-    this.#onDisk.delete(uri)
+    this.forget(uri)
   }
 
   /** A file was made, changed or removed outside of the editor. */
   forget(uri: string): void {
     this.#onDisk.delete(uri)
+    this.#discovered = false
+  }
+
+  /** Folders were added or removed. */
+  forgetAll(): void {
+    this.#onDisk.clear()
     this.#discovered = false
   }
 
