@@ -18,10 +18,9 @@ export function exitNodes(body: ExitsBody, stops: ReadonlySet<string>, since?: E
       label: `${grouped(total)} exits`,
       description: `in ${grouped(instructions)} instructions`,
       icon: 'sign-out',
-      ...(since === undefined && overTime === undefined
-        ? {}
-        : { expanded: true, children: rateNodes(since, overTime) }),
     },
+    // Beside the total and not under it: what changes at each stop is redrawn without a question when nothing is under it.
+    ...rateNodes(since, overTime),
     {
       id: 'reasons',
       label: 'By reason',
