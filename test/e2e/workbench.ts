@@ -52,10 +52,30 @@ export class Workbench {
 
   /** Opens a file of the folder, its cursor on a line. */
   async openFile(path: string, line: number): Promise<void> {
+    const name = path.split('/').at(-1)
     await this.page.keyboard.press('Control+P')
-    await this.#quickInput(`${path}:${line}`)
-    await this.page.locator(`.tab.active[data-resource-name="${path.split('/').at(-1)}"]`).waitFor()
+    // Until the files are found it has those that were open before.
+    await this.#quickInput(`${path}:${line}`, name)
+    await this.page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor()
     await this.#lineNumber(line).waitFor()
+  }
+
+  /** Resolves when the file in front has one error, which is shown with a text. */
+  async onlyProblemIs(text: string): Promise<void> {
+    await this.page.locator('.editor-instance .squiggly-error').first().waitFor()
+    await this.page.keyboard.press('F8')
+    const problem = this.page
+      .locator('.peekview-widget')
+      .filter({ hasText: text })
+      .filter({ hasText: '1 of 1 problem' })
+    await problem.first().waitFor()
+    await this.page.keyboard.press('Escape')
+  }
+
+  /** Asks what is known of what the cursor is at. */
+  async hoverShows(text: RegExp): Promise<void> {
+    await this.command('Show or Focus Hover')
+    await this.page.locator('.monaco-hover').filter({ hasText: text }).first().waitFor()
   }
 
   /** A click in the gutter, left of the line's number. */
