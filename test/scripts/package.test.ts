@@ -16,12 +16,15 @@ const repositoryFile = (path: string): string => fileURLToPath(new URL(`../../${
 describe('the package', () => {
   const directory = mkdtempSync(join(tmpdir(), 'ringside-package-'))
   let contents: Record<string, Uint8Array> = {}
+  let size = 0
   const text = (name: string): string => new TextDecoder().decode(contents[name])
 
   beforeAll(() => {
     const file = join(directory, 'ringside.vsix')
     execFileSync(process.execPath, [repositoryFile('scripts/package.ts'), file], { stdio: 'pipe' })
-    contents = unzipSync(readFileSync(file))
+    const bytes = readFileSync(file)
+    size = bytes.length
+    contents = unzipSync(bytes)
   }, 120_000)
   afterAll(() => rmSync(directory, { recursive: true }))
 
@@ -122,6 +125,10 @@ describe('the package', () => {
       'extension/syntaxes/nasm.tmLanguage.json',
       'extension/syntaxes/x86.tmLanguage.json',
     ])
+  })
+
+  test('has less than 8 MB', () => {
+    expect(size).toBeLessThan(8_000_000)
   })
 
   test('tells VS Code what it is', () => {
