@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Breakpoint } from '../../src/debugger/breakpoints.ts'
 import { Debugger, type StopReport } from '../../src/debugger/debugger.ts'
+import type { LinuxImage } from '../../src/debugger/linux/kernel-tables.ts'
 import { SymbolBook } from '../../src/debugger/symbol-book.ts'
 import type { GuestEnd } from '../../src/debugger/target.ts'
 import { SymbolTable } from '../../src/symbols/symbol-table.ts'
@@ -18,7 +19,7 @@ interface Scene {
 function scene(
   path: readonly (bigint | PathPoint)[],
   symbols: Readonly<Record<string, bigint>> = {},
-  kernel?: { start: number; length: number },
+  kernel?: LinuxImage,
 ): Scene {
   const target = new FakeTarget(path)
   const book = new SymbolBook()
@@ -103,7 +104,7 @@ describe('a Linux kernel without a symbol file', () => {
         base + 0x2004n,
       ],
       {},
-      { start: 0x1_0000, length: image.length },
+      { start: 0x1_0000, length: image.length, alignment: 0x20_0000, bits: 64 },
     )
     return long
   }

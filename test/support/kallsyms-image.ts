@@ -1,3 +1,5 @@
+import type { WordSize } from '../../src/symbols/kallsyms.ts'
+
 /** The symbol tables of a Linux kernel as `scripts/kallsyms.c` writes them, for functions given by the test. */
 
 export interface KallsymsOptions {
@@ -7,13 +9,15 @@ export interface KallsymsOptions {
   readonly modern?: boolean
   /** CONFIG_KALLSYMS_ABSOLUTE_PERCPU: one absolute symbol, and offsets that count down. */
   readonly absolutePercpu?: boolean
+  /** Of the kernel; 8 if absent. */
+  readonly word?: WordSize
 }
 
 /** A kernel has more symbols than the reader's lower bound. */
 const FILLERS = 600
 
 export function kallsymsImage(functions: Readonly<Record<string, bigint>>, options: KallsymsOptions): Uint8Array {
-  const { base, modern = false, absolutePercpu = true } = options
+  const { base, modern = false, word = 8, absolutePercpu = word === 8 } = options
   const symbols: { name: string; offset: bigint; absolute?: boolean }[] = [{ name: 'T_text', offset: 0n }]
   for (let i = 0; i < FILLERS; i++) symbols.push({ name: `tfiller_${i}`, offset: 0x10_0000n + BigInt(i * 16) })
   for (const [name, offset] of Object.entries(functions)) symbols.push({ name: `T${name}`, offset })
@@ -21,7 +25,7 @@ export function kallsymsImage(functions: Readonly<Record<string, bigint>>, optio
 
   const bytes: number[] = [...Buffer.from('some code of the kernel and its data')]
   const align = (): void => {
-    while (bytes.length % 8 !== 0) bytes.push(0)
+    while (bytes.length % word !== 0) bytes.push(0)
   }
   const u16 = (value: number): void => void bytes.push(value & 0xff, (value >> 8) & 0xff)
   const u32 = (value: number): void => {
@@ -36,7 +40,7 @@ export function kallsymsImage(functions: Readonly<Record<string, bigint>>, optio
     }
     align()
     u32(Number(base & 0xffff_ffffn))
-    u32(Number(base >> 32n))
+    if (word === 8) u32(Number(base >> 32n))
   }
 
   align()

@@ -29,6 +29,17 @@ describe("a Linux kernel's own symbols", () => {
     expect(find(image, 'vfs_read')?.address).toBe(BASE + 0x1a00_0010n)
   })
 
+  test.each([false, true])('are found in a 32-bit kernel (6.4 and later: %s)', modern => {
+    for (const name of ['vfs_read', 'vfs_readv', 'vfs_readvv', 'vfs_readvvv']) {
+      const image = kallsymsImage({ [name]: 0x34cc50n }, { base: 0xc800_0000n, word: 4, modern })
+      const symbols = parseKallsyms(image, 4)
+      expect(symbols?.[0]).toEqual({ name: '_text', address: 0xc800_0000n, type: 'T' })
+      expect(symbols?.find(symbol => symbol.name === name)?.address).toBe(0xc834_cc50n)
+      expect(symbols?.every((symbol, i) => i === 0 || symbol.address >= symbols[i - 1].address)).toBe(true)
+      expect(parseKallsyms(image, 8)).toBeUndefined()
+    }
+  })
+
   test('may have names longer than 127 bytes', () => {
     const name = 'x'.repeat(300)
     expect(find(kallsymsImage({ [name]: 0x10n }, { base: BASE }), name)?.address).toBe(BASE + 0x10n)

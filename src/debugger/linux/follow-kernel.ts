@@ -2,12 +2,13 @@
  * Keeps the symbol book in step with a running Linux kernel: where it has put itself, whether its symbol file is the
  * right build, its modules.
  *
- * A kernel is in its place when it first loads CR3 with page tables of its own, in `startup_64`: decompressed,
- * relocated, mapped where it will run, and none of its C code has run yet. Whoever runs the guest asks {@link seek} at
- * each write of CR3 while {@link seeking} says so, which is a handful of times.
+ * A kernel is in its place when it first loads CR3 with page tables of its own, in `startup_64` or `startup_32`:
+ * decompressed, relocated, about to be mapped where it will run if it is not yet, and none of its C code has run there.
+ * Whoever runs the guest asks {@link seek} at each write of CR3 while {@link seeking} says so, which is a handful of
+ * times.
  */
 
-import { cpuMode } from '../../inspect/cpu-mode.ts'
+import { cpuMode, type ExecutionMode } from '../../inspect/cpu-mode.ts'
 import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
 import { DebugFile } from '../../symbols/dwarf/debug-file.ts'
 import { ElfError } from '../../symbols/elf/elf-error.ts'
@@ -16,7 +17,7 @@ import { VcpuSubject } from '../expression/subject.ts'
 import type { SymbolBook } from '../symbol-book.ts'
 import { type LoadedModule, moduleNameOf, readModules } from './kernel-modules.ts'
 import { findKernelSlide, runningBuildId } from './kernel-slide.ts'
-import { kernelSymbolsInRam, type LinuxImage, mappedKernelSymbols } from './kernel-tables.ts'
+import { kernelSymbolsInRam, type LinuxImage, runningKernelSymbols } from './kernel-tables.ts'
 
 /** What the book calls the kernel's own tables of symbols. */
 export const KERNEL_TABLES = 'kernel tables'
@@ -80,11 +81,11 @@ export class KernelFollower {
   }
 
   /**
-   * Looks for the kernel, at any stop in 64-bit mode. True when its symbols are there now: names have to be resolved
-   * again.
+   * Looks for the kernel, at any stop in the mode that it runs in. True when its symbols are there now: names have to be
+   * resolved again.
    */
   locate(machine: MachineView, vcpu: VcpuView): boolean {
-    if (this.#located || cpuMode(vcpu).mode !== '64-bit') return false
+    if (this.#located || cpuMode(vcpu).mode !== this.#mode) return false
     this.#located = this.#locateFile(machine, vcpu) || this.#readTables(machine, vcpu)
     return this.#located
   }
@@ -103,6 +104,11 @@ export class KernelFollower {
     return true
   }
 
+  get #mode(): ExecutionMode {
+    const bits = this.#image?.bits ?? this.#kernelFile?.bits ?? 64
+    return bits === 64 ? '64-bit' : '32-bit protected'
+  }
+
   get #wantsTables(): boolean {
     return this.#image !== undefined && this.#kernelFile === undefined
   }
@@ -114,10 +120,10 @@ export class KernelFollower {
   /** A file of another build would name the wrong places: it is left out. */
   #locateFile(machine: MachineView, vcpu: VcpuView): boolean {
     const kernel = this.#kernelFile
-    const place = kernel && findKernelSlide(machine, vcpu, kernel)
+    const place = kernel && findKernelSlide(machine, vcpu, kernel, this.#image)
     if (kernel === undefined || place === undefined) return false
     kernel.slide = place.slide
-    const running = runningBuildId(machine, vcpu, kernel)
+    const running = runningBuildId(machine, vcpu, kernel, this.#image)
     if (running === undefined || kernel.buildId === undefined || running === kernel.buildId) return true
     this.#book.refuse(
       kernel,
@@ -127,10 +133,10 @@ export class KernelFollower {
   }
 
   #readTables(machine: MachineView, vcpu: VcpuView): boolean {
-    if (!this.#wantsTables || this.#tableSearches >= MOST_TABLE_SEARCHES) return false
+    if (this.#image === undefined || !this.#wantsTables || this.#tableSearches >= MOST_TABLE_SEARCHES) return false
     // In user mode the address space may have little of the kernel (page-table isolation).
     if (vcpu.cpl !== 0) return false
-    const found = mappedKernelSymbols(machine, vcpu)
+    const found = runningKernelSymbols(machine, vcpu, this.#image)
     if (found === 'unmapped') return false
     this.#tableSearches++
     if (found === undefined) return false

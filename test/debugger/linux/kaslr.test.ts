@@ -2,16 +2,15 @@
 
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Breakpoint } from '../../../src/debugger/breakpoints.ts'
-import { Debugger, type StopReport } from '../../../src/debugger/debugger.ts'
+import { Debugger } from '../../../src/debugger/debugger.ts'
 import { launch } from '../../../src/debugger/launch.ts'
 import { SymbolBook } from '../../../src/debugger/symbol-book.ts'
 import { VmTarget } from '../../../src/debugger/vm-target.ts'
-import { instructionPointer } from '../../../src/inspect/cpu-mode.ts'
 import { configure } from '../../../src/machine/configuration.ts'
 import { Pc } from '../../../src/machine/pc.ts'
 import { findKernel } from '../../linux/kernel.ts'
 import { buildGuest } from '../support/c-guest.ts'
+import { Scene } from '../support/scene.ts'
 
 const LINKED_AT = 0xffff_ffff_8100_0000n
 const LARGE_PAGE = 0x20_0000n
@@ -23,46 +22,6 @@ const LATER = 'vfs_caches_init'
 
 const kernel = findKernel()
 if (kernel === undefined) console.log("Debian's kernel is not in the cache (npm run fetch-kernel): skipped")
-
-/** A debugger with all that it says. */
-class Scene {
-  readonly session: Debugger
-  output = ''
-  readonly problems: string[] = []
-  readonly resolved: Breakpoint[] = []
-  #stopped: (report: StopReport) => void = () => {}
-
-  constructor(session: Debugger) {
-    this.session = session
-    session.listener = {
-      stopped: report => this.#stopped(report),
-      output: (_source, bytes) => {
-        this.output += Buffer.from(bytes).toString('latin1')
-      },
-      ended: () => {},
-      failed: error => {
-        throw error
-      },
-      problem: text => this.problems.push(text),
-      breakpointsResolved: breakpoints => this.resolved.push(...breakpoints),
-    }
-  }
-
-  next(action: () => void): Promise<StopReport> {
-    return new Promise(resolve => {
-      this.#stopped = resolve
-      action()
-    })
-  }
-
-  get rip(): bigint {
-    return instructionPointer(this.session.vcpu(0))
-  }
-
-  get instructions(): number {
-    return this.session.target.instructions
-  }
-}
 
 let open: Debugger[] = []
 afterEach(() => {

@@ -8,6 +8,7 @@ import { KernelFollower } from '../../../src/debugger/linux/follow-kernel.ts'
 import { kernelIdentity, mismatch } from '../../../src/debugger/linux/kernel-image.ts'
 import { moduleNameOf, readModulePlaces, readModules } from '../../../src/debugger/linux/kernel-modules.ts'
 import { findKernelSlide } from '../../../src/debugger/linux/kernel-slide.ts'
+import type { LinuxImage } from '../../../src/debugger/linux/kernel-tables.ts'
 import { findModuleFiles } from '../../../src/debugger/linux/module-files.ts'
 import { SymbolBook } from '../../../src/debugger/symbol-book.ts'
 import { DebugFile } from '../../../src/symbols/dwarf/debug-file.ts'
@@ -91,10 +92,11 @@ describe('a kernel that begins anew', () => {
   test('is looked for again, and taken to be where it was until it is found', () => {
     const book = new SymbolBook()
     book.addFile(DebugFile.open(linked.program))
-    const follower = new KernelFollower(book, { image: { start: 0x20_0000, length: 0x1000 } })
+    const image: LinuxImage = { start: 0x20_0000, length: 0x1000, alignment: 0x20_0000, bits: 64 }
+    const follower = new KernelFollower(book, { image })
     const address = book.byName('start_kernel')?.address ?? 0n
     expect([follower.seeking, follower.isPlaced(address)]).toEqual([true, false])
-    const fixed = new KernelFollower(book, { image: { start: 0x20_0000, length: 0x1000 }, isFixed: true })
+    const fixed = new KernelFollower(book, { image, isFixed: true })
     expect(fixed.isPlaced(address)).toBe(true)
     expect(follower.seek(guest.machine, vcpu())).toBe(true)
     const placed = book.byName('start_kernel')?.address ?? 0n
