@@ -1,5 +1,6 @@
 /** Registers as variables: a scope for each group, fields below what has any, assignments where something can be set. */
 
+import type { Activation } from '../debugger/stack/frame.ts'
 import { writeRegister } from '../debugger/write-register.ts'
 import type { RegisterNode } from '../inspect/register-node.ts'
 import type { FrameId } from './frame-ids.ts'
@@ -16,11 +17,15 @@ export interface RegisterScope {
 }
 
 /** What an outer frame knows of the registers that it will have again. */
-export function savedRegisters(registers: ReadonlyMap<string, bigint | undefined>): VariableContainer {
-  const nodes = [...registers].map(([name, value]) => ({
+export function savedRegisters({ registers, segments, bits }: Activation): VariableContainer {
+  const selectors = Object.entries(segments === undefined ? {} : { cs: segments.cs, ss: segments.ss })
+  const values = [...registers, ...selectors.map(([name, { selector }]) => [name, BigInt(selector)] as const)]
+  // In 16-bit code they are offsets in a segment.
+  const isAddress = bits !== 16 && segments === undefined
+  const nodes = values.map(([name, value]) => ({
     name,
     value: value === undefined ? '<not known>' : hexText(value),
-    ...(value === undefined ? {} : { address: { space: 'linear', address: value } as const }),
+    ...(value === undefined || !isAddress ? {} : { address: { space: 'linear', address: value } as const }),
     evaluateName: `$${name}`,
   }))
   return containerOf(() => nodes, nodes.length)

@@ -179,7 +179,7 @@ export class SourceStep {
   }
 
   #to(vcpu: number, caller: Activation): StepRequest {
-    return { ...this.#request(vcpu, 'to'), address: caller.pc, stackAtLeast: caller.sp }
+    return { ...this.#request(vcpu, 'to'), address: caller.pc, ...stackOfCaller(caller) }
   }
 
   #request(vcpu: number, kind: StepRequest['kind']): StepRequest {
@@ -214,6 +214,14 @@ export class SourceStep {
     if (name === undefined) return undefined
     return this.#book.functionPlaces(name).find(({ address }) => address === entry)?.bodyAddress
   }
+}
+
+/** Of 16-bit code an offset in its segment, which wraps around. */
+function stackOfCaller({ sp, segments }: Activation): Pick<StepRequest, 'stackAtLeast' | 'stackBase'> {
+  if (segments === undefined) return { stackAtLeast: sp }
+  const { ss, stackBits } = segments
+  const stackAtLeast = BigInt.asUintN(stackBits, sp - ss.base)
+  return stackBits === 16 ? { stackAtLeast, stackBase: ss.base } : { stackAtLeast }
 }
 
 function startsWith(chain: readonly number[], start: readonly number[]): boolean {

@@ -187,6 +187,8 @@ export interface StepRequest {
   readonly address?: bigint
   /** For `to`: only with at least this RSP, and less than 4096 above it, so that deeper calls and other stacks do not count. */
   readonly stackAtLeast?: bigint
+  /** The stack's pointer has 16 bits, above which it goes on from 0, in a segment with this base: only there. */
+  readonly stackBase?: bigint
   /** `into` and `over` go on while RIP (linear) is in one of these, ends not included: the code of a line. */
   readonly ranges?: readonly { readonly start: bigint; readonly end: bigint }[]
   /** Ends in the handler of an interrupt that comes first. Otherwise it runs, unmasked, and the step goes on after it. */

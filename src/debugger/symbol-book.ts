@@ -211,6 +211,11 @@ export class SymbolBook implements SymbolLookup {
     return best
   }
 
+  /** Sections that files have in the guest's memory. */
+  sections(): { readonly start: bigint; readonly end: bigint }[] {
+    return this.files.flatMap(file => this.#ask(file, () => [...file.loadedSections()]) ?? [])
+  }
+
   /** `name` or `name+0x1c`; undefined when no symbol covers the address. */
   describe(address: bigint): string | undefined {
     const symbol = this.containing(address)

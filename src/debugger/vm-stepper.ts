@@ -16,6 +16,8 @@ import { rootFrame, type VmStops } from './vm-stops.ts'
 interface Place {
   readonly rip: bigint
   readonly stack: bigint
+  /** Of a stack whose pointer has 16 bits. */
+  readonly stackBase: bigint | undefined
   readonly cpl: number
   readonly root: number
 }
@@ -65,7 +67,7 @@ export class VmStepper {
     this.#request = request
     this.#index = request.vcpu
     if (request.kind === 'to' && request.address !== undefined)
-      this.#awaitAddress(request.address, request.stackAtLeast)
+      this.#awaitAddress(request.address, aboveStack(request.stackAtLeast, request.stackBase))
     else this.#watchDeliveries()
   }
 
@@ -123,7 +125,7 @@ export class VmStepper {
     if (delivered !== undefined) return this.#afterDelivery(delivered, before)
     if (stop.kind !== 'step') return stop
     if (over !== undefined && this.#left(over)) {
-      this.#awaitAddress(over.next, before.stack, before)
+      this.#awaitAddress(over.next, aboveStack(before.stack, before.stackBase), before)
       return undefined
     }
     // HLT has retired: the step ends behind it, when an interrupt has woken the vCPU and its handler is through.
@@ -193,9 +195,8 @@ export class VmStepper {
   }
 
   /** Runs until `next` is reached on the stack that the instruction before it had, or it returns to elsewhere. */
-  #awaitAddress(address: bigint, stackAtLeast: bigint | undefined, place?: Place): void {
+  #awaitAddress(address: bigint, above: AboveStack | undefined, place?: Place): void {
     this.#away = true
-    const above = stackAtLeast === undefined ? undefined : aboveStack(stackAtLeast)
     const reached = (view: StopView): boolean => {
       if (above !== undefined) {
         const distance = above(view)
@@ -219,18 +220,36 @@ export class VmStepper {
   }
 }
 
-/** How far RSP lies above an address, without a bigint: deep recursion asks at each return. */
-function aboveStack(address: bigint): (view: StopView) => number {
+/** How far RSP lies above where it must be. */
+type AboveStack = (view: StopView) => number
+
+/**
+ * Without a bigint: deep recursion asks at each return.
+ * @param base of a stack whose pointer has 16 bits and wraps around
+ */
+function aboveStack(address: bigint | undefined, base: bigint | undefined): AboveStack | undefined {
+  if (address === undefined) return undefined
   const low = Number(BigInt.asUintN(32, address))
   const high = Number(BigInt.asUintN(32, address >> 32n))
+  if (base !== undefined) {
+    const offset = low & 0xffff
+    return view => (view.registers.segment('ss').base === base ? (view.low(RSP) - offset) & 0xffff : -1)
+  }
   return view => ((view.high(RSP) >>> 0) - high) * 2 ** 32 + ((view.low(RSP) >>> 0) - low)
 }
 
 function placeOf({ registers }: Vcpu): Place {
   return {
-    ...{ rip: registers.get('rip'), stack: registers.get('rsp'), cpl: registers.cpl },
+    ...{ rip: registers.get('rip'), stack: registers.get('rsp'), stackBase: narrowStack(registers) },
+    cpl: registers.cpl,
     root: rootFrame(registers.get('cr3')),
   }
+}
+
+/** The base of a stack whose pointer has 16 bits. */
+function narrowStack(registers: Vcpu['registers']): bigint | undefined {
+  const { base, rights } = registers.segment('ss')
+  return codeBits(registers) !== 64 && (rights & RIGHTS_DB) === 0 ? base : undefined
 }
 
 function linearRip({ registers }: Vcpu): bigint {

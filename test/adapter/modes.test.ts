@@ -106,6 +106,7 @@ test('steps by instruction and by line from real mode to long mode', async () =>
   // Into the call, by line, and on by line over all that it does.
   await session.go('stepIn')
   await session.at('modes.asm', 'print-16')
+  expect((await session.stack(8)).map(({ name }) => name)).toEqual(['print_16', 'real_mode+0x11'])
   await session.breakAt('modes.asm', 'descriptor-table')
   await session.go()
   await stepTo('protected-mode', 'stepIn', 'instruction')

@@ -28,7 +28,7 @@ export const variableRequests: RequestFamily = {
     const registers =
       view.frame.activation.by === 'start'
         ? registerScopes(session, view.id).map(group => scope(group.name, group.container, 'registers', group.rare))
-        : [scope('Registers of this frame', savedRegisters(view.frame.registers), 'registers')]
+        : [scope('Registers of this frame', savedRegisters(view.frame.activation), 'registers')]
     return {
       scopes: [
         ...(locals === undefined ? [] : [scope('Locals', locals, 'locals')]),

@@ -93,7 +93,13 @@ function isSegmentField(field: string): field is keyof typeof SEGMENT_FIELDS {
 }
 
 function segmentField(name: SegmentName, field: keyof typeof SEGMENT_FIELDS): RegisterOperand {
-  return derived(SEGMENT_FIELDS[field], ({ vcpu }) => BigInt(vcpu.segment(name)[field]))
+  return derived(SEGMENT_FIELDS[field], ({ vcpu, segments }) => {
+    const own = name === 'cs' || name === 'ss' ? segments?.[name] : undefined
+    const now = vcpu.segment(name)
+    if (own === undefined || (own.selector === now.selector && own.base === now.base)) return BigInt(now[field])
+    if (field === 'selector' || field === 'base') return BigInt(own[field])
+    throw new ExpressionError(`$${name}.${field} is not known in this frame: the vCPU has another segment now`)
+  })
 }
 
 const derived = (type: Type, read: RegisterOperand['read']): RegisterOperand => ({ type, read, whole: undefined })

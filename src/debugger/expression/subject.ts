@@ -8,11 +8,15 @@ import { LinearReader } from './linear-reader.ts'
 
 export type Space = Address['space']
 
+export type SubjectSegments = Readonly<Record<'cs' | 'ss', { readonly selector: number; readonly base: bigint }>>
+
 export interface Subject {
   readonly vcpu: VcpuView
   readonly machine: MachineView
   /** A register by the machine's name (`rax`, `xmm3`, `st0`); undefined when this frame doesn't know it. */
   register(name: string): bigint | undefined
+  /** Segments of this frame that need not be the vCPU's. */
+  readonly segments?: SubjectSegments | undefined
   /** Exactly `size` bytes, or undefined. Looking has no side effect. */
   read(space: Space, address: bigint, size: number): Uint8Array | undefined
   /** An unsigned little-endian integer of 1 to 16 bytes. Throws {@link ExpressionError} when it can't be read. */
@@ -60,6 +64,7 @@ export class FrameSubject implements Subject {
   readonly #registers: ReadonlyMap<string, bigint | undefined>
 
   readonly #called: boolean
+  readonly segments: SubjectSegments | undefined
 
   /**
    * @param registers general registers by name, `rip` among them; a hole is one that is not known.
@@ -70,8 +75,10 @@ export class FrameSubject implements Subject {
     machine: MachineView,
     registers: ReadonlyMap<string, bigint | undefined>,
     called: boolean,
+    segments?: SubjectSegments,
   ) {
     this.#called = called
+    this.segments = segments
     this.vcpu = vcpu
     this.machine = machine
     this.#inner = new VcpuSubject(vcpu, machine)

@@ -9,7 +9,7 @@ export type FoundBy =
   | 'eh_frame'
   | 'orc'
   | 'frame-pointer'
-  /** The return address is on top of the stack: the callee had not begun its frame. */
+  /** The return address is on top of the stack: the callee had not begun its frame, or had ended it. */
   | 'entry'
   /** What the processor pushed for an interrupt or exception. */
   | 'interrupt-frame'
@@ -18,8 +18,28 @@ export type FoundBy =
   /** A word on the stack that looks like a return address: it may be a left-over. */
   | 'scan'
 
-/** General registers by the machine's names, `rip` among them; a hole is a register that is not known. */
+/**
+ * General registers by the machine's names, `rip` among them; a hole is a register that is not known. Those of 16-bit
+ * code are offsets, as the processor has them.
+ */
 export type FrameRegisters = ReadonlyMap<string, bigint | undefined>
+
+/** A segment as the selector meant it that the processor has, or had, in a register. */
+export interface FrameSegment {
+  readonly selector: number
+  /** Linear address. */
+  readonly base: bigint
+}
+
+/** What makes linear addresses of the offsets that 16-bit code goes by. */
+export interface FrameSegments {
+  readonly cs: FrameSegment
+  readonly ss: FrameSegment
+  /** Bits of the stack pointer that count. */
+  readonly stackBits: 16 | 32
+  /** A selector is a sixteenth of its segment's base: real mode and virtual-8086 mode (SDM vol. 3, 20.1.1). */
+  readonly paragraphs: boolean
+}
 
 /** One activation: a function that was called, with whatever was inlined into it. */
 export interface Activation {
@@ -32,6 +52,8 @@ export interface Activation {
   /** It called what lies further in; otherwise it was interrupted, or is the innermost. */
   readonly isCaller: boolean
   readonly by: FoundBy
+  /** Of 16-bit code, whose RIP and RSP are offsets, and of 32-bit code that called it. */
+  readonly segments?: FrameSegments
 }
 
 /** The address that decides which line and which function an activation is in: the call, not what follows it. */

@@ -64,7 +64,8 @@ export class Stack {
 
   #subjectOf(activation: Activation): Subject {
     if (activation.by === 'start') return new VcpuSubject(this.#vcpu, this.#machine)
-    return new FrameSubject(this.#vcpu, this.#machine, activation.registers, activation.isCaller)
+    const { registers, isCaller, segments } = activation
+    return new FrameSubject(this.#vcpu, this.#machine, registers, isCaller, segments)
   }
 
   /**

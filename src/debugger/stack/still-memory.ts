@@ -23,7 +23,7 @@ export class StillMemory {
   }
 
   /** A little-endian integer; undefined when it can't be read. */
-  word(address: bigint, size: 4 | 8): bigint | undefined {
+  word(address: bigint, size: 2 | 4 | 8): bigint | undefined {
     const offset = Number(address & 0xfffn)
     if (offset + size > PAGE) {
       const bytes = this.read(address, size)
@@ -31,6 +31,7 @@ export class StillMemory {
     }
     const page = this.#page(address - BigInt(offset))
     if (page === undefined) return undefined
+    if (size === 2) return BigInt(page[offset] | (page[offset + 1] << 8))
     const low = u32(page, offset)
     return size === 4 ? BigInt(low) : (BigInt(u32(page, offset + 4)) << 32n) | BigInt(low)
   }

@@ -9,6 +9,9 @@ import { unwoundRegisters } from '../dwarf-registers.ts'
 import type { SymbolBook } from '../symbol-book.ts'
 import type { Activation, FoundBy, FrameRegisters } from './frame.ts'
 import { codeBitsOf, followsCall, isDataSelector, plausibleFlags } from './guest-code.ts'
+import { interruptedActivation, interruptedCode } from './interrupted-code.ts'
+import { NarrowUnwind } from './narrow-unwind.ts'
+import { currentSegments, SegmentReader } from './segment-reader.ts'
 import { StillMemory } from './still-memory.ts'
 
 /** Words above the top of the stack in which an interrupt's frame is looked for: registers that a stub has saved. */
@@ -28,17 +31,21 @@ export class UnwindStep {
   readonly #book: SymbolBook
   readonly #vcpu: VcpuView
   readonly #memory: StillMemory
+  readonly #segments: SegmentReader
+  readonly #narrow: NarrowUnwind
 
   constructor(book: SymbolBook, vcpu: VcpuView, machine: MachineView) {
     this.#book = book
     this.#vcpu = vcpu
     this.#memory = new StillMemory(machine, vcpu)
+    this.#segments = new SegmentReader(this.#memory, machine, vcpu)
+    this.#narrow = new NarrowUnwind(book, this.#memory, this.#segments)
   }
 
   /** undefined where the stack ends, or nothing more can be told. */
   callerOf(frame: Activation): Activation | undefined {
     const bits = frame.bits
-    if (bits === 16) return undefined
+    if (bits === 16) return this.#narrow.callerOf(frame)
     const byTable = this.#byTable(frame, bits)
     if (byTable !== undefined) return byTable === 'end' ? undefined : byTable
     return this.#bySyscall(frame) ?? this.#byStack(frame, bits)
@@ -147,14 +154,16 @@ export class UnwindStep {
     return this.#interrupted(frame, pc, sp, flags, bits)
   }
 
-  /** EIP, CS, EFLAGS, and ESP, SS where the ring changed. */
+  /** EIP, CS, EFLAGS, and ESP, SS where the ring changed or virtual-8086 mode was left. */
   #narrowInterrupt(frame: Activation, at: bigint): Activation | undefined {
+    const narrow = this.#interrupted16(frame, at)
+    if (narrow !== undefined) return narrow
     const pc = this.#word(at, 32)
     const cs = this.#word(at + 4n, 32)
     const flags = this.#word(at + 8n, 32)
     if (pc === undefined || cs === undefined || flags === undefined || !plausibleFlags(flags)) return undefined
     const bits = codeBitsOf(this.#memory, this.#vcpu, cs)
-    if (bits === undefined || bits === 64 || this.#word(pc, 32) === undefined) return undefined
+    if (bits !== 32 || this.#word(pc, 32) === undefined) return undefined
     if ((cs & 3n) === 0n) {
       if (this.#book.containing(pc) === undefined) return undefined
       return this.#interrupted(frame, pc, at + 12n, flags, bits)
@@ -164,6 +173,15 @@ export class UnwindStep {
     if (sp === undefined || ss === undefined || (ss & 3n) !== (cs & 3n)) return undefined
     if (!isDataSelector(this.#memory, this.#vcpu, ss)) return undefined
     return this.#interrupted(frame, pc, sp, flags, bits)
+  }
+
+  /** 16-bit code that a 32-bit handler has interrupted, in a segment of its own. */
+  #interrupted16(frame: Activation, at: bigint): Activation | undefined {
+    const code = interruptedCode(this.#memory, this.#segments, at, 4, currentSegments(this.#vcpu))
+    if (code?.bits !== 16) return undefined
+    const sameStack = code.sp === at + 12n
+    if (sameStack && this.#book.containing(code.pc) === undefined) return undefined
+    return interruptedActivation(frame, code, frame.registers.get('rbp'))
   }
 
   #interrupted(frame: Activation, pc: bigint, sp: bigint, flags: bigint, bits: 16 | 32 | 64): Activation {
@@ -233,6 +251,8 @@ export function innermost(vcpu: VcpuView, pc: bigint, sp: bigint, bits: 16 | 32 
   const registers = new Map<string, bigint | undefined>(
     names.map(name => [name, bits === 64 ? vcpu.register(name) : BigInt.asUintN(32, vcpu.register(name))]),
   )
+  const activation = { registers, pc, sp, bits, isCaller: false, by: 'start' } as const
+  if (bits === 16) return { ...activation, segments: currentSegments(vcpu) }
   registers.set('rip', pc).set('rsp', sp)
-  return { registers, pc, sp, bits, isCaller: false, by: 'start' }
+  return activation
 }

@@ -12,6 +12,8 @@ import { Stack } from '../../../src/debugger/stack/stack.ts'
 export interface BuiltGuest {
   /** Path of the ELF file. */
   readonly program: string
+  /** Path of the ELF file with its symbols, where that is another. */
+  readonly symbols?: string
   readonly source: string
   /** The line with `// #name`, from 1. */
   marker(name: string): number
@@ -62,7 +64,7 @@ export class GuestUnderTest {
     return new GuestUnderTest(
       await launch({
         program: built.program,
-        symbols: [{ path: built.program, slide: 0n }],
+        symbols: [{ path: built.symbols ?? built.program, slide: 0n }],
         cmdline: '',
         memory: 16 * 2 ** 20,
       }),
