@@ -31,7 +31,7 @@ export function currentTask(book: SymbolBook, machine: MachineView, vcpu: VcpuVi
   const offsets = book.byName('__per_cpu_offset')?.address
   const offset = offsets === undefined ? 0n : memory.integer(offsets + BigInt(vcpu.index * pointer), pointer)
   if (offset === undefined) return undefined
-  const address = memory.integer(BigInt.asUintN(64, offset + variable), pointer)
+  const address = memory.integer(BigInt.asUintN(pointer * 8, offset + variable), pointer)
   if (address === undefined || address === 0n) return undefined
   const name = memory.bytes(address + BigInt(comm.offset), LONGEST_NAME)
   const number = memory.integer(address + BigInt(pid.offset), 4)

@@ -48,11 +48,13 @@ class ModuleReader {
   readonly #book: SymbolBook
   readonly #subject: Subject
   readonly #module: StructType
+  readonly #next: FoundMember
 
   constructor(book: SymbolBook, subject: Subject) {
     this.#book = book
     this.#subject = subject
     this.#module = this.#struct('struct module')
+    this.#next = member(this.#struct('struct list_head'), 'next')
   }
 
   all(isWanted: (name: string) => boolean): LoadedModule[] {
@@ -68,7 +70,7 @@ class ModuleReader {
     const head = this.#book.byName('modules')?.address
     if (head === undefined) throw new ExpressionError('the kernel has no list "modules": its symbols are not known')
     const list = member(this.#module, 'list').offset
-    const next = member(this.#struct('struct list_head'), 'next').offset
+    const next = this.#next.offset
     const modules: { name: string; address: bigint }[] = []
     const seen = new Set<bigint>([head])
     for (
@@ -140,7 +142,7 @@ class ModuleReader {
   }
 
   #pointer(base: bigint, offset: number): bigint {
-    return this.#subject.integer('linear', base + BigInt(offset), 8)
+    return this.#subject.integer('linear', base + BigInt(offset), this.#next.type.size === 4 ? 4 : 8)
   }
 
   #integer(base: bigint, { offset, type }: FoundMember): bigint {

@@ -57,3 +57,19 @@ test('there is none where the kernel is not known, not so far, or not to be read
   machine.writeEntry(Number(book.byName('__per_cpu_offset')?.address), 0x8000_0000_0000_0000n)
   expect(currentTask(book, machine, machine.vcpu)).toBeUndefined()
 })
+
+test("a 32-bit kernel's offsets wrap at 4 GiB", () => {
+  const book = new SymbolBook()
+  const { program } = buildGuest(ALONE, ['-m32'])
+  book.addElf(program, readFileSync(program))
+  const machine = new FakeMachine(2 ** 22)
+  machine.vcpu.protectedMode()
+  const at = (name: string): number => Number(book.byName(name)?.address)
+  const word = (value: number) => new Uint8Array(new Uint32Array([value]).buffer)
+  const task = 0x30_0000
+  machine.write(at('__per_cpu_offset'), word(-0x10_0000))
+  machine.write(at('current_task') - 0x10_0000, word(task))
+  machine.write(task + 4, word(77))
+  machine.write(task + 12, Buffer.from('worker\0'))
+  expect(currentTask(book, machine, machine.vcpu)).toEqual({ name: 'worker', pid: 77 })
+})

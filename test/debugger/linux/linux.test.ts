@@ -161,6 +161,15 @@ describe('loaded modules', () => {
     ])
   })
 
+  test('are read with the pointers of a 32-bit kernel', async () => {
+    const narrow = await GuestUnderTest.start(buildGuest(KERNEL, ['-m32', ...at('0x800000')]))
+    onTestFinished(() => narrow.debugger.dispose())
+    await narrow.runToMarker('running')
+    const [first, second] = readModules(narrow.debugger.symbols, narrow.subject)
+    expect(first.sections.get('.data')).toBe(0x70_1000n)
+    expect(second).toEqual({ name: 'other', base: 0x71_0000n, size: 0x40, sections: new Map([['.text', 0x71_0000n]]) })
+  })
+
   test('are found without their sections where those are of no interest', () => {
     expect(readModulePlaces(guest.debugger.symbols, guest.subject)).toEqual([
       { name: 'guest', base: 0x70_0000n, size: 0x500 },
