@@ -54,6 +54,14 @@ export function followsCall(memory: StillMemory, address: bigint): boolean {
   })
 }
 
+/** Where the CALL leads that ends at an address, if it is one with a displacement. */
+export function calledDirectly(memory: StillMemory, address: bigint, bits: 32 | 64): bigint | undefined {
+  const bytes = memory.read(BigInt.asUintN(64, address - 5n), 5)
+  if (bytes?.[0] !== 0xe8) return undefined
+  const displacement = new DataView(bytes.buffer, bytes.byteOffset + 1).getInt32(0, true)
+  return BigInt.asUintN(bits, address + BigInt(displacement))
+}
+
 /** Bytes of FF /2 by its ModRM byte, in 32- and 64-bit code. */
 function callLength(modrm: number): number {
   const mode = modrm >> 6

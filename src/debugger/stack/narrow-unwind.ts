@@ -1,6 +1,6 @@
 /**
  * From an activation of 16-bit code to the one that called it or was interrupted by it, in real mode, in virtual-8086
- * mode and in 16-bit segments of protected mode. No tables describe such code, so each step is one of these:
+ * mode and in 16-bit segments of protected mode. Where no tables describe it each step is one of these:
  *
  * - `entry`: the return address is on top, before the frame has begun and where RET stands;
  * - `frame-pointer`: PUSH BP, MOV BP, SP, with a return address above the saved BP;
@@ -14,6 +14,7 @@ import type { SymbolBook } from '../symbol-book.ts'
 import { CALL_ROOM, type CallInstruction, callsAtEndOf } from './call-instruction.ts'
 import { type Activation, type FoundBy, type FrameSegment, type FrameSegments, lookupAddress } from './frame.ts'
 import { interruptedActivation, interruptedCode } from './interrupted-code.ts'
+import { beginsFrame, functionStart } from './prologue.ts'
 import type { SegmentReader } from './segment-reader.ts'
 import type { StillMemory } from './still-memory.ts'
 
@@ -21,16 +22,7 @@ import type { StillMemory } from './still-memory.ts'
 const INTERRUPT_SEARCH = 48
 /** And return addresses. */
 const SCAN_WORDS = 512
-/** Bytes of a function in which its frame begins; handlers save registers before that. */
-const PROLOGUE = 16
-
 const PUSH_BP = 0x55
-const ENTER = 0xc8
-/** MOV BP, SP in its two encodings. */
-const MOV_BP_SP: readonly (readonly [number, number])[] = [
-  [0x89, 0xe5],
-  [0x8b, 0xec],
-]
 const OPERAND_SIZE = 0x66
 /** RET near and far, each with an immediate and without. */
 const RETURNS: ReadonlySet<number> = new Set([0xc2, 0xc3, 0xca, 0xcb])
@@ -95,7 +87,7 @@ export class NarrowUnwind {
     const opcode = next?.[0] === OPERAND_SIZE ? next[1] : next?.[0]
     if (opcode === IRET) return this.#interruptAt(standing, sp, { certain: true })
     if (opcode !== undefined && RETURNS.has(opcode)) return this.#returnOnTop(standing, sp, frame.registers.get('rbp'))
-    const start = this.#functionStart(frame.pc)
+    const start = functionStart(this.#book, frame.pc)
     if (frame.pc === start || this.#isHandlerEntry(frame)) {
       const handled = this.#isHandlerEntry(frame)
       const interrupted = this.#interruptAt(standing, sp, { certain: handled })
@@ -239,34 +231,20 @@ export class NarrowUnwind {
     return bytes !== undefined && (bytes[0] === INT || SHORT_INTS.has(bytes[1]))
   }
 
-  /** Does the function make its BP a frame pointer, and has it? undefined where no symbol tells where it begins. */
+  /** Has the function made its BP a frame pointer? undefined where no symbol tells where it begins. */
   #hasFrame(frame: Activation): boolean | undefined {
     const address = lookupAddress(frame)
-    const start = this.#functionStart(address)
-    if (start === undefined) return undefined
-    const length = Math.min(PROLOGUE, Number(address - start))
-    const bytes = length === 0 ? undefined : this.#memory.read(start, length)
-    if (bytes === undefined) return false
-    if (bytes[0] === ENTER) return true
-    return bytes.some((byte, at) => byte === PUSH_BP && beginsFrame(bytes, at + 1))
+    const start = functionStart(this.#book, address)
+    return start === undefined ? undefined : beginsFrame(this.#memory, start, address)
   }
 
   #isHandler(frame: Activation): boolean {
-    const start = this.#functionStart(lookupAddress(frame))
+    const start = functionStart(this.#book, lookupAddress(frame))
     return start !== undefined && this.#reader.isHandler(start, frame.segments?.paragraphs === true)
   }
 
   #isHandlerEntry({ pc, segments }: Activation): boolean {
     return this.#reader.isHandler(pc, segments?.paragraphs === true)
-  }
-
-  /** Where the function begins; NASM's labels inside it, `function.label`, are not where. */
-  #functionStart(address: bigint): bigint | undefined {
-    const symbol = this.#book.containing(address)
-    if (symbol === undefined || symbol.kind === 'object') return undefined
-    const dot = symbol.name.indexOf('.', 1)
-    const outer = dot < 0 ? undefined : this.#book.byName(symbol.name.slice(0, dot))
-    return outer !== undefined && outer.address <= symbol.address ? outer.address : symbol.address
   }
 
   /** In a function or behind a label; but behind a file's last one, whose size is not known, only where its code ends. */
@@ -289,11 +267,6 @@ export class NarrowUnwind {
 const linear = (base: bigint, offset: bigint): bigint => BigInt.asUintN(32, base + offset)
 
 const rbpOf = ({ registers }: Activation): bigint | undefined => registers.get('rbp')
-
-function beginsFrame(bytes: Uint8Array, after: number): boolean {
-  const at = bytes[after] === OPERAND_SIZE ? after + 1 : after
-  return MOV_BP_SP.some(([first, second]) => bytes[at] === first && bytes[at + 1] === second)
-}
 
 /** What the functions in between have changed is not known, but for BP. */
 function returned({ frame, segments }: Standing, to: ReturnAddress, rbp: bigint | undefined, by: FoundBy): Activation {

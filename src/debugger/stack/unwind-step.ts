@@ -8,9 +8,10 @@ import type { MachineView, VcpuView } from '../../inspect/machine-view.ts'
 import { unwoundRegisters } from '../dwarf-registers.ts'
 import type { SymbolBook } from '../symbol-book.ts'
 import type { Activation, FoundBy, FrameRegisters } from './frame.ts'
-import { codeBitsOf, followsCall, isDataSelector, plausibleFlags } from './guest-code.ts'
+import { calledDirectly, codeBitsOf, followsCall, isDataSelector, plausibleFlags } from './guest-code.ts'
 import { interruptedActivation, interruptedCode } from './interrupted-code.ts'
 import { NarrowUnwind } from './narrow-unwind.ts'
+import { beginsFrame, functionStart } from './prologue.ts'
 import { currentSegments, SegmentReader } from './segment-reader.ts'
 import { StillMemory } from './still-memory.ts'
 
@@ -45,7 +46,7 @@ export class UnwindStep {
   /** undefined where the stack ends, or nothing more can be told. */
   callerOf(frame: Activation): Activation | undefined {
     const bits = frame.bits
-    if (bits === 16) return this.#narrow.callerOf(frame)
+    if (bits === 16) return this.#byTable16(frame) ?? this.#narrow.callerOf(frame)
     const byTable = this.#byTable(frame, bits)
     if (byTable !== undefined) return byTable === 'end' ? undefined : byTable
     return this.#bySyscall(frame) ?? this.#byStack(frame, bits)
@@ -72,6 +73,32 @@ export class UnwindStep {
     return { registers, pc: unwound.pc, sp, bits, isCaller: !unwound.interrupted, by: unwound.by }
   }
 
+  /**
+   * Compilers for 32 bits make 16-bit code too (`gcc -m16`), with tables by which offsets in the segments of stack and
+   * data are linear addresses. They are believed where that is so.
+   */
+  #byTable16(frame: Activation): Activation | undefined {
+    const { segments } = frame
+    if (segments === undefined || segments.ss.base !== 0n) return undefined
+    const names = unwoundRegisters(32)
+    const linear = new Map(frame.registers).set('rip', frame.pc).set('rsp', frame.sp)
+    const unwound = this.#book.unwind(
+      names.map(name => linear.get(name)),
+      32,
+      (address, size) => this.#memory.read(address, size),
+      frame.isCaller,
+    )
+    if (unwound === undefined || unwound.interrupted || unwound.pc > 0xffffn) return undefined
+    const pc = segments.cs.base + unwound.pc
+    const registers = new Map<string, bigint | undefined>(
+      names.map((name, number) => [name, unwound.registers[number]]),
+    )
+    const sp = registers.get('rsp')
+    if (sp === undefined || sp <= frame.sp || !this.#isCaller(pc)) return undefined
+    registers.set('rip', unwound.pc).set('rsp', BigInt.asUintN(segments.stackBits, sp))
+    return { registers, pc, sp, bits: 16, isCaller: true, by: unwound.by, segments }
+  }
+
   /** Nothing has been pushed yet where SYSCALL begins: RCX has the return address (SDM vol. 2, SYSCALL). */
   #bySyscall(frame: Activation): Activation | undefined {
     if (frame.by !== 'start' || frame.bits !== 64 || this.#vcpu.cpl !== 0) return undefined
@@ -86,8 +113,9 @@ export class UnwindStep {
   #byStack(frame: Activation, bits: 32 | 64): Activation | undefined {
     const atEntry = this.#atEntry(frame, bits)
     if (atEntry !== undefined) return atEntry
-    const pointed = this.#byFramePointer(frame, bits)
-    const end = pointed === undefined ? undefined : frame.registers.get('rbp')
+    const leaf = this.#withoutFrame(frame, bits)
+    const pointed = leaf ?? this.#byFramePointer(frame, bits)
+    const end = pointed === undefined ? undefined : (leaf?.sp ?? frame.registers.get('rbp'))
     return this.#interruptFrame(frame, bits, end) ?? pointed ?? this.#byScan(frame, bits)
   }
 
@@ -106,6 +134,27 @@ export class UnwindStep {
     const rbp = pushed ? this.#word(frame.sp, bits) : frame.registers.get('rbp')
     const registers = withPreserved(frame.registers).set('rbp', rbp)
     return returned(registers, pc, at + size, bits, 'entry')
+  }
+
+  /**
+   * Of a function that has made no frame, as leaves do among functions that have frame pointers: RBP is still its
+   * caller's, and below that lies what the CALL of this very function has pushed.
+   */
+  #withoutFrame(frame: Activation, bits: 32 | 64): Activation | undefined {
+    const rbp = frame.registers.get('rbp')
+    const start = functionStart(this.#book, frame.pc)
+    if (frame.isCaller || rbp === undefined || start === undefined) return undefined
+    if (beginsFrame(this.#memory, start, frame.pc)) return undefined
+    const size = BigInt(bits / 8)
+    const limit = frame.sp + BigInt(SCAN_WORDS) * size
+    for (let at = frame.sp; at < rbp && at < limit; at += size) {
+      const pc = this.#word(at, bits)
+      if (pc === undefined) return undefined
+      if (pc === 0n || !this.#isReturnAddress(pc) || calledDirectly(this.#memory, pc, bits) !== start) continue
+      const registers = new Map<string, bigint | undefined>([...frame.registers.keys()].map(name => [name, undefined]))
+      return returned(registers.set('rbp', rbp), pc, at + size, bits, 'scan')
+    }
+    return undefined
   }
 
   #byFramePointer(frame: Activation, bits: 32 | 64): Activation | undefined {

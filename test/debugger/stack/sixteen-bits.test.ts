@@ -8,7 +8,13 @@ import type { StackFrame } from '../../../src/debugger/stack/frame.ts'
 import { SourceStep } from '../../../src/debugger/stepping.ts'
 import { findMarker, GUESTS } from '../../support/markers.ts'
 import { assembleFlat, assembleMultiboot, bootSectorSymbols } from '../../support/test-guest.ts'
-import { type BuiltGuest, buildGuest, GuestUnderTest } from '../support/c-guest.ts'
+import {
+  type BuiltGuest,
+  buildGuest,
+  FRAME_POINTERS_ALONE,
+  GuestUnderTest,
+  withoutFrameTables,
+} from '../support/c-guest.ts'
 
 let guest: GuestUnderTest
 afterEach(() => guest.debugger.dispose())
@@ -56,14 +62,10 @@ __asm__(".section .start, \\"ax\\"; .globl _start; _start: cli; xor %ax, %ax; mo
 `
 
 /** A boot sector by GCC, whose 16-bit code calls with doublewords, as the setup code of Linux does. */
-function buildBootSector(source: string): BuiltGuest {
-  const built = buildGuest(source, [
-    '-m16',
-    '-O1',
-    '-fno-omit-frame-pointer',
-    '-Wl,-Ttext=0x7c20,--section-start=.start=0x7c00',
-    '-Wl,-e,_start',
-  ])
+function buildBootSector(source: string, flags: readonly string[]): BuiltGuest {
+  const placed = ['-Wl,-Ttext=0x7c20,--section-start=.start=0x7c00', '-Wl,-e,_start']
+  const guest = buildGuest(source, ['-m16', '-O1', ...placed, ...flags])
+  const built = flags === FRAME_POINTERS_ALONE ? withoutFrameTables(guest) : guest
   const sector = Buffer.alloc(512)
   const image = `${built.program}.bin`
   execFileSync('objcopy', ['-O', 'binary', '-j', '.start', '-j', '.text', built.program, image])
@@ -253,20 +255,20 @@ describe('a stack of real mode', () => {
   })
 })
 
-describe('a stack of 16-bit code by GCC', () => {
+describe.each([
+  ['with frame pointers alone', FRAME_POINTERS_ALONE, 'frame-pointer'],
+  ['with unwind tables', ['-fomit-frame-pointer'], 'eh_frame'],
+])('a stack of 16-bit code by GCC, %s', (_name, flags, by) => {
   test('has return addresses of 32 bits, with source lines and locals', async () => {
-    guest = await GuestUnderTest.start(buildBootSector(CALLED_AS_32_BITS))
+    guest = await GuestUnderTest.start(buildBootSector(CALLED_AS_32_BITS, flags))
     await guest.runToMarker('leaf')
     const frames = guest.stack.frames(0, 50)
-    expect(found(frames)).toEqual([
-      'leaf start',
-      'middle frame-pointer',
-      'kernel frame-pointer',
-      '_start frame-pointer',
-    ])
-    expect(frames[0].activation.bits).toBe(16)
+    expect(found(frames)).toEqual(['leaf start', `middle ${by}`, `kernel ${by}`, `_start ${by}`])
+    expect(frames.map(({ activation }) => activation.bits)).toEqual([16, 16, 16, 16])
     expect(frames[0].source?.line).toBe(guest.built.marker('leaf'))
-    expect(value('a', frames[0])).toBe(40n)
+    // Where arguments are, tables tell.
+    if (by === 'eh_frame') expect(value('a', frames[0])).toBe(40n)
+    expect(value('$cs', frames[2])).toBe(0n)
     await step('out')
     expect(place()).toMatch(/^middle\+/)
   })

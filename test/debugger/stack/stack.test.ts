@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { displayText } from '../../../src/debugger/expression/display.ts'
 import { evaluate } from '../../../src/debugger/expression/evaluate.ts'
-import { buildGuest, GuestUnderTest } from '../support/c-guest.ts'
+import { buildGuest, FRAME_POINTERS_ALONE, GuestUnderTest, withoutFrameTables } from '../support/c-guest.ts'
 
 const SOURCE = `
 typedef unsigned long u64;
@@ -33,21 +33,13 @@ __asm__(".globl _start; _start: xor %ebp, %ebp; call kernel_main; hlt");
 describe.each([
   ['64-bit, not optimised', ['-O0']],
   ['64-bit, optimised', ['-O2', '-fno-optimize-sibling-calls']],
-  [
-    '64-bit, without unwind tables',
-    [
-      '-O1',
-      '-fno-omit-frame-pointer',
-      '-fno-asynchronous-unwind-tables',
-      '-gno-as-locview-support',
-      '-fno-dwarf2-cfi-asm',
-    ],
-  ],
+  ['64-bit, with frame pointers alone', ['-O1', ...FRAME_POINTERS_ALONE]],
   ['32-bit', ['-m32', '-O1', '-fno-optimize-sibling-calls']],
 ])('the stack of %s code', (_name, flags) => {
   let guest: GuestUnderTest
   beforeAll(async () => {
-    guest = await GuestUnderTest.start(buildGuest(SOURCE, flags))
+    const built = buildGuest(SOURCE, flags)
+    guest = await GuestUnderTest.start(flags.includes('-fno-omit-frame-pointer') ? withoutFrameTables(built) : built)
   })
   afterAll(() => guest.debugger.dispose())
 

@@ -41,6 +41,15 @@ export function buildGuest(source: string, flags: readonly string[] = []): Built
   }
 }
 
+/** Flags of gcc for code that has frame pointers, and no `.eh_frame`. */
+export const FRAME_POINTERS_ALONE = ['-fno-omit-frame-pointer', '-fno-asynchronous-unwind-tables']
+
+/** GCC makes `.debug_frame` of every file with debugging information. */
+export function withoutFrameTables(built: BuiltGuest): BuiltGuest {
+  execFileSync('objcopy', ['--remove-section=.debug_frame', built.program])
+  return built
+}
+
 export class GuestUnderTest {
   readonly debugger: Debugger
   readonly built: BuiltGuest
