@@ -77,7 +77,7 @@ export class BlockFinder {
    * @param single a block of one instruction
    */
   find(single: boolean): number {
-    const { u32, i32 } = this.#memory
+    const { u32, u16, i32 } = this.#memory
     const [low, high] = [this.#low, this.#high]
     const mode = u32[S.MODE >>> 2]
     const hpa = this.#mmu.fetch(low, high)
@@ -85,7 +85,7 @@ export class BlockFinder {
     if (!this.#sites.isCut(pageNumber(low, high), hpa >>> 12)) this.#code.dropFrame(hpa >>> 12)
     let block = this.#code.find(hpa, mode, single)
     // It was decoded under another limit when it ends beyond this one.
-    if (block !== 0 && this.#room(mode, 8192) < u32[(block + R.BLOCK_BYTES) >>> 2]) block = 0
+    if (block !== 0 && this.#room(mode, 8192) < u16[(block + R.BLOCK_BYTES) >>> 1]) block = 0
     const second = block === 0 ? 0 : u32[(block + R.BLOCK_SECOND) >>> 2]
     // A block that crosses pages was decoded from two frames, which must still be the two.
     if (block === 0 || (second !== 0 && this.#mmu.fetch(...this.#nextPage()) !== second))

@@ -155,11 +155,12 @@ export class ExecutionContext {
     return { mode, key: flat ? asid * MODES + mode : `${asid}:${mode}:${base}:${limit}` }
   }
 
-  /** DS, ES and SS with base 0, limit 4 GiB, present, writable, expand-up. */
+  /** DS, ES and SS with base 0, limit 4 GiB, present, writable, expand-up; SS with a 32-bit stack pointer. */
   #hasFlatData(): boolean {
     const wanted = RIGHTS_P | RIGHTS_S | RIGHTS_WRITABLE
     const mask = wanted | RIGHTS_CODE | RIGHTS_EXPAND_DOWN | RIGHTS_UNUSABLE
     const state = this.#state
+    if ((state.get32(S.SEGMENTS + Segment.SS * S.SEGMENT_STRIDE + S.SEGMENT_RIGHTS) & RIGHTS_DB) === 0) return false
     for (const index of [Segment.ES, Segment.SS, Segment.DS]) {
       const at = S.SEGMENTS + index * S.SEGMENT_STRIDE
       if ((state.get32(at + S.SEGMENT_RIGHTS) & mask) !== wanted) return false

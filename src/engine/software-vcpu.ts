@@ -49,6 +49,9 @@ const ACTIVITIES: readonly Activity[] = ['active', 'hlt', 'shutdown', 'wait-for-
 const DR6_BS = 1 << 14
 const A20 = 1 << 20
 
+/** Faults that generated code raises itself and that have an error code: #SS and #GP, with 0. */
+const WITH_ERROR_CODE = [12, 13]
+
 /** Keeps the random numbers of a machine's processors apart. */
 const RANDOM_SEED_STEP = 0x2545_f491_4f6c_dd1dn
 
@@ -564,7 +567,7 @@ export class SoftwareVcpu implements Vcpu {
 
   raiseFault(vector: number, record: number): never {
     this.record = record
-    throw new GuestFault(vector, vector === 13 ? 0 : undefined)
+    throw new GuestFault(vector, WITH_ERROR_CODE.includes(vector) ? 0 : undefined)
   }
 
   runAssist(record: number): void {

@@ -190,7 +190,8 @@ export class BlockDecoder {
     at += R.RECORD_SIZE
     u32.fill(0, header >> 2, (header + R.RECORD_SIZE) >> 2)
     i32[(header + R.BLOCK_COUNT) >> 2] = count
-    i32[(header + R.BLOCK_BYTES) >> 2] = offset
+    u16[(header + R.BLOCK_BYTES) >> 1] = offset
+    u16[(header + R.BLOCK_MODE) >> 1] = mode
     i32[(header + R.BLOCK_HEAT) >> 2] = maximum > 1 ? this.#hotEntries : 0
     i32[(header + R.BLOCK_LINKABLE) >> 2] = linkable && offsetInPage + offset <= 4096 ? -1 : 0
     this.#next = at

@@ -55,8 +55,9 @@ export const BLOCK_HEAT = 12
 export const BLOCK_REGION = 16
 export const BLOCK_REGION_INDEX = 20
 export const BLOCK_FIRST_HANDLER = 24
-/** u32: bytes of guest code. */
+/** u16 each: bytes of guest code, and the mode that they were decoded in (`mode.ts`). */
 export const BLOCK_BYTES = 28
+export const BLOCK_MODE = 30
 
 /** How a memory operand's linear address is made from base + index * scale + displacement. */
 export const AddressKind = {

@@ -7,6 +7,7 @@
 
 import * as R from '../decoder/record.ts'
 import type { HostMemory } from '../host-memory.ts'
+import { MODE_FLAT_DATA, MODE_LIMITED_CODE } from '../mode.ts'
 import * as S from '../state.ts'
 import type { FunctionBuilder, Local } from '../wasm/function-builder.ts'
 import { i32, i64, type Value } from '../wasm/value.ts'
@@ -113,10 +114,28 @@ export class ConstantScope extends RecordScope {
     }
   }
 
+  override get flatStack(): 64 | 32 | undefined {
+    if (this.long) return 64
+    return (this.#mode & MODE_FLAT_DATA) === 0 ? undefined : 32
+  }
+
+  /** Without a limit every target of 32 bits will do. */
+  override requireTarget(rip: Value<'i64'>): void {
+    if (this.long || (this.#mode & MODE_LIMITED_CODE) !== 0) super.requireTarget(rip)
+  }
+
   override unretired(): Value<'i32'> {
     const slot = this.#memory.u8[this.#address + R.SLOT]
-    const header = this.#address - (slot + 1) * R.RECORD_SIZE
-    return i32(this.#memory.i32[(header + R.BLOCK_COUNT) >> 2] - slot)
+    return i32(this.#memory.i32[(this.#header + R.BLOCK_COUNT) >> 2] - slot)
+  }
+
+  /** Of the block. */
+  get #header(): number {
+    return this.#address - (this.#memory.u8[this.#address + R.SLOT] + 1) * R.RECORD_SIZE
+  }
+
+  get #mode(): number {
+    return this.#memory.u16[(this.#header + R.BLOCK_MODE) >> 1]
   }
 
   protected override loadState(at: Value<'i32'>, bits: Bits): Word {

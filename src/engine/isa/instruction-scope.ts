@@ -11,6 +11,8 @@ import { i32, i64, type Value } from '../wasm/value.ts'
 import { READ_FIRST, type Runtime } from './runtime.ts'
 import { type Bits, equal, isZero, ltS, ltU, signExtend, signOf, truncate, type Word, xorOf } from './word.ts'
 
+const STACK_FAULT = 12
+
 /** Condition codes in encoding order (SDM vol. 2, appendix B.1.4.7). */
 export const CONDITIONS = [
   'o',
@@ -326,16 +328,28 @@ export abstract class InstructionScope {
 
   // --- stack
 
+  /** Bits of the stack pointer where the stack needs no segment: its addresses are linear ones. */
+  get flatStack(): 64 | 32 | undefined {
+    return this.long ? 64 : undefined
+  }
+
+  /** Linear address on a flat stack, of `bits` at a pointer of {@link flatStack} bits; #SS where they go beyond 4 GiB. */
+  stackAddress(bits: Bits, pointer: Word): Value<'i64'> {
+    if (pointer.type === 'i32') this.raiseIf(pointer.gtU(-(bits / 8)), STACK_FAULT)
+    return pointer.extendU()
+  }
+
   /** Reads the top of the stack without popping it. */
   stackTop(bits: Bits): Word {
-    if (this.long) return this.load(bits, this.gpr(4, 64).extendU())
+    if (this.flatStack !== undefined) return this.load(bits, this.stackAddress(bits, this.gpr(4, this.flatStack)))
     const value = this.f.let(this.f.callValue(this.runtime.stackTop, i32(bits / 8), this.record()))
     return bits === 64 ? value : this.name(value.wrap())
   }
 
   /** Adds to the stack pointer, in the width of the stack. */
   stackAdjust(bytes: Value<'i64'>): void {
-    if (this.long) this.setGpr(4, 64, this.gpr(4, 64).extendU().add(bytes))
+    if (this.flatStack === 64) this.setGpr(4, 64, this.gpr(4, 64).extendU().add(bytes))
+    else if (this.flatStack === 32) this.setGpr(4, 32, this.gpr(4, 32).wrap().add(bytes.wrap()))
     else {
       this.f.call(this.runtime.stackAdjust, bytes)
       this.registersChanged()
@@ -343,18 +357,15 @@ export abstract class InstructionScope {
   }
 
   push(bits: Bits, value: Word): void {
-    if (this.long) {
-      const top = this.f.let(
-        this.gpr(4, 64)
-          .extendU()
-          .sub(bits / 8),
-      )
-      this.store(bits, top, value)
-      this.setGpr(4, 64, top)
-    } else {
+    if (this.flatStack === undefined) {
       this.f.call(this.runtime.push, value.extendU(), i32(bits / 8), this.record())
       this.registersChanged()
+      return
     }
+    const old = this.gpr(4, this.flatStack)
+    const top = this.name(old.type === 'i64' ? old.sub(bits / 8) : old.sub(bits / 8))
+    this.store(bits, this.stackAddress(bits, top), value)
+    this.setGpr(4, this.flatStack, top)
   }
 
   // --- flags (state.ts: FLAG_RESULT, FLAG_XOR, FLAG_CARRY)

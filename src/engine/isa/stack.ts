@@ -11,14 +11,14 @@ const [RSP, RBP] = [4, 5]
 /** LEAVE: the stack pointer from the frame pointer, in the width of the stack, then POP of the frame pointer. */
 function leave(scope: InstructionScope, bits: Bits): void {
   const { f } = scope
-  if (scope.long) {
-    const frame = f.let(scope.gpr(RBP, 64).extendU())
-    const value = scope.load(bits, frame)
-    scope.setGpr(RSP, 64, frame.add(bits / 8))
+  // The value comes from where the stack pointer will be, which must not move if reading it faults.
+  if (scope.flatStack !== undefined) {
+    const frame = scope.gpr(RBP, scope.flatStack)
+    const value = scope.load(bits, scope.stackAddress(bits, frame))
+    scope.setGpr(RSP, scope.flatStack, frame.type === 'i64' ? frame.add(bits / 8) : frame.add(bits / 8))
     scope.setGpr(RBP, bits, value)
     return
   }
-  // The value comes from where the stack pointer will be, which must not move if reading it faults.
   const value = f.let(f.callValue(scope.runtime.frameTop, i32(bits / 8), scope.record()))
   f.call(scope.runtime.stackFromFrame)
   scope.registersChanged()

@@ -23,6 +23,9 @@ export const STACK0 = 0x3f000
 export const TASKS = 0x40000
 const PAGE_TABLES = 0x60000
 
+/** Instructions of a run. */
+const SLICE = 100
+
 /** Selectors; those from FREE on are a test's. */
 export const CODE0 = 0x08
 export const DATA0 = 0x10
@@ -248,10 +251,12 @@ export class SystemGuest {
     return this.resume(options.budget)
   }
 
-  /** Goes on, and tells as {@link run} does. */
+  /** Goes on, and tells as {@link run} does. What is hot is compiled when a run ends: there are several. */
   resume(budget = 1000): string {
     const { guest } = this
-    const exit = guest.run(budget)
+    let exit = guest.run(Math.min(budget, SLICE))
+    for (let left = budget - SLICE; left > 0 && exit.reason === 'budget'; left -= SLICE)
+      exit = guest.run(Math.min(left, SLICE))
     if (exit.reason !== 'vmcall') return exit.reason
     const at = Number(this.linearRip) - HANDLERS - VMCALL.length
     if (at < 0 || at >= 256 * 16 || at % 16 !== 0) return 'end'
