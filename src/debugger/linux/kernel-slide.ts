@@ -2,10 +2,10 @@
  * Where a Linux kernel runs: with KASLR it moves by a multiple of 2 MiB at each boot. Its entry points are in registers
  * that the processor needs, and its banner is in memory; what the symbol file says of both gives the distance.
  *
- *     const place = findKernelSlide(machine, vcpu, vmlinux)     // undefined while the kernel is not there yet
- *
  * A 64-bit kernel has its addresses, and is looked for, once it has page tables. A 32-bit one loads CR3 while paging is
  * off: it is looked for in physical memory, which it maps at a fixed distance.
+ *
+ *     const place = findKernelSlide(machine, vcpu, vmlinux)     // undefined while the kernel is not there yet
  *     if (place !== undefined) vmlinux.slide = place.slide
  */
 
