@@ -116,31 +116,32 @@ export function testViews(): void {
       `${STOPS} stops, ${views().length} open views; load ${loadavg()[0].toFixed(1)} on ${cpus().length} processors`,
     )
     await note(`from a stop to the last change in a view: ${figures} (the must: ${MOST_MILLISECONDS} ms)`)
-    assert(
-      stops.every(refreshed => refreshed > 0),
-      'a stop changes what is to be seen',
-    )
   })
 }
 
 /** jmp to itself, in Base64. */
 const LOOP = Buffer.from([0xeb, 0xfe]).toString('base64')
 
-/** @returns milliseconds from the event of the stop to the last change in a view; negative when nothing changed */
+/** @returns milliseconds from the event of the stop to the last change in a view; each step changes one, by RIP alone */
 async function step(guest: Guest): Promise<number> {
   await guest.request('stepIn', { threadId: 1, granularity: 'instruction' })
   const { time } = await guest.stopped()
-  return (await settled()) - time
+  return (await settled(time)) - time
 }
 
-/** Resolves when the views have not changed for a while, with when they did last: milliseconds since 1970. */
-async function settled(): Promise<number> {
-  for (;;) {
+/**
+ * Resolves when the views have not changed for a while, with when they did last.
+ * @param since when the first change may come. Both in milliseconds since 1970
+ */
+async function settled(since = 0): Promise<number> {
+  let last = 0
+  await eventually('a change in a view, and then none for a while', async () => {
     // To ask is work for the window, which would be measured with the rest.
     await wait(QUIET)
-    const last = await lastChange()
-    if (Date.now() - last > QUIET) return last
-  }
+    last = await lastChange()
+    return (last >= since && Date.now() - last > QUIET) || undefined
+  })
+  return last
 }
 
 function view(id: string): View {
