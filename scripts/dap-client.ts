@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { PassThrough, type Readable, type Writable } from 'node:stream'
 import type { DebugProtocol } from '@vscode/debugprotocol'
+import { framed } from '../src/protocol/framing.ts'
 
 type Message = DebugProtocol.Request | DebugProtocol.Response | DebugProtocol.Event
 
@@ -70,8 +71,7 @@ export class DapClient {
     const request: DebugProtocol.Request = { seq, type: 'request', command, arguments: args }
     const answered = new Promise<DebugProtocol.Response>(resolve => this.#pending.set(seq, resolve))
     this.#record(request)
-    const text = JSON.stringify(request)
-    this.#toServer.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`)
+    this.#toServer.write(framed(JSON.stringify(request)))
     const response = await answered
     if (!response.success) throw new DapError(command, response.body?.error?.format ?? response.message ?? 'failed')
     return response.body

@@ -1,7 +1,7 @@
 /** The protocol's own transport: a pair of streams, on which each message has a header with its length. */
 
 import type { Readable, Writable } from 'node:stream'
-import { FramingError, LARGEST_MESSAGE, MessageReader } from '../protocol/framing.ts'
+import { FramingError, framed, LARGEST_MESSAGE, MessageReader } from '../protocol/framing.ts'
 import type { Transport, TransportListener } from './transport.ts'
 
 /** Bytes that a client which does not read may leave unread. */
@@ -29,7 +29,7 @@ export class FramedStreams implements Transport {
 
   send(text: string): void {
     if (this.#output.destroyed) return
-    this.#output.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`)
+    this.#output.write(framed(text))
     if (this.#output.writableLength > MOST_UNREAD) {
       this.#output.destroy()
       this.#listener?.closed()

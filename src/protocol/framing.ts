@@ -10,6 +10,9 @@ const SEPARATOR = '\r\n\r\n'
 /** The stream is no conversation of this protocol: there is no way to find the next message. */
 export class FramingError extends Error {}
 
+/** A message as it goes over the stream. @param text JSON */
+export const framed = (text: string): string => `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`
+
 export class MessageReader {
   readonly #received: Buffer[] = []
   #length = 0

@@ -1,7 +1,7 @@
 /** An adapter in a process of its own, which is talked with by its standard input and output. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { FramingError, MessageReader } from '../../protocol/framing.ts'
+import { FramingError, framed, MessageReader } from '../../protocol/framing.ts'
 import type { AdapterCommand } from './adapter-command.ts'
 import type { AdapterLink, AdapterLinkListener } from './adapter-link.ts'
 
@@ -45,8 +45,7 @@ export class AdapterProcess implements AdapterLink {
   }
 
   send(message: object): void {
-    const text = JSON.stringify(message)
-    this.#process.stdin?.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`)
+    this.#process.stdin?.write(framed(JSON.stringify(message)))
   }
 
   dispose(): void {
