@@ -9,7 +9,20 @@ import * as S from '../state.ts'
 import type { FunctionBuilder } from '../wasm/function-builder.ts'
 import { i32, i64, type Value } from '../wasm/value.ts'
 import { READ_FIRST, type Runtime } from './runtime.ts'
-import { type Bits, equal, isZero, ltS, ltU, signExtend, signOf, truncate, type Word, xorOf } from './word.ts'
+import {
+  apply,
+  type Bits,
+  equal,
+  isZero,
+  ltS,
+  ltU,
+  signExtend,
+  signOf,
+  truncate,
+  type Word,
+  word,
+  xorOf,
+} from './word.ts'
 
 const STACK_FAULT = 12
 
@@ -362,8 +375,7 @@ export abstract class InstructionScope {
       this.registersChanged()
       return
     }
-    const old = this.gpr(4, this.flatStack)
-    const top = this.name(old.type === 'i64' ? old.sub(bits / 8) : old.sub(bits / 8))
+    const top = this.name(apply('sub', this.gpr(4, this.flatStack), word(this.flatStack, bits / 8)))
     this.store(bits, this.stackAddress(bits, top), value)
     this.setGpr(4, this.flatStack, top)
   }

@@ -4,7 +4,7 @@ import * as S from '../state.ts'
 import { i32, i64 } from '../wasm/value.ts'
 import type { DefinitionTable } from './definition.ts'
 import type { InstructionScope } from './instruction-scope.ts'
-import type { Bits } from './word.ts'
+import { apply, type Bits, word } from './word.ts'
 
 const [RSP, RBP] = [4, 5]
 
@@ -15,7 +15,7 @@ function leave(scope: InstructionScope, bits: Bits): void {
   if (scope.flatStack !== undefined) {
     const frame = scope.gpr(RBP, scope.flatStack)
     const value = scope.load(bits, scope.stackAddress(bits, frame))
-    scope.setGpr(RSP, scope.flatStack, frame.type === 'i64' ? frame.add(bits / 8) : frame.add(bits / 8))
+    scope.setGpr(RSP, scope.flatStack, apply('add', frame, word(scope.flatStack, bits / 8)))
     scope.setGpr(RBP, bits, value)
     return
   }
